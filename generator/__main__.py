@@ -1,0 +1,31 @@
+"""The command line: ``python -m generator --help``."""
+
+import sys
+from collections.abc import Sequence
+
+from generator.options import parse
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Makes the delivery that ``arguments`` (default: the process's own) ask for.
+
+    Returns:
+        The exit status: 0, or 1 when the files could not be written. Wrong options raise
+        ``SystemExit(2)``, as argparse does.
+    """
+    options = parse(arguments)
+    # Only now: numpy and Faker take longer to load than --help takes to print.
+    from generator.files import deliver
+
+    try:
+        summary = deliver(options)
+    except OSError as error:
+        where = error.filename or options.output
+        print(f"generator: cannot write {where}: {error.strerror or error}.", file=sys.stderr)
+        return 1
+    print(summary.sentence())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

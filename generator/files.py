@@ -1,0 +1,184 @@
+"""Delivery: events in files, framed and compressed as asked."""
+
+import bz2
+import contextlib
+import gzip
+import lzma
+import os
+import pathlib
+import re
+from collections.abc import Iterator
+from typing import IO, NamedTuple, Protocol
+
+import numpy as np
+
+from generator.documents import documents
+from generator.options import Options
+from generator.versions import counts, versions
+
+# Enough for numpy to be busy, few enough to stay in the processor's cache.
+_CHUNK_EVENTS = 16_384
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class Framing(NamedTuple):
+    """How events become the text of a file.
+
+    Attributes:
+        extension: Of the file, with the dot.
+        before: Text before the first event.
+        between: Text between two events.
+        after: Text after the last event.
+        empty: All the text of a file without events.
+        indented: Whether an event takes several lines.
+    """
+
+    extension: str
+    before: str = ""
+    between: str = ""
+    after: str = ""
+    empty: str = ""
+    indented: bool = False
+
+
+_FRAMINGS = {
+    "lines": Framing(".jsonl", between="\n", after="\n"),
+    "concatenated": Framing(".json"),
+    "spaced": Framing(".json", between=" "),
+    "pretty": Framing(".json", between="\n", after="\n", indented=True),
+    "array": Framing(".json", before="[\n", between=",\n", after="\n]\n", empty="[]\n"),
+}
+_EXTENSIONS = {"none": "", "gzip": ".gz", "bzip2": ".bz2", "xz": ".xz", "zstd": ".zst"}
+
+
+class Summary(NamedTuple):
+    """What was delivered, and what a following delivery needs to know."""
+
+    events: int
+    files: int
+    size_bytes: int
+    new_ids: int
+    duplicates: int
+    broken: int
+    known_ids: int
+    next_file: int
+
+    def sentence(self) -> str:
+        """The summary as one line for people."""
+        return (
+            f"{self.events:,} events in {self.files:,} files, {self.size_bytes:,} bytes: "
+            f"{self.new_ids:,} new ids, {self.duplicates:,} duplicates, {self.broken:,} broken "
+            f"(to go on: --known-ids {self.known_ids} --first-file {self.next_file})"
+        )
+
+
+def deliver(options: Options) -> Summary:
+    """Writes the files of a delivery, one after the other.
+
+    A file has its name only once it is complete; until then it is hidden. Files of the same name
+    are replaced.
+
+    Raises:
+        OSError: When the directory cannot be made or a file cannot be written.
+    """
+    options.output.mkdir(parents=True, exist_ok=True)
+    extension = _FRAMINGS[options.framing].extension + _EXTENSIONS[options.compression]
+    size_bytes = 0
+    for n in range(options.files):
+        path = options.output / f"events-{options.first_file + n:05d}{extension}"
+        start, stop = (options.events * edge // options.files for edge in (n, n + 1))
+        size_bytes += _write(path, options, start, stop)
+    held = counts(options, np.array([options.events]))
+    new_ids = int(held.new[0])
+    return Summary(
+        events=options.events,
+        files=options.files,
+        size_bytes=size_bytes,
+        new_ids=new_ids,
+        duplicates=int(held.repeated[0]),
+        broken=int(held.broken[0]),
+        known_ids=options.known_ids + new_ids,
+        next_file=options.first_file + options.files,
+    )
+
+
+def _write(path: pathlib.Path, options: Options, start: int, stop: int) -> int:
+    hidden = path.with_name(f".{path.name}.part")
+    try:
+        with hidden.open("wb") as raw:
+            with _compressed(raw, options.compression) as file:
+                for piece in pieces(options, start, stop):
+                    file.write(piece)
+            size_bytes = raw.tell()
+        os.replace(hidden, path)
+    except BaseException:
+        hidden.unlink(missing_ok=True)
+        raise
+    return size_bytes
+
+
+class _Writer(Protocol):
+    def write(self, data: bytes, /) -> object: ...
+
+
+def _compressed(raw: IO[bytes], compression: str) -> contextlib.AbstractContextManager[_Writer]:
+    """A writer that compresses into ``raw``, which stays open after it."""
+    if compression == "gzip":
+        # Neither name nor time in the header, or the bytes would differ from run to run.
+        return gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0)
+    if compression == "bzip2":
+        return bz2.BZ2File(raw, "wb")
+    if compression == "xz":
+        # A higher preset is several times slower for a few percent.
+        return lzma.LZMAFile(raw, "wb", preset=1)
+    if compression == "zstd":
+        import zstandard
+
+        return zstandard.ZstdCompressor().stream_writer(raw, closefd=False)
+    return contextlib.nullcontext(raw)
+
+
+def pieces(options: Options, start: int, stop: int) -> Iterator[bytes]:
+    """The bytes, not yet compressed, of a file with the events ``start`` to ``stop``, in pieces."""
+    framing = _FRAMINGS[options.framing]
+    if options.bom:
+        yield _BOM
+    if start == stop:
+        yield _encoded(framing.empty, options)
+        return
+    for at in range(start, stop, _CHUNK_EVENTS):
+        end = min(at + _CHUNK_EVENTS, stop)
+        texts = documents(options, versions(options, at, end))
+        if framing.indented:
+            texts = [indented(text) for text in texts]
+        head = framing.before if at == start else framing.between
+        tail = framing.after if end == stop else ""
+        yield _encoded(head + framing.between.join(texts) + tail, options)
+
+
+def _encoded(text: str, options: Options) -> bytes:
+    if options.crlf:
+        text = text.replace("\n", "\r\n")
+    return text.encode("utf-8", "surrogateescape")
+
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+
+
+def indented(document: str) -> str:
+    """A JSON text over several lines; its strings and numbers stay as they are written."""
+    out = []
+    depth = 0
+    for token in _TOKEN.findall(document):
+        if token in "}]":
+            depth -= 1
+            out.append("\n" + "  " * depth)
+        out.append(token)
+        if token in "{[":
+            depth += 1
+        if token in "{[,":
+            out.append("\n" + "  " * depth)
+        if token == ":":
+            out.append(" ")
+    return "".join(out)

@@ -1,0 +1,218 @@
+"""What a delivery can be asked to look like, and what is refused."""
+
+import argparse
+import datetime
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, NoReturn
+
+FRAMINGS = ("lines", "concatenated", "spaced", "pretty", "array")
+COMPRESSIONS = ("none", "gzip", "bzip2", "xz", "zstd")
+
+# Counts are multiplied by billionths of a share in 64-bit integers (see versions.counts).
+MOST = 2_000_000_000
+# The local date of the last event may be a day later.
+LAST_DAY = datetime.date(9998, 12, 31).toordinal()
+
+
+class Options(NamedTuple):
+    """One delivery, fully described; the command line's options under the same names.
+
+    Shares are fractions between 0 and 1. ``exact_copies``, ``ties``, ``other_day``, ``other_type``
+    and ``late`` are shares of the duplicates; the other shares are of all events.
+    """
+
+    events: int
+    output: pathlib.Path
+    files: int = 1
+    seed: int = 0
+    start: datetime.date = datetime.date(2021, 1, 1)
+    days: int = 7
+    types: int = 14
+    duplicates: float = 0.10
+    exact_copies: float = 0.30
+    ties: float = 0.02
+    other_day: float = 0.20
+    other_type: float = 0.10
+    late: float = 0.20
+    spaced_timestamps: float = 0.50
+    extra: float = 0.0
+    broken: float = 0.0
+    framing: str = "lines"
+    compression: str = "none"
+    bom: bool = False
+    crlf: bool = False
+    first_file: int = 0
+    known_ids: int = 0
+    spread: int | None = None
+
+    @property
+    def first_landing_day(self) -> int:
+        """The first day (0 is ``start``) on which repeated ids may lie; see ``--spread``."""
+        return self.days - (self.spread or self.days)
+
+
+def complaint(options: Options) -> str | None:
+    """What is wrong with options that are fine one by one: a sentence, or None."""
+    alike = options.exact_copies + options.ties
+    split = alike + options.other_day + options.other_type
+    # A hair above 1, since 0.3 + 0.2 + 0.5 is not always 1 in binary.
+    if split > 1 + 1e-9:
+        return (
+            "--exact-copies, --ties, --other-day and --other-type share out the duplicates and may "
+            f"add up to 1 at most, but add up to {split:g}"
+        )
+    if options.late > 1 - alike + 1e-9:
+        return (
+            f"--late {options.late:g} is more than the {1 - alike:g} of the duplicates that "
+            "--exact-copies and --ties leave with a time of their own"
+        )
+    if options.spread is not None and options.spread > options.days:
+        return f"--spread {options.spread} must not be more than --days, which is {options.days}"
+    if options.start.year < 2 or options.start.toordinal() + options.days > LAST_DAY:
+        return (
+            f"--start {options.start} with --days {options.days} must lie between the years 2 and "
+            "9998"
+        )
+    return None
+
+
+def parse(arguments: Sequence[str] | None = None) -> Options:
+    """Turns command-line arguments (default: the process's own) into options.
+
+    Raises:
+        SystemExit: With status 2 and one sentence on stderr, when they make no sense.
+    """
+    parser = _parser()
+    options = Options(**vars(parser.parse_args(arguments)))
+    problem = complaint(options)
+    if problem is not None:
+        parser.error(problem)
+    return options
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong in one line; argparse would print every option first."""
+        self.exit(2, f"generator: {message}; see --help.\n")
+
+
+def _whole(lowest: int, highest: int) -> Callable[[str], int]:
+    def parsed(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = lowest - 1
+        if not lowest <= value <= highest:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} must be a whole number from {lowest} to {highest}"
+            )
+        return value
+
+    return parsed
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a share between 0 and 1")
+    return value
+
+
+def _date(text: str) -> datetime.date:
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a date like 2021-01-01") from None
+
+
+def _directory(text: str) -> pathlib.Path:
+    if not text:
+        raise argparse.ArgumentTypeError("'' must be the path of a directory")
+    return pathlib.Path(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m generator",
+        description="Writes JSON event files with duplicates, late versions and, if asked, faults. "
+        "The same seed and options give the same bytes.",
+        allow_abbrev=False,
+    )
+    # The defaults live in Options, where Python callers find them too.
+    defaults = Options._field_defaults
+
+    def add(name: str, meaning: str, **how: Any) -> None:
+        default = defaults.get(name[2:].replace("-", "_"))
+        shown = "" if default is None or default is False else " (default: %(default)s)"
+        group.add_argument(name, default=default, help=meaning + shown, **how)
+
+    def whole(
+        name: str, meaning: str, lowest: int = 0, highest: int = MOST, required: bool = False
+    ) -> None:
+        add(name, meaning, metavar="N", type=_whole(lowest, highest), required=required)
+
+    def share(name: str, meaning: str) -> None:
+        add(name, meaning, metavar="SHARE", type=_share)
+
+    group = parser.add_argument_group("delivery")
+    whole("--events", "events to write, broken ones included", required=True)
+    add(
+        "--output",
+        "directory for the files, created if need be",
+        metavar="DIR",
+        type=_directory,
+        required=True,
+    )
+    whole("--files", "files to write them to", 1, 10_000_000)
+    whole("--first-file", "number of the first file, so that deliveries can share a directory")
+    whole("--seed", "another seed gives other ids and other events", 0, 2**64 - 1)
+
+    group = parser.add_argument_group("destinations")
+    add("--start", "first day of the events (UTC)", metavar="DATE", type=_date)
+    whole("--days", "days they spread over", 1, 1_000_000)
+    whole(
+        "--types",
+        "kinds of events (domain and event type); times --days this is the number of destinations",
+        1,
+        1_000_000,
+    )
+
+    group = parser.add_argument_group("duplicates")
+    share("--duplicates", "share of the events that repeat an earlier event id")
+    share("--exact-copies", "share of the duplicates that are their first version, byte for byte")
+    share("--ties", "share of the duplicates with the same instant but another payload")
+    share("--other-day", "share of the duplicates moved to another day (none if --days is 1)")
+    share("--other-type", "share of the duplicates moved to another type (none if --types is 1)")
+    share("--late", "share of the duplicates that are older than the first version")
+    whole(
+        "--known-ids",
+        "event ids that earlier deliveries of this seed brought (each prints the number): they may "
+        "be repeated, and new ids go on from there; keep --start, --days and --types",
+    )
+    whole(
+        "--spread",
+        "let versions of repeated ids lie in the last N days only; with --other-day 0 their first "
+        "versions lie there too (default: all days)",
+        1,
+    )
+
+    group = parser.add_argument_group("form")
+    share(
+        "--spaced-timestamps",
+        "share of the timestamps like 2021-01-08 10:00:00; the others have a T, and end in Z, an "
+        "offset or nothing",
+    )
+    share("--extra", "share of the events with an unknown top-level field")
+    share(
+        "--broken",
+        "share of broken events; in framings other than lines the JSON stays well-formed",
+    )
+    add("--framing", ", ".join(FRAMINGS), metavar="HOW", choices=FRAMINGS)
+    add("--compression", ", ".join(COMPRESSIONS), metavar="HOW", choices=COMPRESSIONS)
+    add("--bom", "begin every file with a byte order mark", action="store_true")
+    add("--crlf", "end lines with CR LF", action="store_true")
+    return parser

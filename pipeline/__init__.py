@@ -1,0 +1,1 @@
+"""eventsift: deduplicate JSON events into a Delta table with Apache Beam."""

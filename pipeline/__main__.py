@@ -1,0 +1,17 @@
+"""``python -m pipeline --input PATTERN… --output DIR``: run the job once.
+
+Nothing is imported at the top that takes time: worker processes import this module, too.
+"""
+
+import logging
+import os
+import sys
+
+if __name__ == "__main__":
+    # Beam and gRPC talk already while they are imported; --verbose turns the log on.
+    logging.basicConfig(level=logging.CRITICAL)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+    from pipeline.job import main
+
+    sys.exit(main(sys.argv[1:]))

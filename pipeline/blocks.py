@@ -1,0 +1,79 @@
+"""Planning: which bytes of which files are read together.
+
+A block is about `BLOCK_BYTES` of input: a byte range of a large file that can be cut, one file that
+cannot (compressed, or a JSON array), or many small files packed together.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from pipeline import compression, framing, storage
+
+# Large enough that the cost of a block does not show, small enough that a few of them in memory,
+# each with its Arrow copy, stay well below a gigabyte.
+BLOCK_BYTES = 32 << 20
+# How much is read at a place where a file might be cut: most events are smaller than the first;
+# a place without a border within the second stays uncut.
+_WINDOWS_BYTES = (64 << 10, 1 << 20)
+# Bounds what one block with very small files has to open, and how large its element is.
+_FILES_PER_BLOCK = 4096
+
+
+class Piece(NamedTuple):
+    """The bytes ``[start, end)`` of a file."""
+
+    path: str
+    start: int
+    end: int
+
+
+class Block(NamedTuple):
+    """What one call reads.
+
+    Attributes:
+        number: Unique in the run; versions name their place by it.
+        pieces: The bytes to read, in order.
+    """
+
+    number: int
+    pieces: tuple[Piece, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes to read, as stored."""
+        return sum(piece.end - piece.start for piece in self.pieces)
+
+
+def cut(file: storage.FileInfo, block_bytes: int = BLOCK_BYTES) -> list[Piece]:
+    """The pieces of one file, each beginning where a record does. Opens only large files."""
+    if file.bytes <= block_bytes:
+        return [Piece(file.path, 0, file.bytes)]
+    starts = [0]
+    with storage.open_read(file.path) as stream:
+        head = stream.read(_WINDOWS_BYTES[0])
+        if not compression.is_compressed(head) and not framing.opens_array(head):
+            # Blocks of equal size: a short last one would leave all but one core waiting.
+            count = -(-file.bytes // block_bytes)
+            for target in (file.bytes * n // count for n in range(1, count)):
+                for window_bytes in _WINDOWS_BYTES:
+                    stream.seek(target)
+                    place = next(framing.cuts(stream.read(window_bytes)), None)
+                    if place is not None:
+                        starts.append(target + place)
+                        break
+    ends = [*starts[1:], file.bytes]
+    return [Piece(file.path, start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def pack(pieces: Iterable[Piece], first: int, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+    """Packs pieces, in order, into blocks numbered from `first`. Empty files need none."""
+    number, packed, packed_bytes = first, list[Piece](), 0
+    for piece in pieces:
+        size = piece.end - piece.start
+        if packed and (packed_bytes + size > block_bytes or len(packed) == _FILES_PER_BLOCK):
+            yield Block(number, tuple(packed))
+            number, packed, packed_bytes = number + 1, [], 0
+        packed.append(piece)
+        packed_bytes += size
+    if packed:
+        yield Block(number, tuple(packed))

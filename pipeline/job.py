@@ -1,0 +1,108 @@
+"""The command: options to a run, the run's report to the terminal, failures to one sentence."""
+
+import datetime
+import logging
+import os
+import re
+import sys
+import uuid
+from collections.abc import Sequence
+
+import apache_beam as beam
+import msgspec
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from pipeline import alive, flow, options, report, storage, transforms
+from pipeline.plan import Run
+from pipeline.publish import RUNS
+
+PUBLISHED, FAILED, USAGE = 0, 1, 2
+
+# What Beam adds to an exception's text on its way from a worker: a traceback before it, and the
+# step after it.
+_STEP = re.compile(r" \[while running '[^']*'\]")
+_OURS = re.compile(r"^(?:pipeline|builtins)\.[\w.]*?(\w+): ")
+_ERROR_LINE = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Pool): ")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the job.
+
+    Returns:
+        0 if the run was published or there was nothing new, 1 if it failed and nothing was
+        published, 2 for a usage error.
+    """
+    parser = options.parser()
+    own, rest = parser.parse_known_args(arguments)
+    if not own.input or not own.output:
+        parser.error("--input and --output are needed, e.g. --input 'in/*.jsonl' --output out/")
+    beam_options = PipelineOptions(rest)
+    runner = _runner(beam_options)
+    local = runner == options.LOCAL_RUNNER
+    if local and (unknown := options.unknown_options(rest)):
+        parser.error(f"unknown option {unknown[0]}; see --help")
+    if own.verbose:
+        logging.getLogger().setLevel(logging.INFO)
+    storage.configure(beam_options)
+    root = storage.absolute(own.output)
+    run = Run(
+        id=_run_id(),
+        inputs=tuple(map(_absolute, own.input)),
+        root=root,
+        temp=storage.absolute(own.temp or storage.join(root, "_eventsift", "temp")),
+        rebuild=own.rebuild,
+        max_partitions=own.max_partitions,
+        max_event_bytes=own.max_event_mb << 20,
+        target_file_bytes=own.target_file_mb << 20,
+        storage_options={},
+    )
+    workers = own.workers if own.workers is not None else transforms.cores() if local else 0
+    try:
+        with alive.hold(root, run.id, run.staging):
+            pipeline = beam.Pipeline(runner=runner, options=beam_options)
+            flow.build(pipeline, run, workers)
+            result = pipeline.run()
+            result.wait_until_finish()
+        record = storage.read_bytes(storage.join(root, RUNS, f"{run.id}.json"))
+        print(report.text(msgspec.json.decode(record)))
+    except KeyboardInterrupt:
+        return _failed("interrupted", own.verbose)
+    except Exception as error:
+        return _failed(str(error) or type(error).__name__, own.verbose)
+    return PUBLISHED
+
+
+def _runner(beam_options: PipelineOptions) -> str:
+    """The runner's name. `DirectRunner`, the name people know, is the local one.
+
+    Beam's own DirectRunner is a switch that may fetch another runner and run a pipeline twice.
+    """
+    name = beam_options.view_as(StandardOptions).runner or options.LOCAL_RUNNER
+    return options.LOCAL_RUNNER if name == "DirectRunner" else str(name)
+
+
+def _run_id() -> str:
+    """When the run began and something random: unique, and sorted by time."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def _absolute(pattern: str) -> str:
+    """A pattern that means the same in every process."""
+    if storage.is_local(pattern) and not pattern.startswith("file://"):
+        return os.path.abspath(pattern) if not pattern.endswith("/") else pattern
+    return pattern
+
+
+
+
+def _failed(error: str, verbose: bool) -> int:
+    """Prints why a run failed: the last line of the error's text that names an exception."""
+    if verbose:
+        logging.getLogger(__name__).exception("the run failed")
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    reasons = [line for line in lines if _ERROR_LINE.match(line)] or lines[-1:]
+    reason = _OURS.sub("", _STEP.sub("", reasons[-1]))
+    print(f"eventsift: {reason}", file=sys.stderr)
+    print("Nothing was published; the table is as it was.", file=sys.stderr)
+    return FAILED

@@ -1,0 +1,103 @@
+"""The job's own options; any option of Beam or of the chosen runner may stand beside them."""
+
+import argparse
+from collections.abc import Sequence
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+LOCAL_RUNNER = "FnApiRunner"
+
+
+class EventsiftOptions(PipelineOptions):  # type: ignore[misc]
+    """What `python -m pipeline` takes besides Beam's options."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        add_arguments(parser)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the job's options. None is required here: Beam builds every pipeline's parser of them."""
+    parser.add_argument(
+        "--input",
+        nargs="+",
+        action="extend",
+        metavar="PATTERN",
+        help="files to read: paths, folders or globs (quoted), ** for any depth; local, s3://,"
+        " gs:// or hdfs://",
+    )
+    parser.add_argument("--output", metavar="DIR", help="the table's folder")
+    parser.add_argument(
+        "--temp", metavar="DIR", help="where payloads are staged (default: in the output folder)"
+    )
+    parser.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="make the table afresh from the input, in one atomic step",
+    )
+    parser.add_argument(
+        "--max-partitions",
+        type=_positive,
+        default=10_000,
+        metavar="N",
+        help="refuse to write more partitions than this in one run (default: 10000)",
+    )
+    parser.add_argument(
+        "--max-event-mb",
+        type=_positive,
+        default=16,
+        metavar="N",
+        help="reject events with more data than this, in MiB (default: 16)",
+    )
+    parser.add_argument(
+        "--target-file-mb",
+        type=_positive,
+        default=256,
+        metavar="N",
+        help="start a new data file beyond this, in MiB before compression (default: 256)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=_count,
+        default=None,
+        metavar="N",
+        help="cores each step uses by itself (default: all with the local runner, else 0: the"
+        " runner spreads the work)",
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="show Beam's log, and the traceback of a failure"
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the job's own options, for help and usage errors."""
+    own = argparse.ArgumentParser(
+        prog="python -m pipeline",
+        description="Keep the latest version of every event, as Parquet by type and date.",
+        epilog="Any option of Apache Beam or its runners may follow, e.g. --runner=FlinkRunner.",
+        allow_abbrev=False,
+    )
+    add_arguments(own)
+    return own
+
+
+def unknown_options(arguments: Sequence[str]) -> list[str]:
+    """Those of Beam's arguments that no option of the installed Beam takes."""
+    beam_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for options in PipelineOptions.__subclasses__():
+        if options is not EventsiftOptions:
+            options._add_argparse_args(beam_parser)
+    return beam_parser.parse_known_args(list(arguments))[1]
+
+
+def _positive(text: str) -> int:
+    value = _count(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("0 is not at least 1")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)

@@ -1,0 +1,176 @@
+"""Parquet: reading the keys of live files, and writing a destination's new ones.
+
+Row order and statistics serve readers: rows are sorted by timestamp, so the statistics of row
+groups and files say which times they hold.
+"""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline import staging, storage, table
+from pipeline.partitions import Destination
+from pipeline.table import DataFile
+
+# A row group is what a reader reads at the least: enough rows to compress well and to scan fast.
+ROW_GROUP_ROWS = 128 * 1024
+# Encoding that fits the columns: ids, digests and payloads hardly repeat, so a dictionary of them
+# is work for nothing; sorted timestamps are small steps. (Parquet format, "Encodings".)
+_DELTA_ENCODED = {"timestamp": "DELTA_BINARY_PACKED"}
+
+
+class Rows(NamedTuple):
+    """Rows that belong to a destination, some of which are superseded.
+
+    Attributes:
+        source: Where they are staged; or the live file they are in.
+        superseded: The rows of `source` (counted from 0) that are not to be kept, ascending.
+    """
+
+    source: staging.Slice | DataFile
+    superseded: npt.NDArray[np.int64]
+
+    @property
+    def kept(self) -> int:
+        """How many of the rows are still the latest."""
+        return self.source.rows - len(self.superseded)
+
+
+class WriteSettings(NamedTuple):
+    """What writing depends on besides the rows.
+
+    Attributes:
+        root: The table.
+        run: The run's id.
+        target_bytes: What a file should not exceed, reckoned from the rows before compression.
+    """
+
+    root: str
+    run: str
+    target_bytes: int
+
+
+class Written(NamedTuple):
+    """What became of one destination.
+
+    Attributes:
+        files: New data files, not yet committed.
+        replaced: The live files whose remaining rows are in them.
+        slices: Staged slices taken in.
+        staged: Staged rows written.
+        superseded: Rows left out as superseded, staged and live.
+        live: Live rows taken over.
+    """
+
+    files: tuple[DataFile, ...]
+    replaced: tuple[DataFile, ...]
+    slices: int
+    staged: int
+    superseded: int
+    live: int
+
+
+def read_keys(root: str, file: DataFile) -> pa.Table:
+    """The event_id, timestamp and digest of each row of a live file, in the file's order."""
+    return _read(root, file, ["event_id", "timestamp", "digest"])
+
+
+def write_destination(rows: Sequence[Rows], settings: WriteSettings) -> Written:
+    """Writes what is kept of a destination's rows to new data files, if there is any news.
+
+    Args:
+        rows: All staged rows and all live files of the destination.
+        settings: Where and how to write.
+
+    Returns:
+        The new files and what went into them; `_rewritten` says which live files are in them.
+    """
+    staged = [part for part in rows if isinstance(part.source, staging.Slice)]
+    live = _rewritten(
+        [part for part in rows if isinstance(part.source, DataFile)],
+        sum(part.kept for part in staged),
+    )
+    parts = [part for part in (*live, *staged) if part.kept]
+    files: tuple[DataFile, ...] = ()
+    if parts:
+        content = pa.concat_tables(_kept(part, settings.root) for part in parts)
+        files = tuple(_write(content, rows[0].source.destination, settings))
+    return Written(
+        files=files,
+        replaced=tuple(part.source for part in live if isinstance(part.source, DataFile)),
+        slices=len(staged),
+        staged=sum(part.kept for part in staged),
+        superseded=sum(len(part.superseded) for part in (*live, *staged)),
+        live=sum(part.kept for part in live),
+    )
+
+
+def _rewritten(live: Sequence[Rows], news: int) -> list[Rows]:
+    """The live files whose rows are written anew beside `news` rows.
+
+    Those with superseded rows, always. And if there is anything to write, smaller files with it,
+    from the smallest on, as long as each is no larger than all that is written already: so a
+    partition has no more than about log2 of its rows as files, and a row is written anew no more
+    often than that. (The size-tiered compaction of log-structured merge trees.)
+    """
+    rewritten = [part for part in live if len(part.superseded)]
+    if not news and not rewritten:
+        return []
+    rows = news + sum(part.kept for part in rewritten)
+    for part in sorted(live, key=lambda part: part.source.rows):
+        if part.kept == part.source.rows <= max(rows, ROW_GROUP_ROWS // 8):
+            rewritten.append(part)
+            rows += part.kept
+    return rewritten
+
+
+def _kept(rows: Rows, root: str) -> pa.Table:
+    content = (
+        _read(root, rows.source, staging.STAGED_COLUMNS)
+        if isinstance(rows.source, DataFile)
+        else staging.read_slice(rows.source)
+    )
+    if not len(rows.superseded):
+        return content
+    keep = np.ones(len(content), bool)
+    keep[rows.superseded] = False
+    return content.filter(pa.array(keep))
+
+
+def _read(root: str, file: DataFile, columns: list[str]) -> pa.Table:
+    with storage.open_read(storage.join(root, file.path)) as stream:
+        return pq.ParquetFile(stream).read(columns=columns, use_threads=False)
+
+
+def _write(
+    content: pa.Table, destination: Destination, settings: WriteSettings
+) -> Iterator[DataFile]:
+    """Writes rows sorted by (timestamp, digest) to as many files as their size asks for."""
+    order = pc.sort_indices(
+        content.select(["timestamp", "digest"]),
+        sort_keys=[("timestamp", "ascending"), ("digest", "ascending")],
+    )
+    count = -(-content.nbytes // settings.target_bytes)
+    rows_per_file = -(-len(content) // count)
+    for first in range(0, len(content), rows_per_file):
+        rows = content.take(order.slice(first, rows_per_file))
+        path = table.new_path(settings.run, uuid.uuid4().hex[:16])
+        with storage.create(storage.join(settings.root, path)) as stream:
+            pq.write_table(
+                rows.cast(table.FILE_SCHEMA),
+                stream,
+                row_group_size=ROW_GROUP_ROWS,
+                compression="zstd",
+                use_dictionary=False,
+                column_encoding=_DELTA_ENCODED,
+                write_statistics=["event_id", "timestamp"],
+            )
+            size = stream.tell()
+        times = rows["timestamp"].cast(pa.int64())
+        yield DataFile(path, destination, len(rows), size, times[0].as_py(), times[-1].as_py())

@@ -1,0 +1,163 @@
+"""Planning a run: what there is to read, what it is merged into, and into how many shares it goes.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pipeline import alive, blocks, ledger, seen, staging, storage, table
+from pipeline.blocks import Block
+from pipeline.errors import EventsiftError
+from pipeline.table import DataFile
+from pipeline.tally import Tally
+
+
+class Run(NamedTuple):
+    """One execution of the job: what the user asked for.
+
+    Attributes:
+        id: Unique; names the run's files, its record and its commit.
+        inputs: Patterns of the files to read.
+        root: The table.
+        temp: The folder for staged payloads; the run makes a folder of its own in it.
+        rebuild: Whether the table is made afresh from the inputs.
+        max_partitions: Limit on the partitions that one run may write.
+        max_event_bytes: Limit on the size of one event.
+        target_file_bytes: What a data file should not exceed.
+        storage_options: What deltalake needs to reach the table's store.
+    """
+
+    id: str
+    inputs: tuple[str, ...]
+    root: str
+    temp: str
+    rebuild: bool
+    max_partitions: int
+    max_event_bytes: int
+    target_file_bytes: int
+    storage_options: dict[str, str]
+
+    @property
+    def staging(self) -> str:
+        """The folder for everything the run stages."""
+        return storage.join(self.temp, self.id)
+
+
+class Sizes(NamedTuple):
+    """How the work is divided.
+
+    Attributes:
+        buckets: Shares of the event_id space; see `staging.by_bucket`.
+        filter_bits: Size of the filter for the delivery's event_ids; see `seen`.
+    """
+
+    buckets: int
+    filter_bits: int
+
+
+class ReadTask(NamedTuple):
+    """A block to read."""
+
+    block: Block
+    sizes: Sizes
+
+
+class ScanTask(NamedTuple):
+    """A live file whose keys are to be compared with the delivery's; `number` is its source's."""
+
+    number: int
+    file: DataFile
+    sizes: Sizes
+
+
+class Plan(NamedTuple):
+    """A run's plan.
+
+    Attributes:
+        version: The version of the table that the run is based on, -1 if there is none.
+        inputs: Where the list of the files to read is stored; see `ledger`.
+        matched: Files that the patterns matched.
+        skipped: Those of them that were published before.
+        reads: The blocks to read.
+        scans: The live files to compare with; none if the table is rebuilt.
+        seconds: What planning took.
+    """
+
+    version: int
+    inputs: str
+    matched: int
+    skipped: int
+    reads: list[ReadTask]
+    scans: list[ScanTask]
+    seconds: float
+
+    def tally(self) -> Tally:
+        """What is planned, as counts."""
+        counts = {
+            "files": self.matched - self.skipped,
+            "blocks": len(self.reads),
+            "bytes": sum(task.block.bytes for task in self.reads),
+            "live_files": len(self.scans),
+        }
+        return Tally("plan", counts, self.seconds)
+
+
+# A bucket is one element of the shuffle and is combined in memory. With 32 MiB of input each (about
+# 125,000 events, 8 MB of keys) it stays small enough for every runner, and there are few of them.
+_BUCKET_BYTES = 32 << 20
+# Compressed input holds more events than its size says.
+_COMPRESSION_RATIO = 8
+# Events are hardly smaller than this; it bounds their number from above.
+_EVENT_BYTES = 100
+
+
+class NoInputError(EventsiftError):
+    """No file matches the patterns."""
+
+
+def plan(run: Run) -> Plan:
+    """Heals the table if an earlier run was cut short, and plans this one.
+
+    Raises:
+        NoInputError: No file matches the run's patterns.
+        table.TableError: The output is not a table of ours, or cannot be read.
+        OSError: An input or the output cannot be read.
+    """
+    started = time.perf_counter()
+    snapshot = table.settle(run.root, run.storage_options)
+    for dead in alive.dead(run.root):
+        storage.delete_tree(dead.staging)
+        storage.delete_tree(storage.join(run.root, table.NEW_FOLDER, dead.id))
+    matched = storage.match(run.inputs)
+    if not matched:
+        raise NoInputError(f"no file matches {' '.join(run.inputs)!r}")
+    published = [] if run.rebuild else ledger.read(storage.join(run.root, ledger.LEDGER))
+    files = ledger.unpublished(matched, published)
+    inputs = storage.join(run.staging, "inputs.parquet")
+    ledger.write(inputs, files)
+    live = snapshot.files if files and not run.rebuild else ()
+    sizes = _sizes(files, live)
+    pieces = (piece for file in files for piece in blocks.cut(file))
+    return Plan(
+        version=snapshot.version,
+        inputs=inputs,
+        matched=len(matched),
+        skipped=len(matched) - len(files),
+        reads=[ReadTask(block, sizes) for block in blocks.pack(pieces, staging.FIRST_BLOCK)],
+        scans=[ScanTask(number, file, sizes) for number, file in enumerate(live)],
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _sizes(files: Sequence[storage.FileInfo], live: Sequence[DataFile]) -> Sizes:
+    content = sum(_content_bytes(files))
+    buckets = max(1, -(-content // _BUCKET_BYTES))
+    ids = -(-content // _EVENT_BYTES)
+    return Sizes(buckets, seen.filter_bits(ids, sum(file.rows for file in live)))
+
+
+def _content_bytes(files: Sequence[storage.FileInfo]) -> Iterator[int]:
+    """The bytes of each file's content, if need be estimated by its name (it only sizes things)."""
+    for file in files:
+        packed = file.path.endswith((".gz", ".bz2", ".xz", ".zst", ".zstd"))
+        yield file.bytes * (_COMPRESSION_RATIO if packed else 1)

@@ -1,0 +1,146 @@
+"""Publishing: the sums are checked, then the run becomes the table in one commit.
+
+In this order, so that being killed anywhere does no harm: check, commit, settle the files, record
+the run (dead letters, ledger, report), remove what was staged. The commit alone decides: what
+comes before it is invisible, what comes after it is repeated or tidied by the next run.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from pipeline import ledger, storage, table
+from pipeline.errors import EventsiftError
+from pipeline.parquet import Written
+from pipeline.partitions import directory
+from pipeline.plan import Plan, Run
+from pipeline.table import DataFile, Snapshot
+from pipeline.tally import Tally, add_up, disagreements
+
+RUNS = "_eventsift/runs"
+REJECTS = "_eventsift/rejects"
+
+
+class ReconciliationError(EventsiftError):
+    """The steps' counts do not agree, so nothing was published."""
+
+
+class TooManyPartitionsError(EventsiftError):
+    """The run would write more partitions than its limit allows."""
+
+
+class Outcome(NamedTuple):
+    """All that the steps before have to say.
+
+    Attributes:
+        plan: The run's plan.
+        tallies: Of every call of every step.
+        written: Of every destination with new or replaced files.
+        dead_letters: Staged files with rejects.
+    """
+
+    plan: Plan
+    tallies: Sequence[Tally]
+    written: Sequence[Written]
+    dead_letters: Sequence[str]
+
+
+def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
+    """Checks, commits, settles and records a run.
+
+    Returns:
+        The run's record, which is also stored as JSON; see `record`.
+
+    Raises:
+        ReconciliationError, TooManyPartitionsError: Nothing was published.
+        table.TableError: Another run was faster, or the table cannot be written.
+    """
+    started = time.perf_counter()
+    planned = outcome.plan
+    counts, seconds = add_up(outcome.tallies)
+    snapshot = table.load(run.root, run.storage_options)
+    live = snapshot.files if snapshot.version == planned.version else ()
+    add = [file for written in outcome.written for file in written.files]
+    replaced = [file for written in outcome.written for file in written.replaced]
+    remove: Sequence[DataFile] = live if run.rebuild and add else replaced
+    counts["commit.files"] = len(add)
+    counts["commit.replaced"] = len(replaced)
+    counts["commit.dead_letter_files"] = len(outcome.dead_letters)
+    counts["commit.rows_added"] = sum(file.rows for file in add)
+    counts["commit.rows_replaced"] = sum(file.rows for file in replaced)
+    if wrong := disagreements(counts):
+        raise ReconciliationError(f"nothing was published, the counts disagree: {'; '.join(wrong)}")
+    partitions = {directory(file.destination) for file in add}
+    if len(partitions) > run.max_partitions:
+        raise TooManyPartitionsError(
+            f"nothing was published: the run has {len(partitions):,} partitions, the limit is"
+            f" {run.max_partitions:,}; raise it with --max-partitions"
+        )
+    version = table.commit(
+        run.root,
+        Snapshot(planned.version, tuple(live)),
+        run.id,
+        add,
+        remove,
+        run.storage_options,
+    )
+    after = table.settle(run.root, run.storage_options)
+    seconds["commit"] = time.perf_counter() - started
+    touched = partitions | {directory(file.destination) for file in remove}
+    rejects = _record_rejects(run, outcome.dead_letters)
+    record = {
+        "run": run.id,
+        "output": run.root,
+        "version": after.version if version >= 0 else -1,
+        "published": bool(add or remove),
+        "rebuild": run.rebuild,
+        "files": {"matched": planned.matched, "skipped": planned.skipped},
+        "bytes": counts["read.bytes"],
+        "events": {
+            "read": counts["read.events"],
+            "kept": counts["write.kept"],
+            "superseded": counts["latest.superseded_events"],
+            "exact_duplicates": counts["latest.exact_duplicate_events"],
+            "rejected": counts["read.rejected"],
+        },
+        "rejected": {
+            name.removeprefix("read.rejected."): count
+            for name, count in sorted(counts.items())
+            if name.startswith("read.rejected.")
+        },
+        "rejects": rejects,
+        "table": {
+            "rows": sum(file.rows for file in after.files),
+            "replaced_rows": counts["latest.superseded"] - counts["latest.superseded_events"],
+            "files": len(after.files),
+            "bytes": sum(file.bytes for file in after.files),
+            "partitions": len({file.destination for file in after.files}),
+            "partitions_written": len(partitions),
+            "partitions_touched": len(touched),
+            "files_written": len(add),
+            "files_replaced": len(remove),
+        },
+        "seconds": {step: round(total, 3) for step, total in seconds.items()},
+        "counts": dict(sorted(counts.items())),
+    }
+    path = storage.join(run.root, RUNS, f"{run.id}.json")
+    storage.write_bytes(path, msgspec.json.format(msgspec.json.encode(record)))
+    ledger.extend(storage.join(run.root, ledger.LEDGER), ledger.read(planned.inputs))
+    storage.delete_tree(run.staging)
+    return record
+
+
+def _record_rejects(run: Run, dead_letters: Iterable[str]) -> str | None:
+    """Gathers the run's dead letters into one file beside the table; its path, if there are any."""
+    staged = sorted(dead_letters)
+    if not staged:
+        return None
+    path = storage.join(run.root, REJECTS, f"{run.id}.jsonl")
+    with storage.create(path) as target:
+        for source in staged:
+            with storage.open_read(source) as letters:
+                while chunk := letters.read(1 << 20):
+                    target.write(chunk)
+    return path

@@ -1,0 +1,202 @@
+"""Reading a block: bytes to staged payloads, versions and dead letters.
+
+This is the work of one call on one core, and all of it: no Beam here, and everything that comes in
+or goes out can be sent to another process.
+"""
+
+import contextlib
+import itertools
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline import compression, events, staging, storage
+from pipeline.blocks import BLOCK_BYTES, Block, Piece
+from pipeline.compression import DamagedFileError
+from pipeline.events import Decoded, Part
+from pipeline.rejects import Reject, shown
+
+
+class ReadSettings(NamedTuple):
+    """What reading depends on besides the block.
+
+    Attributes:
+        run: The run's id, for dead letters.
+        directory: Where payloads and dead letters are staged.
+        buckets: Shares of the event_id space; see `staging.by_bucket`.
+        max_event_bytes: Limit on one event's data and extra fields.
+        part_bytes: How many bytes are decoded together.
+    """
+
+    run: str
+    directory: str
+    buckets: int
+    max_event_bytes: int
+    part_bytes: int = BLOCK_BYTES
+
+
+class BlockRead(NamedTuple):
+    """What reading a block gave.
+
+    Attributes:
+        number: The block's.
+        bytes: Bytes read, as stored.
+        rows: Events staged.
+        slices: Where their payloads lie.
+        versions: Their versions by bucket, tables of `staging.VERSION_SCHEMA`.
+        id_hashes: `events.hash_ids` of their event_ids, shape (rows,).
+        rejected: How many records were refused, by reason.
+        dead_letters: The file that holds them, "" if there are none.
+        seconds: What it took.
+    """
+
+    number: int
+    bytes: int
+    rows: int
+    slices: list[staging.Slice]
+    versions: list[tuple[int, pa.Table]]
+    id_hashes: npt.NDArray[np.uint64]
+    rejected: Counter[str]
+    dead_letters: str
+    seconds: float
+
+
+def read_block(block: Block, settings: ReadSettings) -> BlockRead:
+    """Reads, decodes and stages a block.
+
+    Raises:
+        OSError: A file cannot be read, or nothing can be written to the temp directory.
+    """
+    started = time.perf_counter()
+    counts: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
+    slices: list[staging.Slice] = []
+    tables: list[pa.Table] = [staging.VERSION_SCHEMA.empty_table()]
+    id_hashes: list[npt.NDArray[np.uint64]] = [np.empty(0, np.uint64)]
+    rows = 0
+    letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
+    with contextlib.ExitStack() as stack:
+        file: BinaryIO | None = None
+        for parts in _groups(_parts(block, settings, counts), settings.part_bytes):
+            table, rejects = events.to_table(parts, settings.max_event_bytes)
+            if rejects:
+                file = file or stack.enter_context(storage.create(letters))
+                file.writelines(reject.dead_letter(settings.run) for reject in rejects)
+                rejected.update(reject.reason for reject in rejects)
+            if len(table):
+                table, new_slices = staging.stage(table, settings.directory, rows)
+                slices += new_slices
+                where = staging.place(block.number, np.arange(rows, rows + len(table)))
+                tables.append(staging.versions(table, where))
+                id_hashes.append(table["id_hash"].to_numpy())
+                rows += len(table)
+    hashes = np.concatenate(id_hashes)
+    return BlockRead(
+        number=block.number,
+        bytes=counts["bytes"],
+        rows=rows,
+        slices=slices,
+        versions=staging.by_bucket(pa.concat_tables(tables), hashes, settings.buckets),
+        id_hashes=hashes,
+        rejected=rejected,
+        dead_letters=letters if file else "",
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _groups(
+    parts: Iterable[tuple[Part, Decoded]], part_bytes: int
+) -> Iterator[list[tuple[Part, Decoded]]]:
+    """Many small files become one table: each group of parts has about `part_bytes`."""
+    group: list[tuple[Part, Decoded]] = []
+    size = 0
+    for part, decoded in parts:
+        group.append((part, decoded))
+        size += decoded.consumed
+        if size >= part_bytes:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _parts(
+    block: Block, settings: ReadSettings, counts: Counter[str]
+) -> Iterator[tuple[Part, Decoded]]:
+    """The decoded parts of a block's pieces; adds the bytes read to ``counts["bytes"]``."""
+    for piece in block.pieces:
+        with storage.open_read(piece.path) as stream:
+            yield from _parts_of_stream(stream, piece, settings)
+            counts["bytes"] += stream.tell() - piece.start
+
+
+def _parts_of_stream(
+    stream: BinaryIO, piece: Piece, settings: ReadSettings
+) -> Iterator[tuple[Part, Decoded]]:
+    """The decoded parts of one piece; a part begins with what the one before has left over."""
+    limit = settings.part_bytes + settings.max_event_bytes
+    part = Part(piece.path, piece.start, b"")
+    chunks = itertools.chain(_chunks(stream, piece, settings.part_bytes), [None])
+    for chunk, following in itertools.pairwise(chunks):
+        if isinstance(chunk, DamagedFileError):
+            reject = Reject(piece.path, part.offset, 0, chunk.reason, str(chunk), b"")
+            yield part, Decoded([], {}, [reject], [], 0, False)
+        elif chunk is not None:
+            part = part._replace(data=part.data + chunk, final=not isinstance(following, bytes))
+            decoded = events.decode(part)
+            if not decoded.consumed and not part.final and len(part.data) > limit:
+                decoded = _too_large(part)
+            yield part, decoded
+            part = part._replace(
+                offset=part.offset + decoded.consumed,
+                data=part.data[decoded.consumed :],
+                in_array=decoded.in_array,
+            )
+
+
+def _chunks(
+    stream: BinaryIO, piece: Piece, part_bytes: int
+) -> Iterator[bytes | DamagedFileError]:
+    """The content of a piece in chunks of `part_bytes` or more; last, what ended it too early."""
+    stream.seek(piece.start)
+    size = piece.end - piece.start
+    data = stream.read(min(size, 2 * part_bytes))
+    if piece.start or not compression.is_compressed(data):
+        yield data
+        for at in range(len(data), size, part_bytes):
+            yield stream.read(min(part_bytes, size - at))
+        return
+    stream.seek(0)
+    gathered: list[bytes] = []
+    gathered_bytes = 0
+    damage: DamagedFileError | None = None
+    try:
+        for content in compression.decompress(stream):
+            gathered.append(content)
+            gathered_bytes += len(content)
+            if gathered_bytes >= part_bytes:
+                yield b"".join(gathered)
+                gathered, gathered_bytes = [], 0
+    except DamagedFileError as error:
+        damage = error
+        stream.seek(piece.end)  # nothing more can be read of it: it is done
+    yield b"".join(gathered)
+    if damage:
+        yield damage
+
+
+def _too_large(part: Part) -> Decoded:
+    """Gives up a record that has no end within any event's size, so that reading can go on."""
+    message = (
+        f"no end within {len(part.data):,} bytes of {shown(part.data[:100])};"
+        " the limit of one event is set with --max-event-mb"
+    )
+    size = len(part.data)
+    reject = Reject(part.source, part.offset, size, "too-large", message, part.data)
+    return Decoded([], {}, [reject], [], size, part.in_array)

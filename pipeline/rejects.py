@@ -1,0 +1,75 @@
+"""Bad input as an output: what is refused, why, and the dead letter written for it.
+
+A dead letter is one JSON line that holds everything needed to find, fix and replay a record:
+the run, the source file, the byte offset and length, the reason, a message that shows the value
+and the rule it broke, and the raw bytes (``raw`` where they are UTF-8 text, else ``raw_base64``).
+"""
+
+import base64
+from typing import Any, NamedTuple
+
+import msgspec
+
+REASONS = {
+    "not-json": "the bytes are not one well-formed JSON value",
+    "truncated": "the JSON value ends before it is complete",
+    "not-an-object": "a JSON value, but not an object",
+    "missing-field": "event_id, timestamp, domain, event_type or data is not there",
+    "empty-field": "event_id, domain or event_type is the empty string",
+    "wrong-type": "event_id, timestamp, domain or event_type is not a string",
+    "bad-timestamp": "timestamp is not an ISO 8601 date and time",
+    "invalid-utf8": "the bytes are not UTF-8",
+    "too-large": "data and extra fields exceed the size limit of one event",
+    "too-long": "domain or event_type does not fit the name of a partition folder",
+    "truncated-file": "a compressed file ends before its end mark",
+    "corrupt-file": "a compressed file cannot be decompressed further",
+}
+
+# A longer record is quoted by its beginning only; source, offset and length still say where all of
+# it lies. Without a limit one runaway record (a binary file, say) would be copied whole.
+RAW_BYTES_LIMIT = 16 << 20
+PREVIEW_BYTES = 1024
+
+
+class Problem(NamedTuple):
+    """Why a record is refused: a key of `REASONS`, and the value with the rule it broke."""
+
+    reason: str
+    message: str
+
+
+class Reject(NamedTuple):
+    """One refused record.
+
+    Attributes:
+        source: The file it was read from.
+        offset: Bytes before it in the file (in the decompressed content of a compressed file).
+        length: Its length in bytes.
+        reason: A key of `REASONS`.
+        message: The value and the rule it broke, for a person.
+        raw: Its bytes as delivered.
+    """
+
+    source: str
+    offset: int
+    length: int
+    reason: str
+    message: str
+    raw: bytes
+
+    def dead_letter(self, run: str) -> bytes:
+        """The reject as one line of JSON, newline included."""
+        raw = self.raw if len(self.raw) <= RAW_BYTES_LIMIT else self.raw[:PREVIEW_BYTES]
+        letter: dict[str, Any] = {"run": run, **self._asdict()}
+        try:
+            letter["raw"] = raw.decode()
+        except UnicodeDecodeError:
+            del letter["raw"]
+            letter["raw_base64"] = base64.b64encode(raw).decode()
+        return msgspec.json.encode(letter) + b"\n"
+
+
+def shown(value: object, limit: int = 60) -> str:
+    """The `repr` of a value for a message, cut in the middle when longer than `limit`."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 20]}…{text[-18:]}"

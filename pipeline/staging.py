@@ -1,0 +1,138 @@
+"""Staged files: one block's payloads in the temp directory, ordered by destination.
+
+A staged file is an Arrow IPC file with one record batch for each destination, so that whoever
+writes a destination reads just its rows. What travels on are a `Slice` for each batch and, for
+each event, its version: event_id, timestamp, digest and `where` it lies.
+"""
+
+import uuid
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline import partitions, storage
+from pipeline.partitions import Destination
+
+STAGED_COLUMNS = ["event_id", "timestamp", "digest", "data", "extra"]
+VERSION_SCHEMA = pa.schema(
+    [
+        ("event_id", pa.string()),
+        ("timestamp", pa.timestamp("us", "UTC")),
+        ("digest", pa.int64()),
+        ("where", pa.int64()),
+    ]
+)
+
+# `where` is the number of a source (a live file, or a block) and a row in it, in one integer.
+# Live files are numbered from 0 and blocks from here: 4 million of each, 10^12 rows in each.
+FIRST_BLOCK = 1 << 22
+_ROW_BITS = 40
+
+
+class Slice(NamedTuple):
+    """The rows of one destination in a staged file.
+
+    Attributes:
+        destination: Where they belong.
+        path: The staged file.
+        batch: The index of its record batch that holds them.
+        first_row: The row in its block of the first of them.
+        rows: How many they are.
+    """
+
+    destination: Destination
+    path: str
+    batch: int
+    first_row: int
+    rows: int
+
+
+def stage(events: pa.Table, directory: str, first_row: int) -> tuple[pa.Table, list[Slice]]:
+    """Writes events to a new staged file.
+
+    Args:
+        events: A table of `events.EVENT_SCHEMA`.
+        directory: Where to write; the file's name is unique, so a retry never meets it.
+        first_row: The rows of the same block that were staged before.
+
+    Returns:
+        The events in the order staged, and a slice for each destination.
+    """
+    micros = events["timestamp"].cast(pa.int64()).to_numpy()
+    destinations, codes = partitions.group(
+        events["domain"].combine_chunks(), events["event_type"].combine_chunks(), micros
+    )
+    # Small codes sort by radix, several times faster than the 32 bits they come in.
+    small = codes.astype(np.int16) if len(destinations) < 1 << 15 else codes
+    events = events.take(pa.array(np.argsort(small, kind="stable")))
+    staged = events.select(STAGED_COLUMNS)
+    path = storage.join(directory, f"{uuid.uuid4().hex}.arrow")
+    slices = []
+    row = 0
+    with storage.create(path) as file, pa.ipc.new_file(file, staged.schema) as writer:
+        for batch, (destination, rows) in enumerate(
+            zip(destinations, np.bincount(codes).tolist(), strict=True)
+        ):
+            writer.write_table(staged.slice(row, rows))
+            slices.append(Slice(destination, path, batch, first_row + row, rows))
+            row += rows
+    return events, slices
+
+
+def read_slice(slice_: Slice) -> pa.Table:
+    """The staged rows of a slice."""
+    source = (
+        pa.memory_map(storage.local(slice_.path))
+        if storage.is_local(slice_.path)
+        else pa.PythonFile(storage.open_read(slice_.path), mode="r")
+    )
+    with source:
+        return pa.Table.from_batches([pa.ipc.open_file(source).get_batch(slice_.batch)])
+
+
+def versions(rows: pa.Table, where: npt.NDArray[np.int64]) -> pa.Table:
+    """The versions of rows that have event_id, timestamp and digest, lying at `where`."""
+    return pa.Table.from_arrays(
+        [rows["event_id"], rows["timestamp"], rows["digest"], pa.array(where)],
+        schema=VERSION_SCHEMA,
+    )
+
+
+def by_bucket(
+    table: pa.Table, id_hashes: npt.NDArray[np.uint64], buckets: int
+) -> list[tuple[int, pa.Table]]:
+    """The rows of a table by the bucket of their event_id, for each bucket that has any.
+
+    Args:
+        table: n rows.
+        id_hashes: Their `events.hash_ids`, shape (n,).
+        buckets: How many shares the event_ids are divided into.
+    """
+    if buckets == 1 or len(table) == 0:
+        return [(0, table)] if len(table) else []
+    bucket = (id_hashes % np.uint64(buckets)).astype(np.int16 if buckets < 1 << 15 else np.int32)
+    table = table.take(pa.array(np.argsort(bucket, kind="stable")))
+    ends = np.cumsum(np.bincount(bucket)).tolist()
+    starts = [0, *ends[:-1]]
+    return [
+        (number, table.slice(start, end - start))
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+        if end > start
+    ]
+
+
+def place(source: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The `where` of rows of a source (a block or a live file, by its number in the run)."""
+    return (np.int64(source) << _ROW_BITS) | rows
+
+
+def source_of(where: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The number of the source of each `where`."""
+    return where >> _ROW_BITS
+
+
+def row_of(where: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The row, in its source, of each `where`."""
+    return where & ((1 << _ROW_BITS) - 1)

@@ -1,0 +1,437 @@
+"""Files on any file system: the small functions every other module reads and writes with.
+
+A path without a scheme, or with ``file://``, is local and handled with ``os`` alone: worker
+processes that never touch an object store need not import Apache Beam. Everything else (``s3://``,
+``gs://``, ``hdfs://``) goes through `apache_beam.io.filesystems.FileSystems`.
+
+What is written appears under its name in one step, whole, so a process that is killed leaves no
+half file that somebody could read. Nothing is fsynced: that would guard against a power cut only,
+costs milliseconds for every file, and the Delta log beside the data is not fsynced either. After a
+power cut the table is rebuilt from its sources.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import fnmatch
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from apache_beam.io.filesystems import FileSystems as BeamFileSystems
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_WILDCARD = re.compile(r"[*?[]")
+_HIDDEN = (".", "_")
+_T = TypeVar("_T")
+_COPY_BYTES = 1 << 20
+"""Large enough that a copy is not made of system calls."""
+_REMOTE_CALLS = 16
+"""A copy within an object store is one request that waits; it costs this side nothing."""
+_RETRIES = 10
+"""How often a parent directory that another process has just tidied away is made again."""
+
+
+class FileInfo(NamedTuple):
+    """A file as a listing shows it.
+
+    Attributes:
+        path: where it is.
+        bytes: its size.
+        modified: when it was last written, in seconds since 1970; 0 if the store does not say.
+    """
+
+    path: str
+    bytes: int
+    modified: float
+
+
+def configure(options: PipelineOptions) -> None:
+    """Hand Beam's file systems the pipeline options they need (S3 endpoint, HDFS host, project).
+
+    Beam does this by itself in its workers; the process that builds the pipeline has to call it
+    before it touches a remote path.
+    """
+    _beam().set_options(options)
+
+
+def is_local(path: str) -> bool:
+    """Whether `path` is on a mounted file system: it has no scheme, or ``file://``."""
+    return path.startswith("file://") or not _SCHEME.match(path)
+
+
+def join(base: str, *parts: str) -> str:
+    """`base` and `parts` as one path, with one slash between each two."""
+    if is_local(base):
+        return os.path.join(local(base), *parts)
+    return "/".join([base.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def local(path: str) -> str:
+    """The operating system's name of a local path: ``file:///a%20b`` is ``/a b``."""
+    if not path.startswith("file://"):
+        return path
+    return unquote(path.removeprefix("file://").removeprefix("localhost"))
+
+
+def absolute(path: str) -> str:
+    """`path` without ``file://`` or a slash at its end, and from ``/`` on if it is local."""
+    return os.path.abspath(local(path)) if is_local(path) else path.rstrip("/")
+
+
+def match(patterns: Sequence[str]) -> list[FileInfo]:
+    """The files that `patterns` name, each once, sorted by path.
+
+    A pattern is a file, a directory (all files below it), or a glob: ``*``, ``?`` and ``[a-z]``
+    match within one folder, ``**`` any number of folders, none included. Files and folders whose
+    names begin with ``.`` or ``_`` are found only by a pattern that spells that first character
+    out. A name that exists is taken literally even if it looks like a glob. Local paths come back
+    absolute and free of symbolic links, so one file reached in two ways is one file.
+
+    Returns:
+        The files. A pattern that matches nothing contributes nothing.
+    """
+    found: dict[str, FileInfo] = {}
+    for pattern in patterns:
+        files = _match_local(local(pattern)) if is_local(pattern) else _match_remote(pattern)
+        found.update((file.path, file) for file in files)
+    return sorted(found.values())
+
+
+def list_files(directory: str) -> list[FileInfo]:
+    """Every file below `directory`, hidden ones too; none if there is no such directory.
+
+    Paths begin with `directory` as it was given. Symbolic links to directories are not followed.
+    """
+    if is_local(directory):
+        return list(_below(local(directory)))
+    return list(_remote_files(f"{_escape(directory.rstrip('/'))}/**"))
+
+
+def folders(directory: str) -> list[str]:
+    """The names of the folders directly in a local `directory`; an object store has none."""
+    if not is_local(directory):
+        return []
+    return sorted(entry.name for entry in _scan(local(directory)) if _is_folder(entry))
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file (or, locally, a directory) of this name."""
+    return os.path.exists(local(path)) if is_local(path) else bool(_beam().exists(path))
+
+
+def open_read(path: str) -> BinaryIO:
+    """`path` opened for reading its bytes as they are stored, never decompressed."""
+    if is_local(path):
+        return open(local(path), "rb")
+    return _beam().open(path, compression_type="uncompressed")
+
+
+def read_bytes(path: str) -> bytes:
+    """The content of the file `path`."""
+    with open_read(path) as file:
+        return file.read()
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Make (or replace) the file `path` with this content, in one step."""
+    with create(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def create(path: str) -> Iterator[BinaryIO]:
+    """A writer for `path`, which appears (or is replaced) when the ``with`` block ends.
+
+    Missing parent directories are made. If the block raises, nothing new is left: locally the data
+    was in a hidden temporary file beside `path`, and a remote file is deleted again, since closing
+    an upload is what publishes it.
+    """
+    if is_local(path):
+        with _create_local(local(path)) as file:
+            yield file
+        return
+    remote = _beam().create(path, compression_type="uncompressed")
+    try:
+        yield remote
+        remote.close()
+    except BaseException:
+        with contextlib.suppress(Exception):
+            remote.close()
+        delete([path])
+        raise
+
+
+def copy(source: str, target: str) -> None:
+    """Make `target` a file with the content of `source`, both on one file system, in one step.
+
+    Locally that is a hard link where the file system has them, which costs nothing however large
+    the file is. So neither of the two may be changed in place later; nobody here does.
+
+    Raises:
+        FileNotFoundError: there is no `source`.
+    """
+    if is_local(source):
+        _copy_local(local(source), local(target))
+        return
+    from apache_beam.io.filesystem import BeamIOError
+
+    try:
+        if target.startswith("hdfs://"):  # its copy streams into the target, visibly
+            folder, _, name = target.rpartition("/")
+            temporary = join(folder, _temporary_name(name))
+            _beam().copy([source], [temporary])
+            delete([target])
+            _beam().rename([temporary], [target])
+        else:
+            _beam().copy([source], [target])
+    except BeamIOError as error:
+        if not exists(source):
+            raise FileNotFoundError(source) from error
+        raise
+
+
+def copy_all(pairs: Sequence[tuple[str, str]]) -> None:
+    """Copy the first file of each pair to the second, see `copy`; remotely many at a time."""
+    if all(is_local(source) for source, _ in pairs):
+        for source, target in pairs:
+            copy(source, target)
+        return
+    with concurrent.futures.ThreadPoolExecutor(_REMOTE_CALLS) as pool:
+        for done in [pool.submit(copy, source, target) for source, target in pairs]:
+            done.result()
+
+
+def delete(paths: Iterable[str]) -> None:
+    """Delete these files. One that is not there (any more) is no error."""
+    remote: list[str] = []
+    for path in paths:
+        if is_local(path):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(local(path))
+        else:
+            remote.append(path)
+    if not remote:
+        return
+    from apache_beam.io.filesystem import BeamIOError
+
+    try:
+        _beam().delete(remote)
+    except BeamIOError as error:
+        left = [path for path in error.exception_details or remote if exists(path)]
+        if left:
+            raise
+        # Some stores stop at the first missing file: the others get a call of their own.
+        if len(remote) > 1:
+            for path in remote:
+                delete([path])
+
+
+def delete_tree(path: str) -> None:
+    """Delete the directory `path` with everything in it, if it is there."""
+    if is_local(path):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(local(path))
+    else:
+        delete(file.path for file in list_files(path))
+
+
+def remove_empty_directories(paths: Iterable[str]) -> None:
+    """Remove each of these local directories, and those below, in which there is no file.
+
+    A directory in which somebody makes a file at this very moment survives: only the operating
+    system decides what is empty. Object stores have no directories, so nothing happens there.
+    """
+    for path in paths:
+        if is_local(path):
+            for directory, _, _ in os.walk(local(path), topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(directory)
+
+
+# Local files
+
+
+def _match_local(pattern: str) -> Iterator[FileInfo]:
+    pattern = os.path.abspath(pattern)
+    if os.path.isdir(pattern):
+        return _glob(os.path.realpath(pattern), ["**", "*"], set())
+    if os.path.exists(pattern):
+        return _resolved(pattern)
+    return _glob("/", _segments(pattern), set())
+
+
+def _segments(pattern: str) -> list[str]:
+    segments = [part for part in pattern.split("/") if part]
+    return [*segments, "*"] if segments and segments[-1] == "**" else segments
+
+
+def _glob(directory: str, segments: list[str], seen: set[tuple[str, int]]) -> Iterator[FileInfo]:
+    """The files below a real `directory` that fit; `seen` breaks circles of symbolic links."""
+    if (directory, len(segments)) in seen:
+        return
+    seen.add((directory, len(segments)))
+    first, rest = segments[0], segments[1:]
+    if first == "**":
+        yield from _glob(directory, rest, seen)
+        inner = (entry for entry in _scan(directory) if not entry.name.startswith(_HIDDEN))
+        for folder in [_real(entry) for entry in inner if entry.is_dir()]:
+            yield from _glob(folder, segments, seen)
+    elif rest and not _WILDCARD.search(first):
+        yield from _glob(os.path.realpath(os.path.join(directory, first)), rest, seen)
+    elif rest:
+        fitting = [entry for entry in _scan(directory) if _fits(entry.name, first)]
+        for folder in [_real(entry) for entry in fitting if entry.is_dir()]:
+            yield from _glob(folder, rest, seen)
+    else:
+        fits = re.compile(fnmatch.translate(first)).match
+        visible = not first.startswith(_HIDDEN)
+        for entry in _scan(directory):
+            name = entry.name
+            if fits(name) and not (visible and name.startswith(_HIDDEN)):
+                if entry.is_symlink():
+                    yield from _resolved(entry.path)
+                elif entry.is_file():
+                    with contextlib.suppress(FileNotFoundError):
+                        yield _info(entry.path, entry.stat())
+
+
+def _fits(name: str, segment: str) -> bool:
+    hidden = name.startswith(_HIDDEN) and not segment.startswith(name[0])
+    return not hidden and fnmatch.fnmatchcase(name, segment)
+
+
+def _scan(directory: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _real(entry: os.DirEntry[str]) -> str:
+    return os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+
+
+def _resolved(path: str) -> Iterator[FileInfo]:
+    path = os.path.realpath(path)
+    if os.path.isfile(path):
+        yield _info(path, os.stat(path))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return entry.is_dir(follow_symlinks=False)
+
+
+def _below(directory: str) -> Iterator[FileInfo]:
+    for entry in _scan(directory):
+        if _is_folder(entry):
+            yield from _below(entry.path)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                yield _info(entry.path, entry.stat(follow_symlinks=False))
+
+
+def _info(path: str, status: os.stat_result) -> FileInfo:
+    return FileInfo(path, status.st_size, status.st_mtime)
+
+
+def _copy_local(source: str, target: str) -> None:
+    try:
+        _in_folder(target, lambda: os.link(source, target))
+        return
+    except FileNotFoundError:
+        raise
+    except FileExistsError:
+        if os.path.samefile(source, target):
+            return
+    except OSError:  # no hard links here, too many of them already, or another mount
+        pass
+    with open(source, "rb") as content, _create_local(target) as file:
+        shutil.copyfileobj(content, file, _COPY_BYTES)
+
+
+@contextlib.contextmanager
+def _create_local(path: str) -> Iterator[BinaryIO]:
+    temporary = os.path.join(os.path.dirname(path), _temporary_name(os.path.basename(path)))
+    file = _in_folder(temporary, lambda: open(temporary, "xb"))  # noqa: SIM115 (closed below)
+    try:
+        with file:
+            yield file
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+def _temporary_name(name: str) -> str:
+    """A name that no reader of a table and no ``*.parquet`` takes for data."""
+    return f".{name[:100]}.{uuid.uuid4().hex}.tmp"
+
+
+def _in_folder(path: str, action: Callable[[], _T]) -> _T:
+    """The result of `action`, which makes `path`; its directory is made first.
+
+    And made again if another process tidies the still empty directory away in between.
+    """
+    for _ in range(_RETRIES):
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            return action()
+    return action()
+
+
+# Remote files
+
+
+def _beam() -> type[BeamFileSystems]:
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems
+
+
+def _match_remote(pattern: str) -> Iterator[FileInfo]:
+    pattern = pattern.rstrip("/")
+    literal = list(_remote_files(_escape(pattern)))
+    if literal:
+        return iter(literal)
+    wildcard = _WILDCARD.search(pattern)
+    # A listing of everything below the last folder without a wildcard, then our own rules: what
+    # the file systems make of "**" and of hidden names differs.
+    base = pattern[: pattern.rindex("/", 0, wildcard.start())] if wildcard else pattern
+    segments = _segments(pattern[len(base) :]) or ["**", "*"]
+    return (
+        file
+        for file in _remote_files(f"{_escape(base)}/**")
+        if _path_fits(file.path[len(base) + 1 :].split("/"), segments)
+    )
+
+
+def _path_fits(names: Sequence[str], segments: Sequence[str]) -> bool:
+    if not names or not segments:
+        return not names and not segments
+    if segments[0] == "**":
+        deeper = not names[0].startswith(_HIDDEN) and _path_fits(names[1:], segments)
+        return deeper or _path_fits(names, segments[1:])
+    return _fits(names[0], segments[0]) and _path_fits(names[1:], segments[1:])
+
+
+def _remote_files(pattern: str) -> Iterator[FileInfo]:
+    for result in _beam().match([pattern]):
+        for file in result.metadata_list:
+            if not file.path.endswith("/"):  # the empty object some tools make for a folder
+                modified = float(file.last_updated_in_seconds or 0)
+                yield FileInfo(file.path, file.size_in_bytes, modified)
+
+
+def _escape(path: str) -> str:
+    """`path` as a Beam pattern that matches only itself."""
+    return re.sub(r"([*?[])", r"[\1]", path)

@@ -1,0 +1,558 @@
+"""The Delta table: read its snapshot, publish a run in one commit, settle the files.
+
+A reader of the Delta log and a reader of the plain Parquet files see the same rows, and neither
+ever sees half a run:
+
+1. The pipeline writes its data files to `new_path`, in a folder hidden from plain readers. A data
+   file's partition values are in the log's add action, not in its path (Delta protocol, "Add File
+   and Remove File"), so it may lie anywhere under the table.
+2. `commit` adds these files and removes those they supersede in one atomic Delta commit. Delta
+   readers now see the new table, plain readers still the old one.
+3. `settle` gives every file that the log has under the hidden folder its place in its partition,
+   then deletes the superseded files (from here plain readers see the new table, too), then commits
+   the new paths (`dataChange` false: same rows), then deletes the hidden names.
+
+Killed at any point, the table is right for Delta readers, and for plain readers it is old, or new,
+or (within step 3) both at once. A row may be seen twice for a moment, but is never missing. Every
+run begins with `settle`, which finishes the work from what the log and the folders say.
+
+Why two `settle` at once, or one beside another run, cannot harm:
+
+- Names are never used twice. A file appears in a partition only after its commit. `settle` lists
+  the files *before* it reads the log: a listed file that this log does not hold was superseded and
+  cannot come back, and a file that appears later is not in the list.
+- Each commit fails if any other commit has come since the log was read. `settle` then starts over.
+- Files of a run that is not in the log may belong to a run that is still working. They are deleted
+  when they are `ABANDONED_SECONDS` old, and `commit` checks that all of its files are there.
+"""
+
+import datetime
+import json
+import re
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
+from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+
+from pipeline import storage
+from pipeline.errors import EventsiftError
+from pipeline.partitions import (
+    PARTITION_COLUMNS,
+    PARTITION_SCHEMA,
+    Destination,
+    directory,
+    partition_values,
+)
+
+FILE_SCHEMA = pa.schema(
+    [
+        ("event_id", pa.string()),
+        ("timestamp", pa.timestamp("us", "UTC")),
+        ("digest", pa.int64()),
+        ("data", pa.string()),
+        ("extra", pa.string()),
+    ]
+)
+"""The columns within a data file. The partition columns are only in its path and in the log."""
+
+TABLE_SCHEMA = pa.unify_schemas([FILE_SCHEMA, PARTITION_SCHEMA])
+"""The columns of the table."""
+
+NEW_FOLDER = "_eventsift/new"
+"""Where files lie until they are settled. Readers of plain Parquet skip folders with ``_``."""
+
+ABANDONED_SECONDS = 7 * 86_400.0
+"""Longer than any run takes; until then the files of a run that died stay where they are."""
+
+LOG_DAYS = 7
+"""How long the log remembers past versions; older entries go when a checkpoint covers them."""
+
+# Two commits every few minutes for years: the log has to stay small to list and quick to replay.
+TABLE_PROPERTIES: Mapping[str, str] = {
+    # At most this many JSON files are read on top of a checkpoint; writing one takes about 20 ms.
+    "delta.checkpointInterval": "20",
+    "delta.logRetentionDuration": f"interval {LOG_DAYS} days",
+    # Each run leaves a transaction id, each file it replaces a tombstone. Checkpoints repeat both
+    # until these times have passed, so without them they would grow for ever.
+    "delta.setTransactionRetentionDuration": f"interval {LOG_DAYS} days",
+    "delta.deletedFileRetentionDuration": "interval 1 days",
+}
+
+_ATTEMPTS = 10
+_OUR_NAME = re.compile(r"part-.+-\w+\.parquet")
+# Delta tools call theirs part-00000-<uuid>-c000.snappy.parquet, which is none of ours.
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_COMMIT_FILE = re.compile(r"_delta_log/\d{20}\.json")
+# What deltalake 1.6 takes for a URL's syntax, or decodes, in the name of a local folder.
+_UNUSABLE = re.compile(r"[\[\]\\|^\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+_EPOCH = datetime.datetime(1970, 1, 1)
+
+
+class TableError(EventsiftError):
+    """The table cannot be read or written, or is not one of ours."""
+
+
+class ConflictError(TableError):
+    """Another run has committed since the snapshot was read: start again from a new one."""
+
+
+class DataFile(NamedTuple):
+    """A data file of the table: one about to be committed, or a live one.
+
+    Attributes:
+        path: its place on disk, relative to the table.
+        destination: the partition its rows belong to, wherever the file lies.
+        rows: how many events it holds.
+        bytes: its size.
+        min_timestamp: its earliest event, in microseconds since 1970; None if unknown.
+        max_timestamp: its latest one.
+    """
+
+    path: str
+    destination: Destination
+    rows: int
+    bytes: int
+    min_timestamp: int | None
+    max_timestamp: int | None
+
+
+class Snapshot(NamedTuple):
+    """The table as of one commit.
+
+    Attributes:
+        version: the commit's number; -1 if there is no table yet.
+        files: the live files, sorted by path.
+    """
+
+    version: int
+    files: tuple[DataFile, ...]
+
+
+_NO_TABLE = Snapshot(-1, ())
+
+
+def new_path(run_id: str, name: str) -> str:
+    """Where a run writes a data file, relative to the table, before it is committed.
+
+    Args:
+        run_id: the run: letters, digits, ``_``, ``.`` and ``-``.
+        name: what tells the run's files apart, also those of a step that ran twice: letters and
+            digits.
+    """
+    if not _RUN_ID.fullmatch(run_id) or not re.fullmatch(r"\w+", name):
+        raise ValueError(f"cannot name a data file after run {run_id!r} and {name!r}")
+    return f"{NEW_FOLDER}/{run_id}/part-{run_id}-{name}.parquet"
+
+
+def settled_path(file: DataFile) -> str:
+    """The place of a data file in its partition, relative to the table."""
+    return f"{directory(file.destination)}/{file.path.rpartition('/')[2]}"
+
+
+def load(root: str, storage_options: dict[str, str] | None = None) -> Snapshot:
+    """The newest snapshot of the table at `root`, or one with version -1 if nothing is there.
+
+    Args:
+        root: the table's directory or URI.
+        storage_options: what `deltalake` needs to reach an object store.
+
+    Raises:
+        TableError: `root` holds something else than a table of ours, or cannot be read.
+    """
+    root = _root(root)
+    table = _open(root, storage_options)
+    return _NO_TABLE if table is None else _snapshot(root, table)
+
+
+def commit(
+    root: str,
+    snapshot: Snapshot,
+    run_id: str,
+    add: Sequence[DataFile],
+    remove: Sequence[DataFile],
+    storage_options: dict[str, str] | None = None,
+) -> int:
+    """Publish a run: in one step `add` become live and `remove` cease to be.
+
+    The first commit makes the table. A run that has already committed is not committed again: its
+    transaction id is in the log for `LOG_DAYS` days. A run that changes nothing makes no commit.
+
+    Args:
+        root: the table's directory or URI.
+        snapshot: what the run has read; it holds all of `remove`.
+        run_id: the run; the same for a retry of the same work.
+        add: files of the run, written to `new_path`.
+        remove: files whose rows are superseded, or are in `add` again.
+        storage_options: what `deltalake` needs to reach an object store.
+
+    Returns:
+        The version in which the run's files are live.
+
+    Raises:
+        ConflictError: the table is no longer that of `snapshot`. Nothing was published.
+        TableError: a file to add is missing, or one to remove is not in the snapshot.
+    """
+    root = _root(root)
+    table = _open(root, storage_options)
+    published = None if table is None else table.transaction_version(_app_id(run_id))
+    if published is not None:
+        return published
+    version = -1 if table is None else table.version()
+    if version != snapshot.version:
+        raise _conflict(root, run_id, snapshot.version, version)
+    _check_added(root, run_id, add)
+    _check_removed(root, snapshot, remove)
+    if table is not None and not add and not remove:
+        return version
+    # Only the very next version will do (no retries), so it is known already, and what the log
+    # remembers of this run is where it was published.
+    now = _now_millis()
+    properties = CommitProperties(
+        custom_metadata={"run": run_id},
+        max_commit_retries=0,
+        app_transactions=[Transaction(_app_id(run_id), version + 1, now)],
+    )
+    adds = [_add_action(file, file.path, now, data_change=True) for file in add]
+    removes = [_remove_action(file, now, data_change=True) for file in remove]
+    try:
+        if table is None:
+            create_table_with_add_actions(
+                root,
+                Schema.from_arrow(TABLE_SCHEMA),
+                adds,
+                mode="error",
+                partition_by=list(PARTITION_COLUMNS),
+                name="eventsift",
+                configuration=TABLE_PROPERTIES,
+                storage_options=storage_options,
+                commit_properties=properties,
+            )
+        else:
+            _write(table, [*adds, *removes], properties)
+    except (DeltaError, OSError) as error:
+        # Also when the commit was made but its answer was lost, or the checkpoint after it failed.
+        table = _open(root, storage_options)
+        published = None if table is None else table.transaction_version(_app_id(run_id))
+        if published is not None:
+            return published
+        found = -1 if table is None else table.version()
+        if found != version:
+            raise _conflict(root, run_id, version, found) from error
+        raise TableError(f"{root}: run {run_id} could not be committed: {error}") from error
+    return version + 1
+
+
+def settle(
+    root: str, storage_options: dict[str, str] | None = None, keep_seconds: float = 0.0
+) -> Snapshot:
+    """Bring the files in line with the log: after a commit, and first thing in every run.
+
+    Live files get their place in their partition; superseded files, what runs that died have left
+    behind, and empty partitions go. Whatever a killed run has left undone is done here.
+
+    A Delta reader that has opened an earlier version finds its files gone, unless `keep_seconds`
+    gives it time. Plain readers see kept superseded files, too; so keep none if there are any.
+
+    Args:
+        root: the table's directory or URI.
+        storage_options: what `deltalake` needs to reach an object store.
+        keep_seconds: how long superseded files stay after the commit that removed them; at most
+            `LOG_DAYS` days, because only the log knows when that was.
+
+    Returns:
+        The table as it now is.
+
+    Raises:
+        ConflictError: other runs kept committing; the next run goes on from here.
+        TableError: as `load`; or a live file is missing.
+    """
+    if not 0 <= keep_seconds <= LOG_DAYS * 86_400:
+        raise ValueError(f"keep_seconds must be 0 to {LOG_DAYS} days, not {keep_seconds}")
+    root = _root(root)
+    failure: Exception | None = None
+    for _ in range(_ATTEMPTS):
+        listed = {_relative(root, file): file for file in storage.list_files(root)}
+        table = _open(root, storage_options)
+        if table is None:
+            return _NO_TABLE
+        snapshot = _snapshot(root, table)
+        hidden = [file for file in snapshot.files if file.path.startswith(f"{NEW_FOLDER}/")]
+        places = {file.path: settled_path(file) for file in hidden}
+        kept = _recently_removed(root, listed, keep_seconds)
+        kept.update(places.values(), (file.path for file in snapshot.files))
+        try:
+            _place(root, places, listed)
+            _delete(root, _leftovers(listed, kept, table))
+            _commit_places(table, hidden)
+        except (DeltaError, FileNotFoundError) as error:  # another process was faster
+            failure = error
+            continue
+        if not keep_seconds:
+            _delete(root, places)
+        _tidy(root)
+        moved = (file._replace(path=places.get(file.path, file.path)) for file in snapshot.files)
+        return Snapshot(snapshot.version + bool(hidden), tuple(sorted(moved)))
+    raise TableError(f"{root}: its files could not be settled: {failure}") from failure
+
+
+# The steps of `settle`
+
+
+def _place(root: str, places: Mapping[str, str], listed: Mapping[str, storage.FileInfo]) -> None:
+    """Make every hidden live file appear in its partition."""
+    storage.copy_all(
+        [
+            (storage.join(root, hidden), storage.join(root, place))
+            for hidden, place in places.items()
+            if place not in listed
+        ]
+    )
+
+
+def _commit_places(table: DeltaTable, hidden: Sequence[DataFile]) -> None:
+    """Commit the partition paths of `hidden`, unless another commit has come first."""
+    if hidden:
+        now = _now_millis()
+        adds = [_add_action(file, settled_path(file), now, data_change=False) for file in hidden]
+        removes = [_remove_action(file, now, data_change=False) for file in hidden]
+        _write(table, [*adds, *removes], CommitProperties(max_commit_retries=0))
+
+
+def _leftovers(
+    listed: Mapping[str, storage.FileInfo], kept: set[str], table: DeltaTable
+) -> Iterator[str]:
+    """The files, among those listed before the log was read, that nobody needs any more.
+
+    Those are superseded files, and what a run in the log has not committed; and once they are
+    `ABANDONED_SECONDS` old, the files of runs that are not in the log, temporary files, and data
+    files that another Delta tool has written.
+    """
+    published: dict[str, bool] = {}
+    old = time.time() - ABANDONED_SECONDS
+    for path, file in listed.items():
+        if path in kept:
+            continue
+        folder, _, name = path.rpartition("/")
+        abandoned = 0 < file.modified < old
+        if path.startswith(f"{NEW_FOLDER}/"):
+            run_id = path.removeprefix(f"{NEW_FOLDER}/").partition("/")[0]
+            if run_id not in published:
+                published[run_id] = table.transaction_version(_app_id(run_id)) is not None
+            if abandoned or published[run_id]:
+                yield path
+        elif folder.startswith(f"{PARTITION_COLUMNS[0]}="):
+            ours = _OUR_NAME.fullmatch(name)
+            if ours or (abandoned and name.endswith((".parquet", ".tmp"))):
+                yield path
+
+
+def _recently_removed(
+    root: str, listed: Mapping[str, storage.FileInfo], seconds: float
+) -> set[str]:
+    """The paths removed by the commits of the last `seconds` (Delta protocol, "remove")."""
+    removed: set[str] = set()
+    if not seconds:
+        return removed
+    since = time.time() - seconds
+    for path, file in listed.items():
+        if file.modified >= since and _COMMIT_FILE.fullmatch(path):
+            for line in storage.read_bytes(file.path).splitlines():
+                action = json.loads(line).get("remove")
+                if action is not None:
+                    removed.add(unquote(action["path"]))
+    return removed
+
+
+def _delete(root: str, paths: Iterable[str]) -> None:
+    storage.delete(storage.join(root, path) for path in paths)
+
+
+def _tidy(root: str) -> None:
+    partitions = [name for name in storage.folders(root) if name.startswith(PARTITION_COLUMNS[0])]
+    storage.remove_empty_directories(storage.join(root, name) for name in [*partitions, NEW_FOLDER])
+
+
+# The log
+
+
+def _root(root: str) -> str:
+    root = storage.absolute(root)
+    unusable = _UNUSABLE.search(root) if storage.is_local(root) else None
+    if unusable:
+        raise TableError(
+            f"{root}: {unusable[0]!r} in the name of a table's folder is misread by deltalake; "
+            "choose a folder with a plainer name"
+        )
+    return root
+
+
+def _relative(root: str, file: storage.FileInfo) -> str:
+    return file.path[len(root) + 1 :]
+
+
+def _open(root: str, storage_options: dict[str, str] | None) -> DeltaTable | None:
+    """The newest version of the table; None if `root` is empty or not there."""
+    table = _open_any(root, storage_options)
+    if table is None:
+        paths = [_relative(root, file) for file in storage.list_files(root)]
+        foreign = [path for path in paths if not path.startswith((".", "_"))]
+        # Listed first: the files of a table that is made at this moment are none the second time.
+        table = _open_any(root, storage_options) if foreign else None
+        if foreign and table is None:
+            raise TableError(
+                f"{root}: not empty, but no Delta table either: it has {min(foreign)!r}; "
+                "choose an empty or a new folder"
+            )
+    if table is not None:
+        _check_ours(root, table)
+    return table
+
+
+def _open_any(root: str, storage_options: dict[str, str] | None) -> DeltaTable | None:
+    try:
+        return DeltaTable(root, storage_options=storage_options)
+    except TableNotFoundError:
+        return None
+    except (DeltaError, OSError) as error:
+        raise TableError(f"{root}: its Delta log cannot be read: {error}") from error
+
+
+def _check_ours(root: str, table: DeltaTable) -> None:
+    columns = [(field.name, str(field.type)) for field in table.schema().fields]
+    ours = [(field.name, str(field.type)) for field in Schema.from_arrow(TABLE_SCHEMA).fields]
+    if columns != ours or tuple(table.metadata().partition_columns) != PARTITION_COLUMNS:
+        names = ", ".join(name for name, _ in columns)
+        raise TableError(
+            f"{root}: a Delta table, but not of eventsift: its columns are {names}; "
+            "choose another folder"
+        )
+    # Reader version 2 and up: column mapping, deletion vectors. A file that replaced one with a
+    # deletion vector would bring deleted rows back.
+    if table.protocol().min_reader_version != 1:
+        raise TableError(
+            f"{root}: another tool has switched on Delta features that eventsift does not know "
+            f"(reader version {table.protocol().min_reader_version}); write a new table"
+        )
+
+
+def _snapshot(root: str, table: DeltaTable) -> Snapshot:
+    actions = pa.table(table.get_add_actions(flatten=True))
+    count = actions.num_rows
+
+    def column(name: str) -> list[Any]:
+        return actions[name].to_pylist() if name in actions.column_names else [None] * count
+
+    def micros(name: str) -> list[int | None]:
+        if name not in actions.column_names:
+            return [None] * count
+        return actions[name].cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
+
+    destinations = map(Destination, *(column(f"partition.{name}") for name in PARTITION_COLUMNS))
+    files = map(
+        DataFile,
+        map(unquote, column("path")),  # encoded in the log: Delta protocol, "Add File"
+        destinations,
+        column("num_records"),
+        column("size_bytes"),
+        micros("min.timestamp"),
+        micros("max.timestamp"),
+    )
+    live = tuple(sorted(files))
+    for file in live:
+        if file.rows is None or None in file.destination:
+            raise TableError(
+                f"{root}: the log has no row count or partition value for {file.path}; "
+                "another tool has written it"
+            )
+    return Snapshot(table.version(), live)
+
+
+def _write(
+    table: DeltaTable, actions: list[AddAction | RemoveAction], properties: CommitProperties
+) -> None:
+    """Commit `actions` as the version after that of `table`, or raise `DeltaError`."""
+    table.create_write_transaction(
+        actions,
+        mode="append",
+        schema=TABLE_SCHEMA,
+        partition_by=list(PARTITION_COLUMNS),
+        commit_properties=properties,
+    )
+
+
+def _add_action(file: DataFile, path: str, now: int, *, data_change: bool) -> AddAction:
+    return AddAction(
+        path=path,  # as on disk; deltalake encodes it for the log
+        size=file.bytes,
+        partition_values=partition_values(file.destination),
+        modification_time=now,
+        data_change=data_change,
+        stats=_stats(file),
+    )
+
+
+def _remove_action(file: DataFile, now: int, *, data_change: bool) -> RemoveAction:
+    values: dict[str, str | None] = {**partition_values(file.destination)}
+    return RemoveAction(file.path, data_change, now, file.bytes, values)
+
+
+def _stats(file: DataFile) -> str:
+    """What lets readers skip the file (Delta protocol, "Per-file Statistics")."""
+    stats: dict[str, Any] = {"numRecords": file.rows}
+    if file.min_timestamp is not None and file.max_timestamp is not None:
+        stats["minValues"] = {"timestamp": _instant(file.min_timestamp)}
+        stats["maxValues"] = {"timestamp": _instant(file.max_timestamp)}
+    stats["nullCount"] = {name: 0 for name in FILE_SCHEMA.names if name != "extra"}
+    return json.dumps(stats)
+
+
+def _instant(micros: int) -> str:
+    instant = _EPOCH + datetime.timedelta(microseconds=micros)
+    return f"{instant.isoformat(timespec='microseconds')}Z"
+
+
+def _check_added(root: str, run_id: str, add: Sequence[DataFile]) -> None:
+    """All files to add lie where `new_path` says, as large as they should be, and once."""
+    folder = new_path(run_id, "0").rpartition("/")[0]
+    there = {
+        _relative(root, file): file.bytes
+        for file in (storage.list_files(storage.join(root, folder)) if add else [])
+    }
+    wrong = sorted(file.path for file in add if there.pop(file.path, None) != file.bytes)
+    if wrong:
+        raise TableError(
+            f"{root}: run {run_id} has lost {len(wrong)} of the {len(add)} files it wrote: "
+            f"{wrong[0]} is not there, of another size, or listed twice; run again"
+        )
+
+
+def _check_removed(root: str, snapshot: Snapshot, remove: Sequence[DataFile]) -> None:
+    """The log takes any path as removed (deltalake 1.6), also one that is not live."""
+    live = {file.path for file in snapshot.files}
+    for file in remove:
+        if file.path not in live:
+            raise TableError(
+                f"{root}: {file.path} cannot be superseded: "
+                f"it is not live in version {snapshot.version}"
+            )
+
+
+def _conflict(root: str, run_id: str, read: int, found: int) -> ConflictError:
+    return ConflictError(
+        f"{root}: another run has committed version {found} while run {run_id} worked on "
+        f"version {read}; nothing of this run was published: run again"
+    )
+
+
+def _app_id(run_id: str) -> str:
+    """One application a run: of an application the log keeps only the latest transaction."""
+    return f"eventsift/{run_id}"
+
+
+def _now_millis() -> int:
+    return time.time_ns() // 1_000_000

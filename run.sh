@@ -1,0 +1,234 @@
+#!/usr/bin/env bash
+# eventsift's front door: makes its own Python environment, then runs what was asked.
+# Works with bash 3.2 (macOS) and newer. tests/test_run_sh.py says what it promises.
+# shellcheck disable=SC2030,SC2031 # test_pythons changes VENV in a subshell on purpose
+set -euo pipefail
+
+ROOT="$(CDPATH='' cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)"
+VENV="${EVENTSIFT_VENV:-$ROOT/.venv}"
+[[ "$VENV" == /* ]] || VENV="$PWD/$VENV"
+PYTHONS="3.13 3.12 3.11 3.10" # the tested versions, newest first
+
+usage() {
+  cat >&2 <<'END'
+Usage: ./run.sh [COMMAND [ARGUMENT...]]
+
+  (nothing)      the demonstration: make sample events, deduplicate them, show the report
+  run ...        the job:         run --input 'my/*.jsonl' --output my-table   (run --help)
+  generate ...   sample events:   generate --events 1000 --output my           (generate --help)
+  verify ...     check a table against its input, independently of the job
+  compact ...    merge a table's small files
+  test ...       the tests (arguments go to pytest; paths from the project folder)
+  test-pythons   the tests on every Python from 3.10 to 3.13 that is here
+  test-engines   the tests on Flink, Spark and Prism (arguments go to pytest)
+  lint           ruff and mypy
+  bench ...      the benchmarks
+  help           this text
+
+Paths given to run, generate, verify, compact and bench are relative to where you are.
+
+Environment:
+  PYTHON           the interpreter to build the environment with (default: the newest here)
+  EVENTSIFT_VENV   use this Python environment as it is; nothing gets installed
+END
+}
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+  say "run.sh: $*"
+  exit 1
+}
+
+# "3.12" for an interpreter that runs, nothing otherwise (a pyenv shim may exist and not run).
+version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true; }
+
+# Prints the path of the interpreter to build with: $PYTHON, or the newest that is new enough.
+find_python() {
+  local candidates="python3.13 python3.12 python3.11 python3.10 python3 python"
+  local candidate version found=""
+  local IFS=' '
+  if [[ -n "${PYTHON:-}" ]]; then
+    candidates="$PYTHON"
+    IFS='' # it may be a path with spaces
+  fi
+  for candidate in $candidates; do
+    version="$(version_of "$candidate")"
+    case "$version" in
+      "") ;;
+      2.* | 3.[0-9]) found="$found, $candidate ($version)" ;;
+      *)
+        command -v "$candidate"
+        return
+        ;;
+    esac
+  done
+  found="${found#, }"
+  die "Python 3.10 or newer is needed; found ${found:-none}${PYTHON:+ for PYTHON=$PYTHON}."
+}
+
+# folder PATH: makes the folder, or says why it cannot.
+folder() {
+  local why
+  why="$(mkdir -p -- "$1" 2>&1)" || die "cannot make the folder $1 (${why##*: })."
+  [[ -w "$1" ]] || die "cannot write to the folder $1."
+}
+
+# is_ready NAME CHECKSUM: whether exactly this was installed, to the end.
+is_ready() { [[ "$(cat "$VENV/.ready-$1" 2>/dev/null)" == "$2" ]]; }
+
+# install NAME CHECKSUM PIP-ARGUMENT...: the stamp goes first and comes back last.
+install() {
+  local stamp="$VENV/.ready-$1" checksum="$2" log="$VENV/install.log"
+  shift 2
+  rm -f -- "$stamp"
+  (cd "$ROOT" && "$VENV/bin/python" -m pip install --quiet --no-input \
+    --disable-pip-version-check "$@" </dev/null >"$log" 2>&1) || {
+    say "run.sh: installing the requirements failed (is the network there?); pip's last words:"
+    tail -n 5 -- "$log" | sed 's/^/  /' >&2
+    exit 1
+  }
+  printf '%s' "$checksum" >"$stamp"
+}
+
+# What an installation depends on: the interpreter, the requirements, where the checkout lies.
+checksum_of() {
+  { printf '%s\n' "$ROOT" && "$1" -VV && cat "$ROOT/requirements.txt" "$ROOT/setup.py"; } | cksum
+}
+
+# prepare [test|bench]: makes $VENV hold the requirements, and those of the named extra.
+# Each step that fails says why and exits, since `set -e` is off where `prepare && ...` stands.
+prepare() {
+  local extra="${1:-}" python version checksum
+  if [[ -n "${EVENTSIFT_VENV:-}" ]]; then
+    [[ -x "$VENV/bin/python" ]] || die "EVENTSIFT_VENV has no bin/python: $VENV"
+    return
+  fi
+  if [[ -z "${PYTHON:-}" && -n "$(version_of "$VENV/bin/python")" ]]; then
+    checksum="$(checksum_of "$VENV/bin/python")" # stay with what it was made with
+  else
+    python="$(find_python)" || exit 1
+    checksum="$(checksum_of "$python")"
+  fi
+
+  if ! is_ready base "$checksum"; then
+    python="$(find_python)" || exit 1
+    version="$(version_of "$python")"
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+      die "$python cannot make environments; on Debian and Ubuntu install python$version-venv."
+    folder "$VENV"
+    say "Installing the requirements for Python $version into ${VENV##*/} (once, about a minute) ..."
+    "$python" -m venv --clear "$VENV" || die "could not make the environment $VENV."
+    checksum="$(checksum_of "$python")"
+    install base "$checksum" -r requirements.txt
+  fi
+  case "$extra" in
+    test)
+      is_ready test "$checksum" || {
+        say "Installing the test tools (once, some seconds) ..."
+        install test "$checksum" --no-build-isolation -c requirements.txt -e '.[test]'
+      }
+      ;;
+    bench)
+      [[ -f "$ROOT/benchmarks/requirements.txt" ]] || return 0
+      checksum="$checksum $(cksum <"$ROOT/benchmarks/requirements.txt")"
+      is_ready bench "$checksum" || {
+        say "Installing the benchmarks' requirements (once) ..."
+        install bench "$checksum" -c requirements.txt -r benchmarks/requirements.txt
+      }
+      ;;
+  esac
+}
+
+# module NAME ARGUMENT...: runs the checkout's module, wherever the user is. A folder of the
+# user's that happens to be called "pipeline" is not taken for ours (Python 3.11 and newer).
+module() {
+  PYTHONSAFEPATH=1 PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" "$VENV/bin/python" -m "$@"
+}
+
+demo() {
+  local from="$PWD" python
+  prepare
+  cd "$ROOT"
+  rm -rf demo || die "cannot remove the last demonstration: $ROOT/demo"
+  folder "$ROOT/demo"
+  say "Generating 200,000 events in 12 files: demo/input"
+  module generator --events 200000 --files 12 --seed 1 --broken 0.0005 --output demo/input
+  say "Running the job: ./run.sh run --input 'demo/input/*' --output demo/table"
+  module pipeline --input 'demo/input/*' --output demo/table
+
+  printf -v python '%q' "${VENV#"$ROOT"/}/bin/python"
+  printf '\nThe table is in demo/table: plain Parquet, and a Delta table. To look at it:\n\n'
+  [[ "$from" -ef "$ROOT" ]] || printf '  cd %q\n' "$ROOT"
+  cat <<END
+  $python -c "import pandas; print(pandas.read_parquet('demo/table').value_counts(['domain', 'event_type']))"
+  $python -c "import duckdb; print(duckdb.sql('''FROM read_parquet('demo/table/domain=*/**/*.parquet', hive_partitioning=true) SELECT domain, event_type, count(*) AS events GROUP BY ALL ORDER BY ALL'''))"
+
+To run it on files of your own:
+
+  ./run.sh run --input 'path/to/*.jsonl' --output path/to/table
+END
+}
+
+run_tests() {
+  cd "$ROOT"
+  "$VENV/bin/python" -m pytest "$@"
+}
+
+test_pythons() {
+  local version python missing="" failed="" passed=""
+  unset EVENTSIFT_VENV
+  for version in $PYTHONS; do
+    python=""
+    for python in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python; do
+      [[ "$(version_of "$python")" != "$version" ]] || break
+      python=""
+    done
+    if [[ -z "$python" ]]; then
+      missing="$missing $version"
+      continue
+    fi
+    say "Python $version:"
+    if (
+      PYTHON="$python" VENV="$ROOT/.venv-$version"
+      prepare test
+      run_tests "$@"
+    ); then passed="$passed $version"; else failed="$failed $version"; fi
+  done
+  say "Passed:${passed:- none}. Failed:${failed:- none}. Not here:${missing:- none}."
+  [[ -z "$failed" && -n "$passed" ]]
+}
+
+lint() {
+  local status=0
+  cd "$ROOT"
+  "$VENV/bin/python" -m ruff check . || status=1
+  "$VENV/bin/python" -m ruff format --check . || status=1
+  "$VENV/bin/python" -m mypy || status=1
+  return "$status"
+}
+
+command="${1:-demo}"
+[[ $# -eq 0 ]] || shift
+case "$command" in
+  demo) demo ;;
+  run) prepare && module pipeline "$@" ;;
+  generate) prepare && module generator "$@" ;;
+  verify) prepare && module pipeline.verify "$@" ;;
+  compact) prepare && module pipeline.compact "$@" ;;
+  test) prepare test && run_tests "$@" ;;
+  test-pythons) test_pythons "$@" ;;
+  test-engines) prepare test && run_tests tests/engines -m engines "$@" ;;
+  lint) prepare test && lint ;;
+  bench)
+    # An environment of its own: what is compared against must not change what is tested.
+    [[ -n "${EVENTSIFT_VENV:-}" ]] || VENV="$ROOT/.venv-bench"
+    prepare bench && module benchmarks "$@"
+    ;;
+  help | -h | --help) usage ;;
+  *)
+    say "run.sh: unknown command: $command"
+    usage
+    exit 2
+    ;;
+esac
