@@ -17,7 +17,7 @@ setup(
     packages=find_packages(include=["pipeline", "pipeline.*", "generator", "generator.*"]),
     install_requires=[
         BEAM.format(extra=""),
-        "deltalake>=1.6.6,<1.7",  # its low-level commit calls; RemoveAction is new in 1.6.4, since yanked
+        "deltalake>=1.6.6,<1.7",  # for its low-level commit calls; 1.6.3 has no RemoveAction
         "faker>=37,<41",  # only the generator needs it
         "msgspec>=0.20,<0.23",
         "numpy>=2.1,<2.5",  # what pyarrow hands its columns over as; <2.5 is Beam's limit

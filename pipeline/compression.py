@@ -16,7 +16,11 @@ _CODECS: dict[bytes, tuple[str, Callable[[], Any], type[Exception]]] = {
     b"\x1f\x8b": ("gzip", lambda: zlib.decompressobj(wbits=31), zlib.error),
     b"BZh": ("bzip2", bz2.BZ2Decompressor, OSError),
     b"\xfd7zXZ\x00": ("xz", lzma.LZMADecompressor, lzma.LZMAError),
-    b"\x28\xb5\x2f\xfd": ("zstd", lambda: zstandard.ZstdDecompressor().decompressobj(), zstandard.ZstdError),
+    b"\x28\xb5\x2f\xfd": (
+        "zstd",
+        lambda: zstandard.ZstdDecompressor().decompressobj(),
+        zstandard.ZstdError,
+    ),
 }
 # Small, since a kilobyte may become a megabyte, and what is fed together with damage is lost.
 _READ_BYTES = 4 << 10

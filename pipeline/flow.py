@@ -7,11 +7,15 @@ shuffles is only what decides which version is the latest.
 
 import apache_beam as beam
 
+from pipeline import dofns
+from pipeline import outputs as out
 from pipeline import transforms as do
 from pipeline.plan import Run
 
 
-def build(pipeline: beam.Pipeline, run: Run, workers: int = 0) -> beam.PCollection:
+def build(
+    pipeline: beam.Pipeline, run: Run, workers: int = 0
+) -> beam.PCollection[dict[str, object]]:
     """Builds the job's graph.
 
     Args:
@@ -22,67 +26,33 @@ def build(pipeline: beam.Pipeline, run: Run, workers: int = 0) -> beam.PCollecti
     Returns:
         One element: the record of the run, once it is published.
     """
-    plan = (
-        pipeline
-        | "run" >> beam.Create([run])
-        | "plan" >> beam.ParDo(do.PlanRun()).with_outputs(do.READS, do.SCANS, do.TALLIES, main="plan")
-    )
+    plan = pipeline | beam.Create([run]) | "plan" >> do.Plan()
 
-    # Read JSON lines, stage the payloads, key the versions by (the bucket of) their event_id.
-    read = (
-        plan[do.READS]
-        | "spread blocks" >> beam.Reshuffle()
-        | "read" >> beam.ParDo(do.ReadBlocks(run, workers)).with_outputs(
-            do.STAGED, do.SEEN, do.REJECTED, do.TALLIES, main="versions")
-    )
+    # Read JSON lines; stage the payloads; key what is left of the events by event_id (its bucket).
+    read = plan[out.READS] | "read" >> do.Read(run, workers)
 
-    # What the table already has of these event_ids are versions like any other.
-    seen = read[do.SEEN] | "ids seen" >> beam.CombineGlobally(do.CombineSeen())
-    scan = (
-        plan[do.SCANS]
-        | "spread live files" >> beam.Reshuffle()
-        | "scan" >> beam.ParDo(
-            do.ScanLiveFiles(run, workers), beam.pvalue.AsSingleton(seen)
-        ).with_outputs(do.TALLIES, main="versions")
-    )
+    # Rows that the table already has of these event_ids are versions like any other.
+    seen = read[out.SEEN] | "seen" >> beam.CombineGlobally(dofns.CombineSeen())
+    scan = plan[out.SCANS] | "scan" >> do.Scan(run, workers, seen)
 
     # Combine per key to the latest.
-    latest = (
-        (read["versions"], scan["versions"])
-        | "all versions" >> beam.Flatten()
-        | "latest" >> beam.CombinePerKey(do.CombineLatest())
-        | "superseded" >> beam.ParDo(do.SplitSuperseded()).with_outputs(do.TALLIES, main="rows")
-    )
+    versions = (read[out.VERSIONS], scan[out.VERSIONS]) | "versions" >> beam.Flatten()
+    latest = versions | "latest" >> do.Latest()
 
-    # Route by domain, event_type and date; write Parquet, without what is superseded.
-    route = (
-        {
-            "staged": read[do.STAGED],
-            "live": plan[do.SCANS] | "by number" >> beam.Map(lambda task: (task.number, task.file)),
-            "superseded": latest["rows"],
-        }
-        | "join superseded" >> beam.CoGroupByKey()
-        | "route" >> beam.ParDo(do.RouteRows()).with_outputs(do.TALLIES, main="rows")
-    )
-    write = (
-        route["rows"]
-        | "by destination" >> beam.GroupByKey()
-        | "write" >> beam.ParDo(do.WriteDestinations(run, workers)).with_outputs(
-            do.TALLIES, main="written")
-    )
+    # Route by domain, event_type and date.
+    sources = {out.SLICES: read[out.SLICES], out.LIVE: plan[out.LIVE], out.ROWS: latest[out.ROWS]}
+    route = sources | "route" >> do.Route()
 
-    # Check that all counts agree, and publish everything in one commit.
-    tallies = (
-        plan[do.TALLIES], read[do.TALLIES], scan[do.TALLIES],
-        latest[do.TALLIES], route[do.TALLIES], write[do.TALLIES],
-    ) | "all tallies" >> beam.Flatten()
-    return (
-        {
-            "plan": plan["plan"] | "the plan" >> beam.WithKeys(0),
-            "tallies": tallies | "the tallies" >> beam.WithKeys(0),
-            "written": write["written"] | "the files" >> beam.WithKeys(0),
-            "dead_letters": read[do.REJECTED] | "the rejects" >> beam.WithKeys(0),
-        }
-        | "the outcome" >> beam.CoGroupByKey()
-        | "commit" >> beam.ParDo(do.Publish(run))
-    )
+    # Write Parquet to dynamic destinations, without the rows that are superseded.
+    write = route[out.ROWS] | "write" >> do.Write(run, workers)
+
+    # Check that all counts agree; publish everything in one commit.
+    steps = (plan, read, scan, latest, route, write)
+    tallies = [step[out.TALLIES] for step in steps] | "tallies" >> beam.Flatten()
+    outcome = {
+        out.PLAN: plan[out.PLAN],
+        out.TALLIES: tallies,
+        out.WRITTEN: write[out.WRITTEN],
+        out.REJECTS: read[out.REJECTS],
+    }
+    return outcome | "commit" >> do.Commit(run)

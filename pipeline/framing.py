@@ -2,7 +2,7 @@
 
 Events arrive as JSON Lines, as objects one after another with nothing, spaces or newlines between
 them, pretty-printed, or as one JSON array; a file may change from one to another midway. Valid
-bytes of every framing are decoded in one go (`events`); this module is for what that cannot do:
+bytes of every framing are decoded in one go (`decoding`); this module is for what that cannot do:
 
 * `cuts`: places where a large file may be cut into blocks that are read apart;
 * `last_event`: where a part of a stream probably ends with a whole event;

@@ -1,5 +1,6 @@
 """The command: options to a run, the run's report to the terminal, failures to one sentence."""
 
+import argparse
 import datetime
 import logging
 import os
@@ -12,11 +13,14 @@ import apache_beam as beam
 import msgspec
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from pipeline import alive, flow, options, report, storage, transforms
+from pipeline import alive, cores, flow, options, report, storage, table
 from pipeline.plan import Run
 from pipeline.publish import RUNS
 
-PUBLISHED, FAILED, USAGE = 0, 1, 2
+PUBLISHED, FAILED = 0, 1
+
+# How often a run starts again from the new table when another run has committed before it.
+_ATTEMPTS = 3
 
 # What Beam adds to an exception's text on its way from a worker: a traceback before it, and the
 # step after it.
@@ -44,8 +48,30 @@ def main(arguments: Sequence[str]) -> int:
     if own.verbose:
         logging.getLogger().setLevel(logging.INFO)
     storage.configure(beam_options)
+    workers = own.workers if own.workers is not None else cores.available() if local else 0
     root = storage.absolute(own.output)
-    run = Run(
+    for attempt in range(_ATTEMPTS):
+        run = _run(own, root)
+        try:
+            with alive.hold(root, run.id, run.staging):
+                pipeline = beam.Pipeline(runner=runner, options=beam_options)
+                flow.build(pipeline, run, workers)
+                pipeline.run().wait_until_finish()
+            record = storage.read_bytes(storage.join(root, RUNS, f"{run.id}.json"))
+            print(report.text(msgspec.json.decode(record)))
+            return PUBLISHED
+        except KeyboardInterrupt:
+            return _failed("interrupted", own.verbose)
+        except Exception as error:
+            if attempt == _ATTEMPTS - 1 or table.ConflictError.__name__ not in str(error):
+                return _failed(str(error) or type(error).__name__, own.verbose)
+            print("eventsift: another run was faster; starting again", file=sys.stderr)
+    raise AssertionError("the last attempt returns")
+
+
+def _run(own: argparse.Namespace, root: str) -> Run:
+    """A new run with these options."""
+    return Run(
         id=_run_id(),
         inputs=tuple(map(_absolute, own.input)),
         root=root,
@@ -56,20 +82,6 @@ def main(arguments: Sequence[str]) -> int:
         target_file_bytes=own.target_file_mb << 20,
         storage_options={},
     )
-    workers = own.workers if own.workers is not None else transforms.cores() if local else 0
-    try:
-        with alive.hold(root, run.id, run.staging):
-            pipeline = beam.Pipeline(runner=runner, options=beam_options)
-            flow.build(pipeline, run, workers)
-            result = pipeline.run()
-            result.wait_until_finish()
-        record = storage.read_bytes(storage.join(root, RUNS, f"{run.id}.json"))
-        print(report.text(msgspec.json.decode(record)))
-    except KeyboardInterrupt:
-        return _failed("interrupted", own.verbose)
-    except Exception as error:
-        return _failed(str(error) or type(error).__name__, own.verbose)
-    return PUBLISHED
 
 
 def _runner(beam_options: PipelineOptions) -> str:
@@ -92,8 +104,6 @@ def _absolute(pattern: str) -> str:
     if storage.is_local(pattern) and not pattern.startswith("file://"):
         return os.path.abspath(pattern) if not pattern.endswith("/") else pattern
     return pattern
-
-
 
 
 def _failed(error: str, verbose: bool) -> int:

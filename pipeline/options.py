@@ -8,7 +8,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 LOCAL_RUNNER = "FnApiRunner"
 
 
-class EventsiftOptions(PipelineOptions):  # type: ignore[misc]
+class EventsiftOptions(PipelineOptions):
     """What `python -m pipeline` takes besides Beam's options."""
 
     @classmethod
@@ -17,7 +17,7 @@ class EventsiftOptions(PipelineOptions):  # type: ignore[misc]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the job's options. None is required here: Beam builds every pipeline's parser of them."""
+    """Adds the job's options; none is required: Beam builds every pipeline's parser of them."""
     parser.add_argument(
         "--input",
         nargs="+",
@@ -86,7 +86,7 @@ def unknown_options(arguments: Sequence[str]) -> list[str]:
     beam_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for options in PipelineOptions.__subclasses__():
         if options is not EventsiftOptions:
-            options._add_argparse_args(beam_parser)
+            options._add_argparse_args(beam_parser)  # type: ignore[arg-type]
     return beam_parser.parse_known_args(list(arguments))[1]
 
 

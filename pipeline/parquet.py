@@ -1,4 +1,4 @@
-"""Parquet: reading the keys of live files, and writing a destination's new ones.
+"""Parquet: writing a destination's rows to new data files.
 
 Row order and statistics serve readers: rows are sorted by timestamp, so the statistics of row
 groups and files say which times they hold.
@@ -20,8 +20,9 @@ from pipeline.table import DataFile
 
 # A row group is what a reader reads at the least: enough rows to compress well and to scan fast.
 ROW_GROUP_ROWS = 128 * 1024
-# Encoding that fits the columns: ids, digests and payloads hardly repeat, so a dictionary of them
-# is work for nothing; sorted timestamps are small steps. (Parquet format, "Encodings".)
+# Ids and payloads hardly repeat, so a dictionary of them is work for nothing; sorted timestamps are
+# small steps. (Parquet format, "Encodings".)
+_DICTIONARY_COLUMNS = ["nanos"]
 _DELTA_ENCODED = {"timestamp": "DELTA_BINARY_PACKED"}
 
 
@@ -74,11 +75,6 @@ class Written(NamedTuple):
     staged: int
     superseded: int
     live: int
-
-
-def read_keys(root: str, file: DataFile) -> pa.Table:
-    """The event_id, timestamp and digest of each row of a live file, in the file's order."""
-    return _read(root, file, ["event_id", "timestamp", "digest"])
 
 
 def write_destination(rows: Sequence[Rows], settings: WriteSettings) -> Written:
@@ -144,17 +140,17 @@ def _kept(rows: Rows, root: str) -> pa.Table:
 
 
 def _read(root: str, file: DataFile, columns: list[str]) -> pa.Table:
-    with storage.open_read(storage.join(root, file.path)) as stream:
+    with table.open_live(root, file) as stream:
         return pq.ParquetFile(stream).read(columns=columns, use_threads=False)
 
 
 def _write(
     content: pa.Table, destination: Destination, settings: WriteSettings
 ) -> Iterator[DataFile]:
-    """Writes rows sorted by (timestamp, digest) to as many files as their size asks for."""
+    """Writes rows sorted by (timestamp, event_id) to as many files as their size asks for."""
     order = pc.sort_indices(
-        content.select(["timestamp", "digest"]),
-        sort_keys=[("timestamp", "ascending"), ("digest", "ascending")],
+        content.select(["timestamp", "event_id"]),
+        sort_keys=[("timestamp", "ascending"), ("event_id", "ascending")],
     )
     count = -(-content.nbytes // settings.target_bytes)
     rows_per_file = -(-len(content) // count)
@@ -167,7 +163,7 @@ def _write(
                 stream,
                 row_group_size=ROW_GROUP_ROWS,
                 compression="zstd",
-                use_dictionary=False,
+                use_dictionary=_DICTIONARY_COLUMNS,
                 column_encoding=_DELTA_ENCODED,
                 write_statistics=["event_id", "timestamp"],
             )

@@ -1,5 +1,4 @@
-"""Planning a run: what there is to read, what it is merged into, and into how many shares it goes.
-"""
+"""Planning a run: what there is to read, what it is merged into, how the work is divided."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -48,11 +47,11 @@ class Sizes(NamedTuple):
 
     Attributes:
         buckets: Shares of the event_id space; see `staging.by_bucket`.
-        filter_bits: Size of the filter for the delivery's event_ids; see `seen`.
+        filter_size: Of the filter for the delivery's event_ids.
     """
 
     buckets: int
-    filter_bits: int
+    filter_size: seen.Size
 
 
 class ReadTask(NamedTuple):
@@ -153,7 +152,7 @@ def _sizes(files: Sequence[storage.FileInfo], live: Sequence[DataFile]) -> Sizes
     content = sum(_content_bytes(files))
     buckets = max(1, -(-content // _BUCKET_BYTES))
     ids = -(-content // _EVENT_BYTES)
-    return Sizes(buckets, seen.filter_bits(ids, sum(file.rows for file in live)))
+    return Sizes(buckets, seen.size_for(ids, sum(file.rows for file in live)))
 
 
 def _content_bytes(files: Sequence[storage.FileInfo]) -> Iterator[int]:

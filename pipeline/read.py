@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline import compression, events, staging, storage
+from pipeline import compression, events, seen, staging, storage
 from pipeline.blocks import BLOCK_BYTES, Block, Piece
 from pipeline.compression import DamagedFileError
-from pipeline.events import Decoded, Part
+from pipeline.decoding import Decoded, Part, decode
 from pipeline.rejects import Reject, shown
+from pipeline.seen import Seen
 
 
 class ReadSettings(NamedTuple):
@@ -30,6 +31,7 @@ class ReadSettings(NamedTuple):
         run: The run's id, for dead letters.
         directory: Where payloads and dead letters are staged.
         buckets: Shares of the event_id space; see `staging.by_bucket`.
+        filter_size: Of the filter for the table's rows.
         max_event_bytes: Limit on one event's data and extra fields.
         part_bytes: How many bytes are decoded together.
     """
@@ -37,6 +39,7 @@ class ReadSettings(NamedTuple):
     run: str
     directory: str
     buckets: int
+    filter_size: seen.Size
     max_event_bytes: int
     part_bytes: int = BLOCK_BYTES
 
@@ -50,7 +53,7 @@ class BlockRead(NamedTuple):
         rows: Events staged.
         slices: Where their payloads lie.
         versions: Their versions by bucket, tables of `staging.VERSION_SCHEMA`.
-        id_hashes: `events.hash_ids` of their event_ids, shape (rows,).
+        seen: What they add to the filter for the table's rows.
         rejected: How many records were refused, by reason.
         dead_letters: The file that holds them, "" if there are none.
         seconds: What it took.
@@ -61,7 +64,7 @@ class BlockRead(NamedTuple):
     rows: int
     slices: list[staging.Slice]
     versions: list[tuple[int, pa.Table]]
-    id_hashes: npt.NDArray[np.uint64]
+    seen: Seen
     rejected: Counter[str]
     dead_letters: str
     seconds: float
@@ -96,14 +99,16 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
                 tables.append(staging.versions(table, where))
                 id_hashes.append(table["id_hash"].to_numpy())
                 rows += len(table)
+    versions = pa.concat_tables(tables)
     hashes = np.concatenate(id_hashes)
+    micros = versions["timestamp"].cast(pa.int64()).to_numpy()
     return BlockRead(
         number=block.number,
         bytes=counts["bytes"],
         rows=rows,
         slices=slices,
-        versions=staging.by_bucket(pa.concat_tables(tables), hashes, settings.buckets),
-        id_hashes=hashes,
+        versions=staging.by_bucket(versions, hashes, settings.buckets),
+        seen=seen.see(settings.filter_size, hashes, micros),
         rejected=rejected,
         dead_letters=letters if file else "",
         seconds=time.perf_counter() - started,
@@ -149,7 +154,7 @@ def _parts_of_stream(
             yield part, Decoded([], {}, [reject], [], 0, False)
         elif chunk is not None:
             part = part._replace(data=part.data + chunk, final=not isinstance(following, bytes))
-            decoded = events.decode(part)
+            decoded = decode(part)
             if not decoded.consumed and not part.final and len(part.data) > limit:
                 decoded = _too_large(part)
             yield part, decoded
@@ -160,9 +165,7 @@ def _parts_of_stream(
             )
 
 
-def _chunks(
-    stream: BinaryIO, piece: Piece, part_bytes: int
-) -> Iterator[bytes | DamagedFileError]:
+def _chunks(stream: BinaryIO, piece: Piece, part_bytes: int) -> Iterator[bytes | DamagedFileError]:
     """The content of a piece in chunks of `part_bytes` or more; last, what ended it too early."""
     stream.seek(piece.start)
     size = piece.end - piece.start

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pipeline import partitions, storage
 from pipeline.partitions import Destination
 
-STAGED_COLUMNS = ["event_id", "timestamp", "digest", "data", "extra"]
+STAGED_COLUMNS = ["event_id", "timestamp", "nanos", "data", "extra"]
 VERSION_SCHEMA = pa.schema(
     [
         ("event_id", pa.string()),

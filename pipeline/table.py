@@ -26,12 +26,13 @@ Why two `settle` at once, or one beside another run, cannot harm:
   when they are `ABANDONED_SECONDS` old, and `commit` checks that all of its files are there.
 """
 
+import contextlib
 import datetime
 import json
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -53,7 +54,7 @@ FILE_SCHEMA = pa.schema(
     [
         ("event_id", pa.string()),
         ("timestamp", pa.timestamp("us", "UTC")),
-        ("digest", pa.int64()),
+        ("nanos", pa.int16()),
         ("data", pa.string()),
         ("extra", pa.string()),
     ]
@@ -147,6 +148,23 @@ def new_path(run_id: str, name: str) -> str:
     if not _RUN_ID.fullmatch(run_id) or not re.fullmatch(r"\w+", name):
         raise ValueError(f"cannot name a data file after run {run_id!r} and {name!r}")
     return f"{NEW_FOLDER}/{run_id}/part-{run_id}-{name}.parquet"
+
+
+@contextlib.contextmanager
+def open_live(root: str, file: DataFile) -> Iterator[BinaryIO]:
+    """A live file opened for reading.
+
+    Raises:
+        ConflictError: it is gone, since another run has superseded it.
+    """
+    try:
+        stream = storage.open_read(storage.join(root, file.path))
+    except FileNotFoundError as error:
+        raise ConflictError(
+            f"{root}: another run has superseded {file.path} while it was to be read: run again"
+        ) from error
+    with stream:
+        yield stream
 
 
 def settled_path(file: DataFile) -> str:
@@ -268,8 +286,8 @@ def settle(
         The table as it now is.
 
     Raises:
-        ConflictError: other runs kept committing; the next run goes on from here.
-        TableError: as `load`; or a live file is missing.
+        TableError: as `load`; or a live file is missing; or other runs kept committing. What is
+            published stays published, and the next run goes on from here.
     """
     if not 0 <= keep_seconds <= LOG_DAYS * 86_400:
         raise ValueError(f"keep_seconds must be 0 to {LOG_DAYS} days, not {keep_seconds}")
@@ -475,7 +493,12 @@ def _snapshot(root: str, table: DeltaTable) -> Snapshot:
 def _write(
     table: DeltaTable, actions: list[AddAction | RemoveAction], properties: CommitProperties
 ) -> None:
-    """Commit `actions` as the version after that of `table`, or raise `DeltaError`."""
+    """Commit `actions` as the version right after that of `table`, or raise `DeltaError`.
+
+    `properties` must allow no retries. By default deltalake 1.6 tries again on top of commits that
+    came in between, and then lets two appends pass, and of commits without a change of data any
+    two: a settled file could come back after another run has superseded it.
+    """
     table.create_write_transaction(
         actions,
         mode="append",
@@ -507,7 +530,7 @@ def _stats(file: DataFile) -> str:
     if file.min_timestamp is not None and file.max_timestamp is not None:
         stats["minValues"] = {"timestamp": _instant(file.min_timestamp)}
         stats["maxValues"] = {"timestamp": _instant(file.max_timestamp)}
-    stats["nullCount"] = {name: 0 for name in FILE_SCHEMA.names if name != "extra"}
+    stats["nullCount"] = dict.fromkeys(("event_id", "timestamp", "data"), 0)
     return json.dumps(stats)
 
 
@@ -543,9 +566,10 @@ def _check_removed(root: str, snapshot: Snapshot, remove: Sequence[DataFile]) ->
 
 
 def _conflict(root: str, run_id: str, read: int, found: int) -> ConflictError:
+    began = f"worked on version {read}" if read >= 0 else "was making the table"
     return ConflictError(
-        f"{root}: another run has committed version {found} while run {run_id} worked on "
-        f"version {read}; nothing of this run was published: run again"
+        f"{root}: another run has committed version {found} while run {run_id} {began}; "
+        "nothing of this run was published: run again"
     )
 
 

@@ -31,7 +31,7 @@ TUESDAY = Destination("account", "created", 2021, 1, 9)
 OTHER = Destination("shop", "sale", 2021, 1, 8)
 
 Rows = list[tuple[str, int, str]]
-"""(event_id, digest, domain) of each row, sorted: enough to tell who is there, how often, where."""
+"""(event_id, version, domain) of each row, sorted: who is there, how often, and where."""
 
 
 def write_file(
@@ -42,17 +42,16 @@ def write_file(
     destination: Destination = MONDAY,
     micros: int = 1_610_064_000_000_000,
 ) -> table.DataFile:
-    """One unpublished data file with these event ids and digests, a microsecond apart."""
+    """One unpublished data file with these event ids and versions, a microsecond apart."""
     count = len(rows)
     times = [micros + i for i in range(count)]
+    columns = {
+        "event_id": pa.array(list(rows)),
+        "timestamp": pa.array(times, pa.timestamp("us", "UTC")),
+        "data": pa.array([str(version) for version in rows.values()]),
+    }
     content = pa.table(
-        {
-            "event_id": list(rows),
-            "timestamp": pa.array(times, pa.timestamp("us", "UTC")),
-            "digest": list(rows.values()),
-            "data": ["{}"] * count,
-            "extra": pa.array([None] * count, pa.string()),
-        },
+        [columns.get(field.name, pa.nulls(count, field.type)) for field in table.FILE_SCHEMA],
         schema=table.FILE_SCHEMA,
     )
     path = table.new_path(run_id, name)
@@ -79,9 +78,9 @@ def delta_rows(root: str) -> Rows:
 
 def rows_of(found: pa.Table) -> Rows:
     """The rows of a table in memory."""
-    ids, digests, domains = (found[name].to_pylist() for name in ("event_id", "digest", "domain"))
+    ids, versions, domains = (found[name].to_pylist() for name in ("event_id", "data", "domain"))
     # Some readers make a number of a folder's name that looks like one.
-    return sorted(zip(ids, digests, map(str, domains), strict=True))
+    return sorted(zip(ids, map(int, versions), map(str, domains), strict=True))
 
 
 def parquet_files(root: str) -> list[str]:
@@ -95,7 +94,7 @@ def duckdb_rows(root: str) -> Rows:
         return []
     return sorted(
         duckdb.sql(
-            f"SELECT event_id, digest, domain FROM read_parquet('{root}/domain=*/**/*.parquet', "
+            f"SELECT event_id, data::INT, domain FROM read_parquet('{root}/domain=*/**/*.parquet', "
             "hive_partitioning = true, hive_types_autocast = false)"
         ).fetchall()
     )
@@ -104,7 +103,9 @@ def duckdb_rows(root: str) -> Rows:
 def pandas_rows(root: str) -> Rows:
     """What pandas finds in the folder."""
     frame = pd.read_parquet(root)
-    return sorted(zip(frame.event_id, frame.digest, frame.domain.astype(str), strict=True))
+    return sorted(
+        zip(frame.event_id, frame.data.astype(int), frame.domain.astype(str), strict=True)
+    )
 
 
 def dataset_rows(root: str) -> Rows:
@@ -409,7 +410,7 @@ class TestCommit:
             create(*arguments, **keywords)
 
         monkeypatch.setattr(table, "create_table_with_add_actions", overtaken)
-        with pytest.raises(table.ConflictError):
+        with pytest.raises(table.ConflictError, match="while run r2 was making the table"):
             table.commit(root, snapshot, "r2", add, [])
         assert delta_rows(root) == [("a", 1, "account")]
 
@@ -622,6 +623,46 @@ class TestSettle:
         table.settle(root)
         assert_settled(root, expected)
 
+    def test_a_run_between_looking_and_reading_the_log_is_safe(
+        self, root: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Files are listed before the log is read: what is newer than the log is no leftover."""
+        publish(root, "r1", {"a": 1})
+
+        def then_another_run(step: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any) -> Any:
+                result = step(*arguments)
+                patch.undo()
+                publish(root, "r2", {"b": 2})
+                return result
+
+            return call
+
+        with monkeypatch.context() as patch:
+            for module, name in ((table, "_open"), (storage, "list_files")):
+                patch.setattr(module, name, then_another_run(getattr(module, name)))
+            table.settle(root)
+        assert_settled(root, [("a", 1, "account"), ("b", 2, "account")])
+
+    def test_what_a_killed_run_has_done_is_not_done_again(
+        self, root: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On an object store every copy is a request, so those that are there are kept."""
+        unsettled(root)
+
+        def die(*arguments: Any) -> None:
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(table, "_write", die)
+            with pytest.raises(Killed):
+                table.settle(root)
+        with monkeypatch.context() as patch:
+            made = at_step(patch, 0, lambda: None)
+            table.settle(root)
+        assert "link" not in made
+        assert_settled(root, NEW)
+
     def test_a_settled_table_is_left_alone(self, root: str) -> None:
         """Settling at the start of every run costs no commit."""
         publish(root, "r1", {"a": 1})
@@ -684,9 +725,9 @@ class TestSettle:
         version = table.commit(root, snapshot, "r2", add, snapshot.files)
         table.settle(root, keep_seconds=3600)
         assert delta_rows(root) == [("a", 2, "account")]
-        for old, digest in ((snapshot.version, 1), (version, 2)):
+        for old, held in ((snapshot.version, 1), (version, 2)):
             found = DeltaTable(root, version=old).to_pyarrow_table()
-            assert rows_of(found) == [("a", digest, "account")]
+            assert rows_of(found) == [("a", held, "account")]
         for file in storage.list_files(f"{root}/_delta_log"):
             os.utime(file.path, (time.time() - 4000,) * 2)
         table.settle(root, keep_seconds=3600)
@@ -770,6 +811,11 @@ class TestLog:
         assert latest.transaction_version("eventsift/r205") == 205
         assert latest.transaction_version("eventsift/r5") is None
 
+    def test_the_table_carries_its_limits(self, root: str) -> None:
+        """Whoever writes to the table, with whatever tool, keeps its log as small."""
+        table.commit(root, table.load(root), "r1", [], [])
+        assert DeltaTable(root).metadata().configuration == table.TABLE_PROPERTIES
+
     def test_it_says_which_run_made_a_version(self, root: str) -> None:
         """People who look at the table's history find the run's records."""
         publish(root, "r1", {"a": 1})
@@ -816,7 +862,7 @@ def _race(root: str, run_id: str, remove: bool) -> int | None:
 
 
 def _count(root: str, name: str, runs: int) -> int:
-    """Runs that each add one to the row's digest, and start again after a conflict."""
+    """Runs that each add one to the number in a row, and start again after a conflict."""
     conflicts = 0
     _barrier.wait(30)
     for number in range(runs):
@@ -824,11 +870,11 @@ def _count(root: str, name: str, runs: int) -> int:
             snapshot = table.settle(root)
             run_id = f"{name}.{number}.{attempt}"
             try:
-                digest = 0
+                count = 0
                 for live in snapshot.files:
                     path = storage.join(root, live.path)
-                    digest = pq.read_table(path, partitioning=None)["digest"][0].as_py()
-                add = [write_file(root, run_id, "0", {"a": digest + 1})]
+                    count = int(pq.read_table(path, partitioning=None)["data"][0].as_py())
+                add = [write_file(root, run_id, "0", {"a": count + 1})]
                 table.commit(root, snapshot, run_id, add, snapshot.files)
             except (table.ConflictError, FileNotFoundError):
                 conflicts += 1

@@ -1,0 +1,101 @@
+"""Using all cores of a machine on which the runner has only one process.
+
+Beam's local runner runs every step in one thread. A `CallEach` gathers the elements of a bundle and
+makes their calls on all cores when the bundle ends. On an engine that has workers of its own it
+makes each call at once.
+"""
+
+import concurrent.futures
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.pvalue import TaggedOutput
+from apache_beam.transforms.window import GlobalWindow
+from apache_beam.utils.windowed_value import WindowedValue
+
+
+class Cores(NamedTuple):
+    """How a transform uses the machine it is on.
+
+    Attributes:
+        workers: Calls at a time; 0 where the runner itself spreads the elements over cores.
+        processes: Whether calls hold Python's interpreter lock, and so need processes.
+    """
+
+    workers: int
+    processes: bool
+
+
+class CallEach(beam.DoFn):
+    """Calls a plain function for each element, and yields what `outputs` makes of the result.
+
+    A runner with one process gets the other cores used here: a bundle's elements are gathered, and
+    its end waits for the calls. A subclass says what to call.
+    """
+
+    def __init__(self, cores: Cores) -> None:
+        self._cores = cores
+        self._calls: list[Callable[[], Any]] = []
+
+    def call(self, element: Any, *side_inputs: Any) -> Callable[[], Any]:
+        """The call for an element; it is pickled if `Cores.processes`."""
+        raise NotImplementedError
+
+    def outputs(self, result: Any) -> Iterable[Any]:
+        """The elements for a call's result."""
+        raise NotImplementedError
+
+    def start_bundle(self) -> None:
+        """Forgets what a failed bundle has gathered."""
+        self._calls = []
+
+    def process(self, element: Any, *side_inputs: Any) -> Iterable[Any]:
+        """Gathers the call, or makes it."""
+        call = self.call(element, *side_inputs)
+        if self._cores.workers:
+            self._calls.append(call)
+            return
+        yield from self.outputs(call())
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """Makes the calls gathered, and yields their outputs."""
+        for result in _results(self._calls, self._cores):
+            for output in self.outputs(result):
+                if isinstance(output, TaggedOutput):
+                    yield TaggedOutput(output.tag, _global(output.value))
+                else:
+                    yield _global(output)
+
+
+def _results(calls: Sequence[Callable[[], Any]], cores: Cores) -> Iterator[Any]:
+    workers = min(cores.workers, len(calls))
+    if workers <= 1:
+        yield from (call() for call in calls)
+        return
+    pool: concurrent.futures.Executor
+    if cores.processes:
+        # Not forked: this process has threads, whose locks a fork would copy in any state.
+        context = multiprocessing.get_context("spawn")
+        pool = concurrent.futures.ProcessPoolExecutor(workers, context)
+    else:
+        pool = concurrent.futures.ThreadPoolExecutor(workers)
+    with pool:
+        pending = [pool.submit(call) for call in calls]
+        try:
+            for number, future in enumerate(pending):
+                yield future.result()
+                pending[number] = None  # type: ignore[call-overload]  # its memory can go
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _global(value: Any) -> WindowedValue:
+    return WindowedValue(value, GlobalWindow().max_timestamp(), (GlobalWindow(),))
+
+
+def available() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,268 @@
+"""The functions Beam calls: thin wiring around the plain functions of the other modules.
+
+Elements that hold rows are Arrow tables; all others are small named tuples.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.coders import coders
+from apache_beam.pvalue import TaggedOutput
+
+from pipeline import latest, parquet, plan, publish, read, scan, seen, staging
+from pipeline import outputs as out
+from pipeline.coder import ArrowCoder
+from pipeline.cores import CallEach, Cores
+from pipeline.parquet import Rows, Written
+from pipeline.partitions import directory
+from pipeline.plan import ReadTask, Run, ScanTask
+from pipeline.seen import Seen
+from pipeline.table import DataFile
+from pipeline.tally import Tally
+
+Keyed = tuple[int, pa.Table]
+
+
+class PlanRun(beam.DoFn):
+    """Run → Plan; tagged: a ReadTask for each block; for each live file a ScanTask, and LIVE."""
+
+    def process(self, run: Run) -> Iterator[Any]:
+        """See `plan.plan`."""
+        planned = plan.plan(run)
+        for task in planned.reads:
+            yield TaggedOutput(out.READS, task)
+        for live in planned.scans:
+            yield TaggedOutput(out.SCANS, live)
+            yield TaggedOutput(out.LIVE, (live.number, live.file))
+        yield TaggedOutput(out.TALLIES, planned.tally())
+        yield planned._replace(reads=[], scans=[])
+
+
+@beam.typehints.with_output_types(Keyed)
+class ReadBlocks(CallEach):
+    """ReadTask → (bucket, versions); tagged: SLICES, SEEN, REJECTS."""
+
+    def __init__(self, run: Run, workers: int) -> None:
+        super().__init__(Cores(workers, processes=True))
+        self._run = run
+
+    def call(self, element: ReadTask, *_: Any) -> Callable[[], Any]:
+        """The reading of one block, with the size of the filter beside it."""
+        settings = read.ReadSettings(
+            self._run.id,
+            self._run.staging,
+            element.sizes.buckets,
+            element.sizes.filter_size,
+            self._run.max_event_bytes,
+        )
+        return partial(read.read_block, element.block, settings)
+
+    def outputs(self, block: read.BlockRead) -> Iterator[Any]:
+        """The elements for a block."""
+        yield from block.versions
+        yield TaggedOutput(out.SLICES, (block.number, block.slices))
+        yield TaggedOutput(out.SEEN, block.seen)
+        if block.dead_letters:
+            yield TaggedOutput(out.REJECTS, block.dead_letters)
+        rejected = sum(block.rejected.values())
+        counts = {
+            "blocks": 1,
+            "bytes": block.bytes,
+            "events": block.rows + rejected,
+            "rejected": rejected,
+            "dead_letter_files": 1 if block.dead_letters else 0,
+            "versions": sum(len(versions) for _, versions in block.versions),
+            "slices": len(block.slices),
+            **{f"rejected.{reason}": count for reason, count in block.rejected.items()},
+        }
+        yield TaggedOutput(out.TALLIES, Tally("read", counts, block.seconds))
+
+
+class CombineSeen(beam.CombineFn):
+    """Seen by parts of the delivery → Seen by all of it."""
+
+    def create_accumulator(self) -> Seen:
+        """Nothing."""
+        return seen.NOTHING
+
+    def add_input(self, accumulator: Seen, element: Seen) -> Seen:
+        """Adds what a block has."""
+        return seen.union([accumulator, element])
+
+    def merge_accumulators(self, accumulators: Iterable[Seen]) -> Seen:
+        """See `seen.union`."""
+        return seen.union(accumulators)
+
+    def extract_output(self, accumulator: Seen) -> Seen:
+        """The filter."""
+        return accumulator
+
+
+@beam.typehints.with_output_types(Keyed)
+class ScanLiveFiles(CallEach):
+    """ScanTask, with what was seen → (bucket, versions that may compete)."""
+
+    def __init__(self, run: Run, workers: int) -> None:
+        super().__init__(Cores(workers, processes=True))
+        self._run = run
+
+    def process(self, task: ScanTask, delivery: Seen) -> Iterable[Keyed]:
+        """See `scan.scan_file`."""
+        yield from super().process(task, delivery)
+
+    def call(self, element: ScanTask, *side_inputs: Seen) -> Callable[[], Any]:
+        """The scan of one file."""
+        (delivery,) = side_inputs
+        number, file, sizes = element
+        return partial(scan.scan_file, self._run.root, number, file, delivery, sizes.buckets)
+
+    def outputs(self, scanned: scan.Scanned) -> Iterator[Any]:
+        """The elements for a live file."""
+        yield from scanned.versions
+        counts = {"live_files": 1, "versions": scanned.rows}
+        yield TaggedOutput(out.TALLIES, Tally("scan", counts, scanned.seconds))
+
+
+@beam.typehints.with_input_types(pa.Table)
+@beam.typehints.with_output_types(pa.Table)
+class CombineLatest(beam.CombineFn):
+    """Versions of a bucket → those that are superseded, with a count of the versions.
+
+    The accumulator is simply the versions so far: each of them must end as kept or as reported
+    superseded, so there is nothing to throw away early.
+    """
+
+    def create_accumulator(self) -> pa.Table:
+        """No versions."""
+        return staging.VERSION_SCHEMA.empty_table()
+
+    def add_input(self, accumulator: pa.Table, versions: pa.Table) -> pa.Table:
+        """Adds versions; no row is copied."""
+        return pa.concat_tables([accumulator, versions])
+
+    def merge_accumulators(self, accumulators: Iterable[pa.Table]) -> pa.Table:
+        """All versions."""
+        return pa.concat_tables([*accumulators, staging.VERSION_SCHEMA.empty_table()])
+
+    def extract_output(self, accumulator: pa.Table) -> pa.Table:
+        """See `latest.superseded`; the count is in the table's metadata."""
+        found = latest.superseded(accumulator)
+        return found.replace_schema_metadata({"versions": str(len(accumulator))})
+
+    def get_accumulator_coder(self) -> coders.Coder:
+        """Accumulators travel as Arrow."""
+        return ArrowCoder()
+
+
+@beam.typehints.with_output_types(Keyed)
+class SplitSuperseded(beam.DoFn):
+    """(bucket, superseded) → (source number, its superseded rows)."""
+
+    def process(self, element: Keyed) -> Iterator[Any]:
+        """Splits the rows, which come sorted by `where`, by source."""
+        _, superseded = element
+        where = superseded["where"].to_numpy()
+        exact = superseded["exact"].to_numpy()
+        sources = staging.source_of(where)
+        numbers, starts = np.unique(sources, return_index=True)
+        ends = [*starts[1:].tolist(), len(where)]
+        for number, start, end in zip(numbers.tolist(), starts.tolist(), ends, strict=True):
+            rows = staging.row_of(where[start:end])
+            yield number, pa.table({"row": rows})
+        delivered = sources >= staging.FIRST_BLOCK
+        counts = {
+            "versions": int(superseded.schema.metadata[b"versions"]),
+            "superseded": int(np.sum(~exact)),
+            "exact_duplicates": int(np.sum(exact)),
+            "superseded_events": int(np.sum(~exact & delivered)),
+            "exact_duplicate_events": int(np.sum(exact & delivered)),
+        }
+        yield TaggedOutput(out.TALLIES, Tally("latest", counts, 0.0))
+
+
+class RouteRows(beam.DoFn):
+    """(source number, slices or live file, and superseded rows) → (partition, Rows).
+
+    Of a live file, all rows are one element; of a block, the rows of each slice.
+    """
+
+    def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Any]:
+        """Gives each slice and live file its share of the superseded rows."""
+        _, groups = element
+        rows = [table["row"].to_numpy() for table in groups[out.ROWS]]
+        superseded = np.sort(np.concatenate([np.empty(0, np.int64), *rows]))
+        slices = [slice_ for staged in groups[out.SLICES] for slice_ in staged]
+        files: list[DataFile] = list(groups[out.LIVE])
+        for file in files:
+            yield directory(file.destination), Rows(file, superseded)
+        for slice_ in slices:
+            first, last = np.searchsorted(
+                superseded, [slice_.first_row, slice_.first_row + slice_.rows]
+            )
+            own = superseded[first:last] - slice_.first_row
+            yield directory(slice_.destination), Rows(slice_, own)
+        counts = {
+            "live_files": len(files),
+            "blocks": len(list(groups[out.SLICES])),
+            "slices": len(slices),
+            "superseded": len(superseded),
+        }
+        yield TaggedOutput(out.TALLIES, Tally("route", counts, 0.0))
+
+
+class WriteDestinations(CallEach):
+    """(partition, Rows of it) → Written."""
+
+    def __init__(self, run: Run, workers: int) -> None:
+        super().__init__(Cores(workers, processes=False))
+        self._settings = parquet.WriteSettings(run.root, run.id, run.target_file_bytes)
+
+    def call(self, element: tuple[str, Iterable[Rows]], *_: Any) -> Callable[[], Any]:
+        """The writing of one destination."""
+        return partial(_write_destination, list(element[1]), self._settings)
+
+    def outputs(self, result: tuple[Written, float]) -> Iterator[Any]:
+        """The elements for a destination."""
+        written, seconds = result
+        if written.files or written.replaced:
+            yield written
+        counts = {
+            "slices": written.slices,
+            "kept": written.staged,
+            "superseded": written.superseded,
+            "files": len(written.files),
+            "replaced": len(written.replaced),
+            "live_rows": written.live,
+        }
+        yield TaggedOutput(out.TALLIES, Tally("write", counts, seconds))
+
+
+def _write_destination(
+    rows: Sequence[Rows], settings: parquet.WriteSettings
+) -> tuple[Written, float]:
+    started = time.perf_counter()
+    return parquet.write_destination(rows, settings), time.perf_counter() - started
+
+
+class PublishRun(beam.DoFn):
+    """(key, everything the steps have to say) → the run's record."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[dict[str, Any]]:
+        """See `publish.publish`."""
+        _, groups = element
+        (planned,) = groups[out.PLAN]
+        outcome = publish.Outcome(
+            planned,
+            tallies=list(groups[out.TALLIES]),
+            written=list(groups[out.WRITTEN]),
+            dead_letters=list(groups[out.REJECTS]),
+        )
+        yield publish.publish(self._run, outcome)

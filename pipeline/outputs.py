@@ -1,0 +1,13 @@
+"""Names of the steps' outputs, and what their elements are."""
+
+PLAN = "plan"  # Plan
+READS = "reads"  # ReadTask
+SCANS = "scans"  # ScanTask
+LIVE = "live"  # (source number, DataFile)
+VERSIONS = "versions"  # (bucket, table of staging.VERSION_SCHEMA)
+SLICES = "slices"  # (source number, its slices)
+SEEN = "seen"  # Seen
+REJECTS = "rejects"  # path of a file of dead letters
+ROWS = "rows"  # (source number, superseded rows); (partition, Rows)
+WRITTEN = "written"  # Written
+TALLIES = "tallies"  # Tally

@@ -1,0 +1,78 @@
+"""Scanning a live file for the rows that compete with a delivery."""
+
+import time
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import events, seen, staging, table
+from pipeline.seen import Seen
+from pipeline.table import DataFile
+
+
+class Scanned(NamedTuple):
+    """What scanning a live file gave.
+
+    Attributes:
+        versions: Of the rows that may compete, by bucket, tables of `staging.VERSION_SCHEMA`.
+        rows: How many they are.
+        seconds: What it took.
+    """
+
+    versions: list[tuple[int, pa.Table]]
+    rows: int
+    seconds: float
+
+
+def scan_file(root: str, number: int, file: DataFile, delivery: Seen, buckets: int) -> Scanned:
+    """Finds the rows of a live file that may compete with the delivery.
+
+    Only event_ids are read of all rows. A digest is computed, and the payload read for it, where a
+    delivered version has the same timestamp; elsewhere it decides nothing and is 0.
+
+    Args:
+        root: The table.
+        number: The number of the file as a source; see `staging.place`.
+        file: The live file.
+        delivery: What the delivery has.
+        buckets: Shares of the event_id space.
+    """
+    started = time.perf_counter()
+    with table.open_live(root, file) as stream:
+        parquet = pq.ParquetFile(stream)
+        keys = parquet.read(columns=["event_id", "timestamp"], use_threads=False)
+        hashes = events.hash_ids(keys["event_id"].to_pylist())
+        rows = np.flatnonzero(seen.competes(delivery, hashes))
+        keys, hashes = keys.take(pa.array(rows)), hashes[rows]
+        micros = keys["timestamp"].cast(pa.int64()).to_numpy()
+        digests = np.zeros(len(rows), np.int64)
+        tied = np.flatnonzero(seen.ties(delivery, hashes, micros)) if len(rows) else rows
+        digests[tied] = _digests(parquet, file, rows[tied])
+    versions = staging.versions(
+        keys.append_column("digest", pa.array(digests)), staging.place(number, rows)
+    )
+    by_bucket = staging.by_bucket(versions, hashes, buckets)
+    return Scanned(by_bucket, len(rows), time.perf_counter() - started)
+
+
+def _digests(
+    parquet: pq.ParquetFile, file: DataFile, rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The digests of some rows of a file, ascending; reads only the row groups that have any."""
+    found = [np.empty(0, np.int64)]
+    first = 0
+    for group in range(parquet.num_row_groups):
+        count = parquet.metadata.row_group(group).num_rows
+        start, end = np.searchsorted(rows, [first, first + count])
+        if end > start:
+            columns = ["nanos", "data", "extra"]
+            content = parquet.read_row_group(group, columns=columns, use_threads=False)
+            content = content.take(pa.array(rows[start:end] - first))
+            found.append(
+                events.digest(content, file.destination.domain, file.destination.event_type)
+            )
+        first += count
+    return np.concatenate(found)
