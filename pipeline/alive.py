@@ -7,8 +7,8 @@ goes by its age (`table.ABANDONED_SECONDS`).
 
 import contextlib
 import os
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, TextIO
 
 from pipeline import storage
 
@@ -41,23 +41,41 @@ def hold(root: str, run_id: str, staging: str) -> Iterator[None]:
     if fcntl is None or not storage.is_local(root):
         yield
         return
-    folder = storage.local(storage.join(root, _FOLDER))
-    os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, run_id)
-    with open(path, "w") as mark:
-        fcntl.flock(mark, fcntl.LOCK_EX)
+    path = storage.local(storage.join(root, _FOLDER, run_id))
+    with _locked(path) as mark:
         mark.write(staging)
         mark.flush()
         yield
         os.unlink(path)
 
 
-def dead(root: str) -> Iterator[Dead]:
-    """Yields the dead runs of the table at `root`; a mark goes once its run was dealt with."""
+def _locked(path: str) -> TextIO:
+    """A new file, locked; made again if `dead` has removed it before it was locked."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    while True:
+        mark = open(path, "w")  # noqa: SIM115 (closed by whoever holds it)
+        fcntl.flock(mark, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(mark.fileno()), os.stat(path)):
+                return mark
+        mark.close()
+
+
+def dead(root: str) -> list[Dead]:
+    """The dead runs of the table at `root`; to be dealt with, and then to `forget`."""
+    found: list[Dead] = []
     if fcntl is None or not storage.is_local(root):
-        return
+        return found
     for file in storage.list_files(storage.join(root, _FOLDER)):
         with contextlib.suppress(FileNotFoundError, BlockingIOError), open(file.path) as mark:
             fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield Dead(os.path.basename(file.path), mark.read())
-            storage.delete([file.path])
+            if staging := mark.read():
+                found.append(Dead(os.path.basename(file.path), staging))
+            else:  # killed before it could write; or about to lock, then it makes another mark
+                os.unlink(file.path)
+    return found
+
+
+def forget(root: str, runs: Iterable[Dead]) -> None:
+    """Removes the marks of dead runs of which nothing is left."""
+    storage.delete(storage.join(root, _FOLDER, run.id) for run in runs)

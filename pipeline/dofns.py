@@ -6,6 +6,7 @@ Elements that hold rows are Arrow tables; all others are small named tuples.
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import apache_beam as beam
@@ -56,15 +57,14 @@ class ReadBlocks(CallEach):
         settings = read.ReadSettings(
             self._run.id,
             self._run.staging,
-            element.sizes.buckets,
-            element.sizes.filter_size,
+            *element.sizes,
             self._run.max_event_bytes,
         )
         return partial(read.read_block, element.block, settings)
 
     def outputs(self, block: read.BlockRead) -> Iterator[Any]:
         """The elements for a block."""
-        yield from block.versions
+        yield from block.versions.split()
         yield TaggedOutput(out.SLICES, (block.number, block.slices))
         yield TaggedOutput(out.SEEN, block.seen)
         if block.dead_letters:
@@ -76,7 +76,7 @@ class ReadBlocks(CallEach):
             "events": block.rows + rejected,
             "rejected": rejected,
             "dead_letter_files": 1 if block.dead_letters else 0,
-            "versions": sum(len(versions) for _, versions in block.versions),
+            "versions": len(block.versions.table),
             "slices": len(block.slices),
             **{f"rejected.{reason}": count for reason, count in block.rejected.items()},
         }
@@ -119,12 +119,14 @@ class ScanLiveFiles(CallEach):
         """The scan of one file."""
         (delivery,) = side_inputs
         number, file, sizes = element
-        return partial(scan.scan_file, self._run.root, number, file, delivery, sizes.buckets)
+        return partial(
+            scan.scan_file, self._run.root, number, file, delivery, sizes.id_seed, sizes.buckets
+        )
 
     def outputs(self, scanned: scan.Scanned) -> Iterator[Any]:
         """The elements for a live file."""
-        yield from scanned.versions
-        counts = {"live_files": 1, "versions": scanned.rows}
+        yield from scanned.versions.split()
+        counts = {"live_files": 1, "versions": scanned.rows, "comparisons": scanned.seen}
         yield TaggedOutput(out.TALLIES, Tally("scan", counts, scanned.seconds))
 
 
@@ -150,9 +152,13 @@ class CombineLatest(beam.CombineFn):
         return pa.concat_tables([*accumulators, staging.VERSION_SCHEMA.empty_table()])
 
     def extract_output(self, accumulator: pa.Table) -> pa.Table:
-        """See `latest.superseded`; the count is in the table's metadata."""
+        """See `latest.superseded`; the count, and what it took, are in the table's metadata."""
+        started = time.perf_counter()
         found = latest.superseded(accumulator)
-        return found.replace_schema_metadata({"versions": str(len(accumulator))})
+        seconds = time.perf_counter() - started
+        return found.replace_schema_metadata(
+            {"versions": str(len(accumulator)), "seconds": str(seconds)}
+        )
 
     def get_accumulator_coder(self) -> coders.Coder:
         """Accumulators travel as Arrow."""
@@ -170,8 +176,8 @@ class SplitSuperseded(beam.DoFn):
         exact = superseded["exact"].to_numpy()
         sources = staging.source_of(where)
         numbers, starts = np.unique(sources, return_index=True)
-        ends = [*starts[1:].tolist(), len(where)]
-        for number, start, end in zip(numbers.tolist(), starts.tolist(), ends, strict=True):
+        borders = [*starts.tolist(), len(where)]
+        for number, (start, end) in zip(numbers.tolist(), pairwise(borders), strict=True):
             rows = staging.row_of(where[start:end])
             yield number, pa.table({"row": rows})
         delivered = sources >= staging.FIRST_BLOCK
@@ -182,7 +188,8 @@ class SplitSuperseded(beam.DoFn):
             "superseded_events": int(np.sum(~exact & delivered)),
             "exact_duplicate_events": int(np.sum(exact & delivered)),
         }
-        yield TaggedOutput(out.TALLIES, Tally("latest", counts, 0.0))
+        seconds = float(superseded.schema.metadata[b"seconds"])
+        yield TaggedOutput(out.TALLIES, Tally("latest", counts, seconds))
 
 
 class RouteRows(beam.DoFn):
@@ -233,6 +240,7 @@ class WriteDestinations(CallEach):
             yield written
         counts = {
             "slices": written.slices,
+            "live_files": written.live_files,
             "kept": written.staged,
             "superseded": written.superseded,
             "files": len(written.files),
@@ -258,9 +266,8 @@ class PublishRun(beam.DoFn):
     def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[dict[str, Any]]:
         """See `publish.publish`."""
         _, groups = element
-        (planned,) = groups[out.PLAN]
         outcome = publish.Outcome(
-            planned,
+            plans=list(groups[out.PLAN]),
             tallies=list(groups[out.TALLIES]),
             written=list(groups[out.WRITTEN]),
             dead_letters=list(groups[out.REJECTS]),

@@ -1,5 +1,6 @@
 """Decoded events as one typed Arrow table, and their digests."""
 
+import itertools
 from collections.abc import Sequence
 
 import msgspec
@@ -22,7 +23,8 @@ EVENT_SCHEMA = pa.schema(
         ("event_type", pa.dictionary(pa.int32(), pa.string())),
         ("data", pa.string()),
         ("extra", pa.string()),
-        ("id_hash", pa.uint64()),
+        ("id_high", pa.uint64()),
+        ("id_low", pa.uint64()),
         ("digest", pa.int64()),
     ]
 )
@@ -34,13 +36,14 @@ _HASH_BITS = 53
 
 
 def to_table(
-    parts: Sequence[tuple[Part, Decoded]], max_event_bytes: int
+    parts: Sequence[tuple[Part, Decoded]], max_event_bytes: int, id_seed: int
 ) -> tuple[pa.Table, list[Reject]]:
     """The events of decoded parts as one table, and all rejects of these parts.
 
     Args:
         parts: Parts with what `decode` made of them.
         max_event_bytes: Limit on the bytes of `data` and `extra` together.
+        id_seed: For `hash_ids`.
 
     Returns:
         A table of `EVENT_SCHEMA`, in the order delivered, and the rejects: those of decoding, and
@@ -71,6 +74,7 @@ def to_table(
     rejects += _rejects_of_rows(errors, parts, first_rows)
 
     ids = [event.event_id for event in events]
+    hashed = hash_ids(ids, id_seed)
     table = pa.Table.from_arrays(
         [
             pa.array(ids, pa.string()),
@@ -80,7 +84,8 @@ def to_table(
             kinds.column(1, kind_codes),
             data,
             _sparse(extras, len(events)),
-            pa.array(hash_ids(ids)),
+            pa.array(hashed[0]),
+            pa.array(hashed[1]),
             pa.array(_digests(instants.nanos, hashes)),
         ],
         schema=EVENT_SCHEMA,
@@ -92,9 +97,11 @@ def to_table(
     return table, rejects
 
 
-def hash_ids(ids: Sequence[str]) -> npt.NDArray[np.uint64]:
-    """A 64-bit hash of each event_id (XXH3), the same on every machine and in every run."""
-    return np.fromiter(map(xxhash.xxh3_64_intdigest, map(str.encode, ids)), np.uint64, len(ids))
+def hash_ids(ids: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
+    """A 128-bit hash of each of n event_ids (XXH3), the same on every machine; shape (2, n)."""
+    encoded = map(str.encode, ids)
+    hashes = b"".join(map(xxhash.xxh3_128_digest, encoded, itertools.repeat(seed)))
+    return np.ascontiguousarray(np.frombuffer(hashes, "<u8").reshape(-1, 2).T)
 
 
 def digest(rows: pa.Table, domain: str, event_type: str) -> npt.NDArray[np.int64]:

@@ -13,7 +13,7 @@ import apache_beam as beam
 import msgspec
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from pipeline import alive, cores, flow, options, report, storage, table
+from pipeline import alive, cores, flow, options, report, storage, stores, table
 from pipeline.plan import Run
 from pipeline.publish import RUNS
 
@@ -47,11 +47,11 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"unknown option {unknown[0]}; see --help")
     if own.verbose:
         logging.getLogger().setLevel(logging.INFO)
-    storage.configure(beam_options)
+    stores.configure(beam_options)
     workers = own.workers if own.workers is not None else cores.available() if local else 0
     root = storage.absolute(own.output)
     for attempt in range(_ATTEMPTS):
-        run = _run(own, root)
+        run = _run(own, root, stores.delta_options(root, beam_options))
         try:
             with alive.hold(root, run.id, run.staging):
                 pipeline = beam.Pipeline(runner=runner, options=beam_options)
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     raise AssertionError("the last attempt returns")
 
 
-def _run(own: argparse.Namespace, root: str) -> Run:
+def _run(own: argparse.Namespace, root: str, storage_options: dict[str, str]) -> Run:
     """A new run with these options."""
     return Run(
         id=_run_id(),
@@ -80,7 +80,7 @@ def _run(own: argparse.Namespace, root: str) -> Run:
         max_partitions=own.max_partitions,
         max_event_bytes=own.max_event_mb << 20,
         target_file_bytes=own.target_file_mb << 20,
-        storage_options={},
+        storage_options=storage_options,
     )
 
 

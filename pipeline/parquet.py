@@ -64,6 +64,7 @@ class Written(NamedTuple):
         files: New data files, not yet committed.
         replaced: The live files whose remaining rows are in them.
         slices: Staged slices taken in.
+        live_files: Live files of the destination, replaced or not.
         staged: Staged rows written.
         superseded: Rows left out as superseded, staged and live.
         live: Live rows taken over.
@@ -72,6 +73,7 @@ class Written(NamedTuple):
     files: tuple[DataFile, ...]
     replaced: tuple[DataFile, ...]
     slices: int
+    live_files: int
     staged: int
     superseded: int
     live: int
@@ -101,6 +103,7 @@ def write_destination(rows: Sequence[Rows], settings: WriteSettings) -> Written:
         files=files,
         replaced=tuple(part.source for part in live if isinstance(part.source, DataFile)),
         slices=len(staged),
+        live_files=len(rows) - len(staged),
         staged=sum(part.kept for part in staged),
         superseded=sum(len(part.superseded) for part in (*live, *staged)),
         live=sum(part.kept for part in live),

@@ -1,5 +1,6 @@
 """Planning a run: what there is to read, what it is merged into, how the work is divided."""
 
+import secrets
 import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -46,10 +47,12 @@ class Sizes(NamedTuple):
     """How the work is divided.
 
     Attributes:
+        id_seed: For `events.hash_ids`; new in every run.
         buckets: Shares of the event_id space; see `staging.by_bucket`.
         filter_size: Of the filter for the delivery's event_ids.
     """
 
+    id_seed: int
     buckets: int
     filter_size: seen.Size
 
@@ -80,6 +83,7 @@ class Plan(NamedTuple):
         reads: The blocks to read.
         scans: The live files to compare with; none if the table is rebuilt.
         seconds: What planning took.
+        began: When it began, in seconds since 1970.
     """
 
     version: int
@@ -89,6 +93,7 @@ class Plan(NamedTuple):
     reads: list[ReadTask]
     scans: list[ScanTask]
     seconds: float
+    began: float
 
     def tally(self) -> Tally:
         """What is planned, as counts."""
@@ -97,6 +102,7 @@ class Plan(NamedTuple):
             "blocks": len(self.reads),
             "bytes": sum(task.block.bytes for task in self.reads),
             "live_files": len(self.scans),
+            "comparisons": len(self.scans) * len(self.reads),
         }
         return Tally("plan", counts, self.seconds)
 
@@ -122,15 +128,20 @@ def plan(run: Run) -> Plan:
         table.TableError: The output is not a table of ours, or cannot be read.
         OSError: An input or the output cannot be read.
     """
-    started = time.perf_counter()
+    began, started = time.time(), time.perf_counter()
+    # In this order: what a run that is dead by now has committed is settled, and so not removed.
+    dead = alive.dead(run.root)
     snapshot = table.settle(run.root, run.storage_options)
-    for dead in alive.dead(run.root):
-        storage.delete_tree(dead.staging)
-        storage.delete_tree(storage.join(run.root, table.NEW_FOLDER, dead.id))
+    for gone in dead:
+        storage.delete_tree(gone.staging)
+        storage.delete_tree(storage.join(run.root, table.NEW_FOLDER, gone.id))
+    alive.forget(run.root, dead)
     matched = storage.match(run.inputs)
     if not matched:
         raise NoInputError(f"no file matches {' '.join(run.inputs)!r}")
-    published = [] if run.rebuild else ledger.read(storage.join(run.root, ledger.LEDGER))
+    # Where the table has gone, what was published is no longer there.
+    afresh = run.rebuild or snapshot.version < 0
+    published = [] if afresh else ledger.read(storage.join(run.root, ledger.LEDGER))
     files = ledger.unpublished(matched, published)
     inputs = storage.join(run.staging, "inputs.parquet")
     ledger.write(inputs, files)
@@ -145,6 +156,7 @@ def plan(run: Run) -> Plan:
         reads=[ReadTask(block, sizes) for block in blocks.pack(pieces, staging.FIRST_BLOCK)],
         scans=[ScanTask(number, file, sizes) for number, file in enumerate(live)],
         seconds=time.perf_counter() - started,
+        began=began,
     )
 
 
@@ -152,7 +164,7 @@ def _sizes(files: Sequence[storage.FileInfo], live: Sequence[DataFile]) -> Sizes
     content = sum(_content_bytes(files))
     buckets = max(1, -(-content // _BUCKET_BYTES))
     ids = -(-content // _EVENT_BYTES)
-    return Sizes(buckets, seen.size_for(ids, sum(file.rows for file in live)))
+    return Sizes(secrets.randbits(64), buckets, seen.size_for(ids, sum(file.rows for file in live)))
 
 
 def _content_bytes(files: Sequence[storage.FileInfo]) -> Iterator[int]:

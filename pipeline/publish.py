@@ -35,20 +35,20 @@ class Outcome(NamedTuple):
     """All that the steps before have to say.
 
     Attributes:
-        plan: The run's plan.
+        plans: The run's plan; more than one, or none, if the runner has erred.
         tallies: Of every call of every step.
         written: Of every destination with new or replaced files.
         dead_letters: Staged files with rejects.
     """
 
-    plan: Plan
+    plans: Sequence[Plan]
     tallies: Sequence[Tally]
     written: Sequence[Written]
     dead_letters: Sequence[str]
 
 
 def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
-    """Checks, commits, settles and records a run.
+    """Checks, commits, settles and records a run; again after it did so, only returns the record.
 
     Returns:
         The run's record, which is also stored as JSON; see `record`.
@@ -58,7 +58,15 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
         table.TableError: Another run was faster, or the table cannot be written.
     """
     started = time.perf_counter()
-    planned = outcome.plan
+    path = storage.join(run.root, RUNS, f"{run.id}.json")
+    if storage.exists(path):  # the runner repeats a step that was done
+        storage.delete_tree(run.staging)
+        return msgspec.json.decode(storage.read_bytes(path))
+    if len(outcome.plans) != 1:
+        raise ReconciliationError(
+            f"nothing was published: the run has {len(outcome.plans)} plans, it must have one"
+        )
+    (planned,) = outcome.plans
     counts, seconds = add_up(outcome.tallies)
     snapshot = table.load(run.root, run.storage_options)
     live = snapshot.files if snapshot.version == planned.version else ()
@@ -78,22 +86,20 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
             f"nothing was published: the run has {len(partitions):,} partitions, the limit is"
             f" {run.max_partitions:,}; raise it with --max-partitions"
         )
-    version = table.commit(
-        run.root,
-        Snapshot(planned.version, tuple(live)),
-        run.id,
-        add,
-        remove,
-        run.storage_options,
-    )
+    if run.rebuild and add:  # what was published before will no longer be in the table
+        storage.delete([storage.join(run.root, ledger.LEDGER)])
+    if add or planned.version >= 0:  # no valid event and no table: none is made
+        base = Snapshot(planned.version, tuple(live))
+        table.commit(run.root, base, run.id, add, remove, run.storage_options)
     after = table.settle(run.root, run.storage_options)
     seconds["commit"] = time.perf_counter() - started
+    wall_seconds = time.time() - planned.began
     touched = partitions | {directory(file.destination) for file in remove}
     rejects = _record_rejects(run, outcome.dead_letters)
     record = {
         "run": run.id,
         "output": run.root,
-        "version": after.version if version >= 0 else -1,
+        "version": after.version,
         "published": bool(add or remove),
         "rebuild": run.rebuild,
         "files": {"matched": planned.matched, "skipped": planned.skipped},
@@ -122,12 +128,12 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
             "files_written": len(add),
             "files_replaced": len(remove),
         },
+        "wall_seconds": round(wall_seconds, 3),
         "seconds": {step: round(total, 3) for step, total in seconds.items()},
         "counts": dict(sorted(counts.items())),
     }
-    path = storage.join(run.root, RUNS, f"{run.id}.json")
-    storage.write_bytes(path, msgspec.json.format(msgspec.json.encode(record)))
     ledger.extend(storage.join(run.root, ledger.LEDGER), ledger.read(planned.inputs))
+    storage.write_bytes(path, msgspec.json.format(msgspec.json.encode(record)))
     storage.delete_tree(run.staging)
     return record
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import compression, events, seen, staging, storage
@@ -30,6 +29,7 @@ class ReadSettings(NamedTuple):
     Attributes:
         run: The run's id, for dead letters.
         directory: Where payloads and dead letters are staged.
+        id_seed: For `events.hash_ids`.
         buckets: Shares of the event_id space; see `staging.by_bucket`.
         filter_size: Of the filter for the table's rows.
         max_event_bytes: Limit on one event's data and extra fields.
@@ -38,6 +38,7 @@ class ReadSettings(NamedTuple):
 
     run: str
     directory: str
+    id_seed: int
     buckets: int
     filter_size: seen.Size
     max_event_bytes: int
@@ -52,7 +53,7 @@ class BlockRead(NamedTuple):
         bytes: Bytes read, as stored.
         rows: Events staged.
         slices: Where their payloads lie.
-        versions: Their versions by bucket, tables of `staging.VERSION_SCHEMA`.
+        versions: Their versions by bucket, of `staging.VERSION_SCHEMA`.
         seen: What they add to the filter for the table's rows.
         rejected: How many records were refused, by reason.
         dead_letters: The file that holds them, "" if there are none.
@@ -63,7 +64,7 @@ class BlockRead(NamedTuple):
     bytes: int
     rows: int
     slices: list[staging.Slice]
-    versions: list[tuple[int, pa.Table]]
+    versions: staging.Bucketed
     seen: Seen
     rejected: Counter[str]
     dead_letters: str
@@ -81,13 +82,12 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
     rejected: Counter[str] = Counter()
     slices: list[staging.Slice] = []
     tables: list[pa.Table] = [staging.VERSION_SCHEMA.empty_table()]
-    id_hashes: list[npt.NDArray[np.uint64]] = [np.empty(0, np.uint64)]
     rows = 0
     letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
     with contextlib.ExitStack() as stack:
         file: BinaryIO | None = None
         for parts in _groups(_parts(block, settings, counts), settings.part_bytes):
-            table, rejects = events.to_table(parts, settings.max_event_bytes)
+            table, rejects = events.to_table(parts, settings.max_event_bytes, settings.id_seed)
             if rejects:
                 file = file or stack.enter_context(storage.create(letters))
                 file.writelines(reject.dead_letter(settings.run) for reject in rejects)
@@ -96,19 +96,22 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
                 table, new_slices = staging.stage(table, settings.directory, rows)
                 slices += new_slices
                 where = staging.place(block.number, np.arange(rows, rows + len(table)))
-                tables.append(staging.versions(table, where))
-                id_hashes.append(table["id_hash"].to_numpy())
+                micros = table["timestamp"].cast(pa.int64())
+                keys = [table["id_high"], table["id_low"], micros, table["digest"], pa.array(where)]
+                tables.append(pa.Table.from_arrays(keys, schema=staging.VERSION_SCHEMA))
                 rows += len(table)
     versions = pa.concat_tables(tables)
-    hashes = np.concatenate(id_hashes)
-    micros = versions["timestamp"].cast(pa.int64()).to_numpy()
     return BlockRead(
         number=block.number,
         bytes=counts["bytes"],
         rows=rows,
         slices=slices,
-        versions=staging.by_bucket(versions, hashes, settings.buckets),
-        seen=seen.see(settings.filter_size, hashes, micros),
+        versions=staging.by_bucket(versions, settings.buckets),
+        seen=seen.see(
+            settings.filter_size,
+            versions["id_high"].to_numpy(),
+            versions["timestamp"].to_numpy(),
+        ),
         rejected=rejected,
         dead_letters=letters if file else "",
         seconds=time.perf_counter() - started,

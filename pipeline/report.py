@@ -67,8 +67,11 @@ def _seconds(record: dict[str, Any]) -> str:
 def _verdict(record: dict[str, Any]) -> str:
     if record["published"]:
         return f"Published as version {record['version']}."
-    if not record["events"]["read"]:
+    events = record["events"]
+    if record["files"]["matched"] == record["files"]["skipped"]:
         return "Nothing new: every file was published before."
-    if not record["events"]["kept"]:
+    if events["read"] == events["rejected"]:
+        return "Nothing was published: the files have no valid event."
+    if not events["kept"]:
         return "Nothing new to publish: no event is later than what the table has."
     return "Nothing was published."

@@ -17,17 +17,21 @@ class Scanned(NamedTuple):
     """What scanning a live file gave.
 
     Attributes:
-        versions: Of the rows that may compete, by bucket, tables of `staging.VERSION_SCHEMA`.
+        versions: Of the rows that may compete, by bucket, of `staging.VERSION_SCHEMA`.
         rows: How many they are.
+        seen: Blocks of the delivery that they were compared with.
         seconds: What it took.
     """
 
-    versions: list[tuple[int, pa.Table]]
+    versions: staging.Bucketed
     rows: int
+    seen: int
     seconds: float
 
 
-def scan_file(root: str, number: int, file: DataFile, delivery: Seen, buckets: int) -> Scanned:
+def scan_file(
+    root: str, number: int, file: DataFile, delivery: Seen, id_seed: int, buckets: int
+) -> Scanned:
     """Finds the rows of a live file that may compete with the delivery.
 
     Only event_ids are read of all rows. A digest is computed, and the payload read for it, where a
@@ -38,24 +42,23 @@ def scan_file(root: str, number: int, file: DataFile, delivery: Seen, buckets: i
         number: The number of the file as a source; see `staging.place`.
         file: The live file.
         delivery: What the delivery has.
+        id_seed: For `events.hash_ids`.
         buckets: Shares of the event_id space.
     """
     started = time.perf_counter()
     with table.open_live(root, file) as stream:
         parquet = pq.ParquetFile(stream)
         keys = parquet.read(columns=["event_id", "timestamp"], use_threads=False)
-        hashes = events.hash_ids(keys["event_id"].to_pylist())
-        rows = np.flatnonzero(seen.competes(delivery, hashes))
-        keys, hashes = keys.take(pa.array(rows)), hashes[rows]
-        micros = keys["timestamp"].cast(pa.int64()).to_numpy()
+        ids = events.hash_ids(keys["event_id"].to_pylist(), id_seed)
+        rows = np.flatnonzero(seen.competes(delivery, ids[0]))
+        ids = ids[:, rows]
+        micros = keys["timestamp"].cast(pa.int64()).to_numpy()[rows]
         digests = np.zeros(len(rows), np.int64)
-        tied = np.flatnonzero(seen.ties(delivery, hashes, micros)) if len(rows) else rows
+        tied = np.flatnonzero(seen.ties(delivery, ids[0], micros)) if len(rows) else rows
         digests[tied] = _digests(parquet, file, rows[tied])
-    versions = staging.versions(
-        keys.append_column("digest", pa.array(digests)), staging.place(number, rows)
-    )
-    by_bucket = staging.by_bucket(versions, hashes, buckets)
-    return Scanned(by_bucket, len(rows), time.perf_counter() - started)
+    versions = staging.versions(ids, micros, digests, staging.place(number, rows))
+    by_bucket = staging.by_bucket(versions, buckets)
+    return Scanned(by_bucket, len(rows), delivery.blocks, time.perf_counter() - started)
 
 
 def _digests(

@@ -44,14 +44,17 @@ class Seen(NamedTuple):
         size: How large the filter is.
         bitmap: The Bloom filter, ``size.bits // 8`` bytes; or of size 0, if nothing was seen yet.
         instants: Hashes of (event_id, timestamp) pairs.
+        blocks: How many blocks are in it. Were one lost, rows of the table would not be found to
+            compete, and stay beside their later versions: so these are counted, too.
     """
 
     size: Size
     bitmap: npt.NDArray[np.uint8]
     instants: Hashes
+    blocks: int
 
 
-NOTHING = Seen(Size(0, False), np.empty(0, np.uint8), np.empty(0, np.uint64))
+NOTHING = Seen(Size(0, False), np.empty(0, np.uint8), np.empty(0, np.uint64), 0)
 
 
 def size_for(ids: int, rows: int) -> Size:
@@ -63,26 +66,29 @@ def size_for(ids: int, rows: int) -> Size:
 
 
 def see(size: Size, id_hashes: Hashes, micros: npt.NDArray[np.int64]) -> Seen:
-    """What n events add: from the hashes of their event_ids and their timestamps, shape (n,)."""
+    """What a block of n events adds: from the hashes of their event_ids and their timestamps."""
     if not size.bits:
-        return NOTHING
+        return NOTHING._replace(blocks=1)
     bitmap = np.zeros(size.bits // 8, np.uint8)
     at = _positions(id_hashes, size.bits)
     np.bitwise_or.at(bitmap, at >> np.uint32(3), _bit(at))
     pairs = _pairs(id_hashes, micros) if size.instants else NOTHING.instants
-    return Seen(size, bitmap, pairs)
+    return Seen(size, bitmap, pairs, 1)
 
 
 def union(parts: Iterable[Seen]) -> Seen:
     """What several parts of a delivery add together."""
     seen = NOTHING
     instants = []
+    blocks = 0
     for part in parts:
+        blocks += part.blocks
         if part.size.bits:
             bitmap = seen.bitmap | part.bitmap if seen.size.bits else part.bitmap
-            seen = Seen(part.size, bitmap, part.instants)
+            seen = Seen(part.size, bitmap, part.instants, 0)
             instants.append(part.instants)
-    return seen._replace(instants=np.unique(np.concatenate([NOTHING.instants, *instants])))
+    together = np.unique(np.concatenate([NOTHING.instants, *instants]))
+    return seen._replace(instants=together, blocks=blocks)
 
 
 def competes(seen: Seen, id_hashes: Hashes) -> npt.NDArray[np.bool_]:

@@ -2,10 +2,11 @@
 
 A staged file is an Arrow IPC file with one record batch for each destination, so that whoever
 writes a destination reads just its rows. What travels on are a `Slice` for each batch and, for
-each event, its version: event_id, timestamp, digest and `where` it lies.
+each event, its version: a hash of its event_id, timestamp, digest and `where` it lies.
 """
 
 import uuid
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +19,9 @@ from pipeline.partitions import Destination
 STAGED_COLUMNS = ["event_id", "timestamp", "nanos", "data", "extra"]
 VERSION_SCHEMA = pa.schema(
     [
-        ("event_id", pa.string()),
-        ("timestamp", pa.timestamp("us", "UTC")),
+        ("id_high", pa.uint64()),
+        ("id_low", pa.uint64()),
+        ("timestamp", pa.int64()),
         ("digest", pa.int64()),
         ("where", pa.int64()),
     ]
@@ -92,35 +94,46 @@ def read_slice(slice_: Slice) -> pa.Table:
         return pa.Table.from_batches([pa.ipc.open_file(source).get_batch(slice_.batch)])
 
 
-def versions(rows: pa.Table, where: npt.NDArray[np.int64]) -> pa.Table:
-    """The versions of rows that have event_id, timestamp and digest, lying at `where`."""
-    return pa.Table.from_arrays(
-        [rows["event_id"], rows["timestamp"], rows["digest"], pa.array(where)],
-        schema=VERSION_SCHEMA,
-    )
+def versions(
+    id_hashes: npt.NDArray[np.uint64],
+    micros: npt.NDArray[np.int64],
+    digests: npt.NDArray[np.int64],
+    where: npt.NDArray[np.int64],
+) -> pa.Table:
+    """A table of `VERSION_SCHEMA` of n rows: from `events.hash_ids`, shape (2, n), and the rest."""
+    columns = [*id_hashes, micros, digests, where]
+    return pa.Table.from_arrays([pa.array(column) for column in columns], schema=VERSION_SCHEMA)
 
 
-def by_bucket(
-    table: pa.Table, id_hashes: npt.NDArray[np.uint64], buckets: int
-) -> list[tuple[int, pa.Table]]:
-    """The rows of a table by the bucket of their event_id, for each bucket that has any.
+class Bucketed(NamedTuple):
+    """Versions ordered by the bucket of their event_id: one table, to be pickled as a whole.
 
-    Args:
-        table: n rows.
-        id_hashes: Their `events.hash_ids`, shape (n,).
-        buckets: How many shares the event_ids are divided into.
+    Attributes:
+        table: The versions.
+        rows: How many belong to bucket 0, 1, …
     """
-    if buckets == 1 or len(table) == 0:
-        return [(0, table)] if len(table) else []
-    bucket = (id_hashes % np.uint64(buckets)).astype(np.int16 if buckets < 1 << 15 else np.int32)
-    table = table.take(pa.array(np.argsort(bucket, kind="stable")))
-    ends = np.cumsum(np.bincount(bucket)).tolist()
-    starts = [0, *ends[:-1]]
-    return [
-        (number, table.slice(start, end - start))
-        for number, (start, end) in enumerate(zip(starts, ends, strict=True))
-        if end > start
-    ]
+
+    table: pa.Table
+    rows: list[int]
+
+    def split(self) -> Iterator[tuple[int, pa.Table]]:
+        """Yields each bucket that has rows, with them."""
+        first = 0
+        for bucket, rows in enumerate(self.rows):
+            if rows:
+                yield bucket, self.table.slice(first, rows)
+            first += rows
+
+
+def by_bucket(versions: pa.Table, buckets: int) -> Bucketed:
+    """Orders versions by the bucket of their event_id, of which there are `buckets`."""
+    versions = versions.combine_chunks()
+    if buckets == 1:
+        return Bucketed(versions, [len(versions)])
+    bucket = versions["id_high"].to_numpy() % np.uint64(buckets)
+    bucket = bucket.astype(np.int16 if buckets < 1 << 15 else np.int32)
+    ordered = versions.take(pa.array(np.argsort(bucket, kind="stable")))
+    return Bucketed(ordered, np.bincount(bucket).tolist())
 
 
 def place(source: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -25,7 +25,6 @@ from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from apache_beam.io.filesystems import FileSystems as BeamFileSystems
-    from apache_beam.options.pipeline_options import PipelineOptions
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WILDCARD = re.compile(r"[*?[]")
@@ -51,15 +50,6 @@ class FileInfo(NamedTuple):
     path: str
     bytes: int
     modified: float
-
-
-def configure(options: PipelineOptions) -> None:
-    """Hand Beam's file systems the pipeline options they need (S3 endpoint, HDFS host, project).
-
-    Beam does this by itself in its workers; the process that builds the pipeline has to call it
-    before it touches a remote path.
-    """
-    _beam().set_options(options)
 
 
 def is_local(path: str) -> bool:
@@ -191,7 +181,10 @@ def copy(source: str, target: str) -> None:
             delete([target])
             _beam().rename([temporary], [target])
         else:
-            _beam().copy([source], [target])
+            # On S3 Beam returns what went wrong, everywhere else it raises it.
+            for *_, wrong in _beam().copy([source], [target]) or ():
+                if wrong is not None:
+                    raise BeamIOError(f"{source} cannot be copied to {target}", {source: wrong})
     except BeamIOError as error:
         if not exists(source):
             raise FileNotFoundError(source) from error
@@ -395,6 +388,9 @@ def _in_folder(path: str, action: Callable[[], _T]) -> _T:
 def _beam() -> type[BeamFileSystems]:
     from apache_beam.io.filesystems import FileSystems
 
+    from pipeline import stores
+
+    stores.inherit()
     return FileSystems
 
 

@@ -49,9 +49,15 @@ EQUATIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("bytes planned = bytes read", ("plan.bytes",), ("read.bytes",)),
     ("live files planned = live files scanned", ("plan.live_files",), ("scan.live_files",)),
     ("live files planned = live files routed", ("plan.live_files",), ("route.live_files",)),
+    (
+        "blocks planned, for each live file = blocks it was compared with",
+        ("plan.comparisons",),
+        ("scan.comparisons",),
+    ),
     ("blocks read = blocks routed", ("read.blocks",), ("route.blocks",)),
     ("slices staged = slices routed", ("read.slices",), ("route.slices",)),
     ("slices routed = slices written", ("route.slices",), ("write.slices",)),
+    ("live files routed = live files written", ("route.live_files",), ("write.live_files",)),
     (
         "versions sent = versions combined",
         ("read.versions", "scan.versions"),

@@ -1,0 +1,93 @@
+"""Object stores: endpoint and credentials are given once, and serve Beam and Delta alike.
+
+Beam's own options (``--s3_endpoint_url``, ``--s3_region_name``, ``--hdfs_host`` ...) come first,
+then the environment variables that every tool for the store reads (``AWS_ENDPOINT_URL``,
+``AWS_REGION``, ``AWS_ACCESS_KEY_ID`` ...). Where a store is found travels to the workers with the
+job. A secret does so only if it was given as an option: a worker has an environment, or a role, of
+its own.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions, S3Options
+
+
+class _Setting(NamedTuple):
+    """One setting of S3, by its names.
+
+    Attributes:
+        option: Beam's option.
+        delta: deltalake's storage option.
+        variables: Environment variables for it, of which the first that is set counts; none where
+            boto3 and deltalake find it by themselves on each worker.
+    """
+
+    option: str
+    delta: str
+    variables: tuple[str, ...] = ()
+
+
+_S3 = (
+    _Setting("s3_endpoint_url", "AWS_ENDPOINT_URL", ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")),
+    _Setting("s3_region_name", "AWS_REGION", ("AWS_REGION", "AWS_DEFAULT_REGION")),
+    _Setting("s3_access_key_id", "AWS_ACCESS_KEY_ID"),
+    _Setting("s3_secret_access_key", "AWS_SECRET_ACCESS_KEY"),
+    _Setting("s3_session_token", "AWS_SESSION_TOKEN"),
+)
+# How the processes that a worker starts learn the options: Beam tells only its own workers.
+_VARIABLE = "EVENTSIFT_STORES"
+
+
+def configure(options: PipelineOptions, environment: Mapping[str, str] = os.environ) -> None:
+    """Completes Beam's options from the environment, and hands them to Beam's file systems.
+
+    Beam does the latter by itself in its workers; the process that builds the pipeline has to do it
+    before it touches a remote path. The processes that this one starts see to it in `inherit`.
+
+    Args:
+        options: The pipeline's; changed in place.
+        environment: Variables.
+    """
+    s3 = options.view_as(S3Options)
+    for setting in _S3:
+        for variable in setting.variables:
+            if environment.get(variable) and getattr(s3, setting.option) is None:
+                setattr(s3, setting.option, environment[variable])
+    FileSystems.set_options(options)
+    os.environ[_VARIABLE] = json.dumps(_given(options))
+
+
+def inherit() -> None:
+    """Hands Beam's file systems the options of the process that has started this one, if any."""
+    if FileSystems._pipeline_options is None:
+        given = json.loads(os.environ.get(_VARIABLE, "{}"))
+        FileSystems.set_options(PipelineOptions.from_dictionary(given))
+
+
+def delta_options(root: str, options: PipelineOptions) -> dict[str, str]:
+    """What deltalake needs, besides its own environment, to reach the table at `root`.
+
+    Args:
+        root: The table's folder or URI.
+        options: The pipeline's, completed by `configure`.
+    """
+    if not root.startswith("s3://"):
+        return {}
+    given = _given(options)
+    found = {
+        setting.delta: str(given[setting.option]) for setting in _S3 if setting.option in given
+    }
+    # deltalake wants to be told that a connection without TLS is meant.
+    if found.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+        found["AWS_ALLOW_HTTP"] = "true"
+    return found
+
+
+def _given(options: PipelineOptions) -> dict[str, object]:
+    """The options on stores that are set, by name."""
+    everything = options.get_all_options(drop_default=True)
+    return {name: value for name, value in everything.items() if name.startswith(("s3_", "hdfs_"))}
