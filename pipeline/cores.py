@@ -6,8 +6,10 @@ makes each call at once.
 """
 
 import concurrent.futures
+import itertools
 import multiprocessing
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +17,9 @@ import apache_beam as beam
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
+
+# A process reads about that in the time in which another one starts.
+_WORK_BYTES = 48 << 20
 
 
 class Cores(NamedTuple):
@@ -39,10 +44,15 @@ class CallEach(beam.DoFn):
     def __init__(self, cores: Cores) -> None:
         self._cores = cores
         self._calls: list[Callable[[], Any]] = []
+        self._work_bytes = 0
 
     def call(self, element: Any, *side_inputs: Any) -> Callable[[], Any]:
         """The call for an element; it is pickled if `Cores.processes`."""
         raise NotImplementedError
+
+    def work_bytes(self, element: Any) -> int:
+        """About how many bytes of JSON or of keys the call for an element works on."""
+        return 0
 
     def outputs(self, result: Any) -> Iterable[Any]:
         """The elements for a call's result."""
@@ -51,18 +61,23 @@ class CallEach(beam.DoFn):
     def start_bundle(self) -> None:
         """Forgets what a failed bundle has gathered."""
         self._calls = []
+        self._work_bytes = 0
 
     def process(self, element: Any, *side_inputs: Any) -> Iterable[Any]:
         """Gathers the call, or makes it."""
         call = self.call(element, *side_inputs)
         if self._cores.workers:
             self._calls.append(call)
+            self._work_bytes += self.work_bytes(element)
             return
         yield from self.outputs(call())
 
     def finish_bundle(self) -> Iterator[Any]:
         """Makes the calls gathered, and yields their outputs."""
-        for result in _results(self._calls, self._cores):
+        # A process takes half a second to start: not for work that is done in that time.
+        small = self._cores.processes and self._work_bytes < _WORK_BYTES
+        workers = min(1 if small else self._cores.workers, len(self._calls))
+        for result in _results(self._calls, workers, self._cores.processes):
             for output in self.outputs(result):
                 if isinstance(output, TaggedOutput):
                     yield TaggedOutput(output.tag, _global(output.value))
@@ -70,24 +85,26 @@ class CallEach(beam.DoFn):
                     yield _global(output)
 
 
-def _results(calls: Sequence[Callable[[], Any]], cores: Cores) -> Iterator[Any]:
-    workers = min(cores.workers, len(calls))
+def _results(calls: Sequence[Callable[[], Any]], workers: int, processes: bool) -> Iterator[Any]:
+    """Yields the calls' results in order, with no more calls under way than memory allows for."""
     if workers <= 1:
         yield from (call() for call in calls)
         return
     pool: concurrent.futures.Executor
-    if cores.processes:
+    if processes:
         # Not forked: this process has threads, whose locks a fork would copy in any state.
         context = multiprocessing.get_context("spawn")
         pool = concurrent.futures.ProcessPoolExecutor(workers, context)
     else:
         pool = concurrent.futures.ThreadPoolExecutor(workers)
     with pool:
-        pending = [pool.submit(call) for call in calls]
+        waiting = iter(calls)
+        # Twice the workers, so that none waits while its last result is fetched.
+        pending = deque(map(pool.submit, itertools.islice(waiting, 2 * workers)))
         try:
-            for number, future in enumerate(pending):
-                yield future.result()
-                pending[number] = None  # type: ignore[call-overload]  # its memory can go
+            while pending:
+                yield pending.popleft().result()
+                pending.extend(map(pool.submit, itertools.islice(waiting, 1)))
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -62,10 +62,14 @@ class ReadBlocks(CallEach):
         )
         return partial(read.read_block, element.block, settings)
 
+    def work_bytes(self, element: ReadTask) -> int:
+        """Those of the block."""
+        return element.block.bytes
+
     def outputs(self, block: read.BlockRead) -> Iterator[Any]:
         """The elements for a block."""
         yield from block.versions.split()
-        yield TaggedOutput(out.SLICES, (block.number, block.slices))
+        yield TaggedOutput(out.SLICES, (block.number, staging.Staged(tuple(block.slices))))
         yield TaggedOutput(out.SEEN, block.seen)
         if block.dead_letters:
             yield TaggedOutput(out.REJECTS, block.dead_letters)
@@ -123,6 +127,10 @@ class ScanLiveFiles(CallEach):
             scan.scan_file, self._run.root, number, file, delivery, sizes.id_seed, sizes.buckets
         )
 
+    def work_bytes(self, element: ScanTask) -> int:
+        """Those of the event_ids."""
+        return element.file.rows * 36
+
     def outputs(self, scanned: scan.Scanned) -> Iterator[Any]:
         """The elements for a live file."""
         yield from scanned.versions.split()
@@ -146,6 +154,10 @@ class CombineLatest(beam.CombineFn):
     def add_input(self, accumulator: pa.Table, versions: pa.Table) -> pa.Table:
         """Adds versions; no row is copied."""
         return pa.concat_tables([accumulator, versions])
+
+    def add_inputs(self, accumulator: pa.Table, elements: Iterable[pa.Table]) -> pa.Table:
+        """Adds versions of many elements in one step."""
+        return pa.concat_tables([accumulator, *elements])
 
     def merge_accumulators(self, accumulators: Iterable[pa.Table]) -> pa.Table:
         """All versions."""
@@ -203,7 +215,7 @@ class RouteRows(beam.DoFn):
         _, groups = element
         rows = [table["row"].to_numpy() for table in groups[out.ROWS]]
         superseded = np.sort(np.concatenate([np.empty(0, np.int64), *rows]))
-        slices = [slice_ for staged in groups[out.SLICES] for slice_ in staged]
+        slices = [slice_ for staged in groups[out.SLICES] for slice_ in staged.slices]
         files: list[DataFile] = list(groups[out.LIVE])
         for file in files:
             yield directory(file.destination), Rows(file, superseded)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import apache_beam as beam
 import msgspec
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 
-from pipeline import alive, cores, flow, options, report, storage, stores, table
+from pipeline import alive, cores, flow, options, report, runners, storage, stores, table
 from pipeline.plan import Run
 from pipeline.publish import RUNS
 
@@ -26,6 +26,8 @@ _ATTEMPTS = 3
 # step after it.
 _STEP = re.compile(r" \[while running '[^']*'\]")
 _OURS = re.compile(r"^(?:pipeline|builtins)\.[\w.]*?(\w+): ")
+# How gRPC words what a job server has answered.
+_GRPC_DETAILS = re.compile(r'^\s*details = "(.+)"$', re.MULTILINE)
 _ERROR_LINE = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Pool): ")
 
 
@@ -41,22 +43,29 @@ def main(arguments: Sequence[str]) -> int:
     if not own.input or not own.output:
         parser.error("--input and --output are needed, e.g. --input 'in/*.jsonl' --output out/")
     beam_options = PipelineOptions(rest)
-    runner = _runner(beam_options)
-    local = runner == options.LOCAL_RUNNER
-    if local and (unknown := options.unknown_options(rest)):
-        parser.error(f"unknown option {unknown[0]}; see --help")
     if own.verbose:
         logging.getLogger().setLevel(logging.INFO)
+    try:
+        runners.check(beam_options, [*own.input, own.output, own.temp or own.output])
+        if unknown := runners.unknown_options(beam_options, rest):
+            parser.error(f"unknown option {unknown[0]}; see --help")
+    except runners.RunnerError as error:
+        parser.error(str(error))
     stores.configure(beam_options)
-    workers = own.workers if own.workers is not None else cores.available() if local else 0
+    idle = cores.available() if runners.leaves_cores(beam_options) else 0
+    workers = idle if own.workers is None else own.workers
     root = storage.absolute(own.output)
     for attempt in range(_ATTEMPTS):
         run = _run(own, root, stores.delta_options(root, beam_options))
         try:
-            with alive.hold(root, run.id, run.staging):
-                pipeline = beam.Pipeline(runner=runner, options=beam_options)
+            with runners.quiet(own.verbose), alive.hold(root, run.id, run.staging):
+                pipeline = beam.Pipeline(runner=runners.name(beam_options), options=beam_options)
                 flow.build(pipeline, run, workers)
-                pipeline.run().wait_until_finish()
+                result = pipeline.run()
+                result.wait_until_finish()
+            if not getattr(result, "has_job", True) or beam_options.view_as(TestOptions).dry_run:
+                print("The job's graph is built; it was not asked to run.")
+                return PUBLISHED
             record = storage.read_bytes(storage.join(root, RUNS, f"{run.id}.json"))
             print(report.text(msgspec.json.decode(record)))
             return PUBLISHED
@@ -84,15 +93,6 @@ def _run(own: argparse.Namespace, root: str, storage_options: dict[str, str]) ->
     )
 
 
-def _runner(beam_options: PipelineOptions) -> str:
-    """The runner's name. `DirectRunner`, the name people know, is the local one.
-
-    Beam's own DirectRunner is a switch that may fetch another runner and run a pipeline twice.
-    """
-    name = beam_options.view_as(StandardOptions).runner or options.LOCAL_RUNNER
-    return options.LOCAL_RUNNER if name == "DirectRunner" else str(name)
-
-
 def _run_id() -> str:
     """When the run began and something random: unique, and sorted by time."""
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -113,6 +113,8 @@ def _failed(error: str, verbose: bool) -> int:
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     reasons = [line for line in lines if _ERROR_LINE.match(line)] or lines[-1:]
     reason = _OURS.sub("", _STEP.sub("", reasons[-1]))
+    if details := _GRPC_DETAILS.search(error):
+        reason = f"the engine refuses the job: {details[1]}"
     print(f"eventsift: {reason}", file=sys.stderr)
     print("Nothing was published; the table is as it was.", file=sys.stderr)
     return FAILED

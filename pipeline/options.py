@@ -1,11 +1,8 @@
 """The job's own options; any option of Beam or of the chosen runner may stand beside them."""
 
 import argparse
-from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions
-
-LOCAL_RUNNER = "FnApiRunner"
 
 
 class EventsiftOptions(PipelineOptions):
@@ -79,15 +76,6 @@ def parser() -> argparse.ArgumentParser:
     )
     add_arguments(own)
     return own
-
-
-def unknown_options(arguments: Sequence[str]) -> list[str]:
-    """Those of Beam's arguments that no option of the installed Beam takes."""
-    beam_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for options in PipelineOptions.__subclasses__():
-        if options is not EventsiftOptions:
-            options._add_argparse_args(beam_parser)  # type: ignore[arg-type]
-    return beam_parser.parse_known_args(list(arguments))[1]
 
 
 def _positive(text: str) -> int:

@@ -1,9 +1,30 @@
-"""What people see of a run: its record as text."""
+"""What people see of a run: its record as text.
 
-from typing import Any
+Numbers stand in one column, what they count beside them; the events add up as on paper.
+"""
 
-# The steps in the order of the graph; those that use several cores count each one's time.
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+# The steps that take time, in the order of the graph.
 _STEPS = ("plan", "read", "scan", "latest", "write", "commit")
+_MEASURABLE_SECONDS = 0.05  # below this a rate says nothing
+
+
+class _Line(NamedTuple):
+    """A number of the report.
+
+    Attributes:
+        topic: What this line and those below it are about; "" in the lines below.
+        sign: How the number stands to the one above it.
+        number: The number as text.
+        words: What it counts.
+    """
+
+    topic: str
+    sign: str
+    number: str
+    words: str
 
 
 def text(record: dict[str, Any]) -> str:
@@ -12,66 +33,68 @@ def text(record: dict[str, Any]) -> str:
     Args:
         record: As `publish.publish` returns it.
     """
+    lines = list(_lines(record))
+    width = max(len(line.number) for line in lines)
+    rows = [
+        f"  {topic:<11}{sign:1} {number:>{width}} {words}" for topic, sign, number, words in lines
+    ]
+    places = [f"  {'rejects':<13}{record['rejects']}"] if record["rejects"] else []
+    places.append(f"  {'output':<13}{record['output']}")
+    return "\n".join([f"run {record['run']}", "", *rows, *places, "", _verdict(record)])
+
+
+def _lines(record: dict[str, Any]) -> Iterator[_Line]:
     files, events, table = record["files"], record["events"], record["table"]
     new = files["matched"] - files["skipped"]
-    lines = [f"run {record['run']}", ""]
-    lines += _row("files", f"{new:,} read, {files['skipped']:,} skipped (published before)")
+    yield _Line("files", "", f"{new:,}", "read")
+    if files["skipped"]:
+        yield _Line("", "", f"{files['skipped']:,}", "skipped: published before")
     if new:
-        lines += _row("bytes", f"{record['bytes']:,}")
-        lines += _row("events", f"{events['read']:,} read")
-        for name in ("kept", "superseded", "exact_duplicates", "rejected"):
-            lines += _row("", f"{events[name]:,} {name.replace('_', ' ')}")
+        yield _Line("bytes", "", f"{record['bytes']:,}", "read")
+        yield _Line("events", "", f"{events['read']:,}", "read")
+        yield _Line("", "=", f"{events['kept']:,}", "kept")
+        yield _Line("", "+", f"{events['superseded']:,}", "superseded")
+        yield _Line("", "+", f"{events['exact_duplicates']:,}", "exact duplicates")
+        yield _Line("", "+", f"{events['rejected']:,}", "rejected")
         for reason, count in sorted(record["rejected"].items(), key=lambda item: -item[1]):
-            lines += _row("", f"  {count:,} {reason}")
-        lines += _row("check", _equation(events))
+            yield _Line("", "", "", f"  {count:,} {reason}")
     if record["published"]:
-        lines += _row(
-            "partitions",
-            f"{table['partitions_written']:,} written, {table['partitions_touched']:,} touched,"
-            f" {table['partitions']:,} in the table",
-        )
-        if table["replaced_rows"]:
-            lines += _row("", f"{table['replaced_rows']:,} older rows left the table")
-    lines += _row(
-        "table", f"{table['rows']:,} rows, {table['files']:,} files, {table['bytes']:,} bytes"
-    )
+        yield _Line("partitions", "", f"{table['partitions_written']:,}", "written")
+        yield _Line("", "", f"{table['partitions_touched']:,}", "touched")
+    yield _Line("table", "", f"{table['rows']:,}", "rows")
+    if table["replaced_rows"]:
+        yield _Line("", "", f"{table['replaced_rows']:,}", "older rows have left it")
+    yield _Line("", "", f"{table['partitions']:,}", "partitions")
+    yield _Line("", "", f"{table['files']:,}", "files")
+    yield _Line("", "", f"{table['bytes']:,}", "bytes")
     if new:
-        lines += _row("seconds", _seconds(record))
-    if record["rejects"]:
-        lines += _row("rejects", record["rejects"])
-    lines += _row("output", record["output"])
-    return "\n".join([*lines, "", _verdict(record)])
+        yield from _times(record)
 
 
-def _row(name: str, value: str) -> list[str]:
-    return [f"  {name:<11}{value}"]
-
-
-def _equation(events: dict[str, int]) -> str:
-    return (
-        f"{events['read']:,} read = {events['kept']:,} kept + {events['superseded']:,} superseded"
-        f" + {events['exact_duplicates']:,} exact duplicates + {events['rejected']:,} rejected"
+def _times(record: dict[str, Any]) -> Iterator[_Line]:
+    """The seconds on the clock, then those of the steps, which several cores may share."""
+    wall = record["wall_seconds"]
+    rate = _rate(record, wall, " of input")
+    yield _Line(
+        "seconds", "", f"{wall:,.2f}", f"from plan to commit{rate}; steps, added up over cores:"
     )
+    for step in _STEPS:
+        if seconds := record["seconds"].get(step):
+            yield _Line("", "", f"{seconds:,.2f}", f"  {step}{_rate(record, seconds)}")
 
 
-def _seconds(record: dict[str, Any]) -> str:
-    steps = ((step, record["seconds"][step]) for step in _STEPS if step in record["seconds"])
-    megabytes = record["bytes"] / 1e6
-    return ", ".join(
-        f"{step} {seconds:.1f}"
-        + (f" ({megabytes / seconds:,.0f} MB/s)" if step in ("read", "write") and seconds else "")
-        for step, seconds in steps
-    )
+def _rate(record: dict[str, Any], seconds: float, what: str = "") -> str:
+    if seconds < _MEASURABLE_SECONDS:
+        return ""
+    return f", {record['bytes'] / 1e6 / seconds:,.1f} MB/s{what}"
 
 
 def _verdict(record: dict[str, Any]) -> str:
+    events = record["events"]
     if record["published"]:
         return f"Published as version {record['version']}."
-    events = record["events"]
     if record["files"]["matched"] == record["files"]["skipped"]:
         return "Nothing new: every file was published before."
     if events["read"] == events["rejected"]:
         return "Nothing was published: the files have no valid event."
-    if not events["kept"]:
-        return "Nothing new to publish: no event is later than what the table has."
-    return "Nothing was published."
+    return "Nothing new to publish: no event is later than what the table has."

@@ -51,6 +51,12 @@ class Slice(NamedTuple):
     rows: int
 
 
+class Staged(NamedTuple):
+    """The slices of one block, as one element: pickling each by itself would take longer."""
+
+    slices: tuple[Slice, ...]
+
+
 def stage(events: pa.Table, directory: str, first_row: int) -> tuple[pa.Table, list[Slice]]:
     """Writes events to a new staged file.
 

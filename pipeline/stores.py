@@ -38,8 +38,13 @@ _S3 = (
     _Setting("s3_secret_access_key", "AWS_SECRET_ACCESS_KEY"),
     _Setting("s3_session_token", "AWS_SESSION_TOKEN"),
 )
-# How the processes that a worker starts learn the options: Beam tells only its own workers.
+# The options that Beam's file systems look at.
+_PREFIXES = ("s3_", "hdfs_", "gcs_", "project", "impersonate_service_account")
+# Beam does not tell them to processes that the job starts itself, nor to its own local workers
+# (`multi_processing`); so those find them here.
 _VARIABLE = "EVENTSIFT_STORES"
+# Whether this process has its options.
+_ready = False
 
 
 def configure(options: PipelineOptions, environment: Mapping[str, str] = os.environ) -> None:
@@ -52,6 +57,7 @@ def configure(options: PipelineOptions, environment: Mapping[str, str] = os.envi
         options: The pipeline's; changed in place.
         environment: Variables.
     """
+    global _ready
     s3 = options.view_as(S3Options)
     for setting in _S3:
         for variable in setting.variables:
@@ -59,13 +65,20 @@ def configure(options: PipelineOptions, environment: Mapping[str, str] = os.envi
                 setattr(s3, setting.option, environment[variable])
     FileSystems.set_options(options)
     os.environ[_VARIABLE] = json.dumps(_given(options))
+    _ready = True
 
 
 def inherit() -> None:
     """Hands Beam's file systems the options of the process that has started this one, if any."""
-    if FileSystems._pipeline_options is None:
-        given = json.loads(os.environ.get(_VARIABLE, "{}"))
-        FileSystems.set_options(PipelineOptions.from_dictionary(given))
+    global _ready
+    if _ready:
+        return
+    _ready = True
+    given = os.environ.get(_VARIABLE)
+    if given is not None:
+        FileSystems.set_options(PipelineOptions.from_dictionary(json.loads(given)))
+    elif FileSystems._pipeline_options is None:
+        FileSystems.set_options(PipelineOptions([]))
 
 
 def delta_options(root: str, options: PipelineOptions) -> dict[str, str]:
@@ -90,4 +103,4 @@ def delta_options(root: str, options: PipelineOptions) -> dict[str, str]:
 def _given(options: PipelineOptions) -> dict[str, object]:
     """The options on stores that are set, by name."""
     everything = options.get_all_options(drop_default=True)
-    return {name: value for name, value in everything.items() if name.startswith(("s3_", "hdfs_"))}
+    return {name: value for name, value in everything.items() if name.startswith(_PREFIXES)}

@@ -68,10 +68,15 @@ class Latest(beam.PTransform[Any, Any]):
     """VERSIONS → ROWS that are superseded, by source."""
 
     def expand(self, pcoll: beam.PCollection[Keyed]) -> Outputs:
-        """Combines the versions of each bucket."""
+        """Combines the versions of each bucket, after the shuffle.
+
+        `beam.CombinePerKey` would combine before it, too. That makes large elements of small ones
+        and, since versions do not get fewer by it, copies all of them once more.
+        """
         return (
             pcoll
-            | "combine" >> beam.CombinePerKey(dofns.CombineLatest())
+            | "by bucket" >> beam.GroupByKey()
+            | "combine" >> beam.CombineValues(dofns.CombineLatest())
             | "split"
             >> beam.ParDo(dofns.SplitSuperseded()).with_outputs(out.TALLIES, main=out.ROWS)
         )

@@ -1,0 +1,90 @@
+"""Running eventsift and its peers as users do: each a command of its own."""
+
+import importlib.util
+import pathlib
+import shutil
+import sys
+from importlib.metadata import version
+from typing import NamedTuple
+
+from benchmarks.measure import Usage, run
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+EVENTSIFT = "eventsift"
+
+
+class Program(NamedTuple):
+    """A way to make the table.
+
+    Attributes:
+        name: For people.
+        module: What is run, with the input's pattern and the output as arguments.
+        package: Whose version matters.
+        program: Another program that it needs, if any.
+    """
+
+    name: str
+    module: str
+    package: str
+    program: str | None = None
+
+
+PEERS = {
+    "duckdb": Program("DuckDB COPY", "benchmarks.peers.with_duckdb", "duckdb"),
+    "polars": Program("Polars", "benchmarks.peers.with_polars", "polars"),
+    "spark": Program("Spark local[*]", "benchmarks.peers.with_spark", "pyspark", "java"),
+    "beam": Program("stock Beam", "benchmarks.peers.with_beam", "apache-beam"),
+}
+
+
+def missing(peer: str) -> str | None:
+    """What a peer needs and does not find here, or None."""
+    _, _, package, program = PEERS[peer]
+    if importlib.util.find_spec(package.replace("-", "_")) is None:
+        return f"the package {package}"
+    if program is not None and shutil.which(program) is None:
+        return f"the program {program}"
+    return None
+
+
+def title(name: str) -> str:
+    """A program's name and version, for people."""
+    if name == EVENTSIFT:
+        return "**eventsift**"
+    return f"{PEERS[name].name} {version(PEERS[name].package)}"
+
+
+def run_eventsift(pattern: str, output: pathlib.Path) -> Usage:
+    """Runs the job with nothing but input and output; a fresh or an existing table.
+
+    Raises:
+        measure.CommandError: It failed.
+    """
+    return _run("pipeline", "--input", pattern, "--output", str(output), log=_log(output))
+
+
+def run_peer(peer: str, pattern: str, output: pathlib.Path) -> Usage:
+    """Makes a fresh table with a peer.
+
+    Raises:
+        measure.CommandError: It failed.
+    """
+    return _run(PEERS[peer].module, pattern, str(output), log=_log(output))
+
+
+def run_merge(source: pathlib.Path, table: pathlib.Path) -> Usage:
+    """Merges a Parquet file into a Delta table with ``DeltaTable.merge``.
+
+    Raises:
+        measure.CommandError: It failed.
+    """
+    return _run("benchmarks.peers.with_delta_merge", str(source), str(table), log=_log(table))
+
+
+def _log(output: pathlib.Path) -> pathlib.Path:
+    return output.with_name(output.name + ".log")
+
+
+def _run(module: str, *arguments: str, log: pathlib.Path) -> Usage:
+    return run([sys.executable, "-m", module, *arguments], log, cwd=ROOT)

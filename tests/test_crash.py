@@ -1,0 +1,236 @@
+"""The process is killed at every kind of point of a merge; readers and the next run find no harm.
+
+A run in a process of its own counts what it is about to do to the file system (Python's audit
+events) and kills itself before the n-th of these; no code of the pipeline knows of it. Kills within
+the Delta commit, which is compiled code, go by time.
+"""
+
+import concurrent.futures
+import itertools
+import multiprocessing
+import os
+import re
+import resource
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+import pytest
+from deltalake import DeltaTable
+
+from pipeline import latest, table
+from pipeline.partitions import PARTITION_COLUMNS
+from tests import deliveries
+from tests.deliveries import Event
+
+# Three days; of the news some stay, some move to another day or type, one is new, one known.
+OLD = [Event(f"e{number}", number * 400, number) for number in range(10)]
+NEWS = [
+    *(Event(f"e{number}", number * 400 + 7, number, "closed") for number in (0, 4)),
+    *(Event(f"e{number}", number * 400 + 1440, -number) for number in (1, 2)),
+    Event("n", 900, 1),
+    OLD[3],
+]
+BEFORE, AFTER = deliveries.oracle(OLD), deliveries.oracle([*OLD, *NEWS])
+
+# Forked from a process that has imported Beam, but has used neither Beam nor deltalake.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.deliveries", "tests.test_crash", "pipeline.flow"])
+
+_EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link"}
+_RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
+_HEX = re.compile(r"[0-9a-f]{16,}")
+_PARTITION = re.compile(r"domain=[^ ]*")
+
+
+class Point(NamedTuple):
+    """Where a run is killed: before its `number`-th step, which is `label`."""
+
+    number: int
+    label: str
+
+
+class Steps:
+    """Counts the steps of this process, notes them, and kills it before the one it is told."""
+
+    def __init__(self, base: Path, notes: Path | None, kill_at: int | None) -> None:
+        self._base = str(base)
+        self._notes = notes and open(notes, "w", buffering=1)
+        self._kill_at = kill_at
+        self._count = 0
+
+    def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """The audit hook."""
+        if event == "fcntl.flock":
+            self.step("lock")
+        elif event in _EVENTS:
+            path = str(arguments[0])
+            if path.startswith(self._base) or (event == "os.remove" and arguments[1] >= 0):
+                mode = f" {arguments[1]}" if event == "open" else ""
+                self.step(f"{event}{mode} {path.removeprefix(self._base)}")
+
+    def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, with a step before it and one after it."""
+
+        def stepped(*arguments: Any, **options: Any) -> Any:
+            self.step(f"before {name}")
+            result = function(*arguments, **options)
+            self.step(f"after {name}")
+            return result
+
+        return stepped
+
+    def step(self, label: str) -> None:
+        """One step."""
+        if self._count == self._kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self._count += 1
+        if self._notes:
+            label = _HEX.sub("*", _RUN_ID.sub("RUN", label))
+            self._notes.write(_PARTITION.sub("PARTITION", label) + "\n")
+
+
+def merge(base: Path, inputs: Path, notes: Path | None, kill_at: int | None) -> None:
+    """The process that is killed."""
+    steps = Steps(base, notes, kill_at)
+    sys.stdout = sys.stderr = open(base / "output.txt", "w")
+    sys.addaudithook(steps.hook)
+    with (
+        mock.patch.object(latest, "superseded", steps.around("latest", latest.superseded)),
+        mock.patch.object(table, "commit", steps.around("commit", table.commit)),
+        mock.patch.object(table, "_write", steps.around("log", table._write)),
+    ):
+        code = deliveries.run(base / "table", inputs)
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def killed_after(base: Path, inputs: Path, seconds: float) -> None:
+    """The process that is killed some time after it has begun to write the log."""
+    write = table._write
+
+    def slowly_killed(*arguments: Any) -> None:
+        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        write(*arguments)
+
+    sys.stdout = sys.stderr = open(base / "output.txt", "w")
+    with mock.patch.object(table, "_write", slowly_killed):
+        deliveries.run(base / "table", inputs)
+    time.sleep(seconds)  # it was too late; being killed now is as good
+
+
+def in_fork(target: Callable[..., None], *arguments: Any) -> int:
+    """The exit code of a function that is run in a process of its own; minus the signal."""
+    process = FORKS.Process(target=target, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a table and a delivery that is to be merged into it."""
+    base = tmp_path_factory.mktemp("prepared")
+    deliveries.deliver(base / "in" / "old.jsonl", OLD)
+    assert in_fork(merge, base, base / "in", None, None) == 0
+    deliveries.deliver(base / "in" / "news.jsonl", NEWS, "{broken\n")
+    return base
+
+
+def copy_of(prepared: Path, name: str) -> Path:
+    """A copy to break. The files keep their times, which the ledger goes by."""
+    base = prepared.parent / f"{prepared.name}-{name}"
+    shutil.copytree(prepared, base)
+    return base
+
+
+def points(notes: Path) -> list[Point]:
+    """Where to kill: before the first and the last of all steps that are alike."""
+    steps = [Point(*point) for point in enumerate(notes.read_text().splitlines())]
+    first = {step.label: step for step in reversed(steps)}
+    last = {step.label: step for step in steps}
+    return sorted({*first.values(), *last.values()})
+
+
+def check_readers(root: Path) -> None:
+    """Delta readers see the old table or the new one.
+
+    So do plain readers, except while files are being settled, after the commit: then they see all
+    rows of one of the two, and some of the other's.
+    """
+    delta, plain = deliveries.delta_rows(root), deliveries.plain_rows(root)
+    assert delta in (BEFORE, AFTER)
+    if delta == BEFORE:
+        assert plain == BEFORE
+    else:
+        assert BEFORE <= plain or AFTER <= plain
+        assert plain <= BEFORE | AFTER or plain <= BEFORE + AFTER
+        ids = {row[0] for row in plain}
+        assert ids >= {row[0] for row in BEFORE}
+
+
+def heal(base: Path, inputs: Path) -> None:
+    """The next run makes the table what it has to be, and leaves nothing behind."""
+    sys.stdout = sys.stderr = open(base / "output.txt", "w")
+    root = base / "table"
+    assert deliveries.run(root, inputs) == 0
+    assert deliveries.delta_rows(root) == AFTER
+    assert deliveries.plain_rows(root) == AFTER
+    assert deliveries.strays(root) == []
+    assert deliveries.recorded(root) == ["news.jsonl", "old.jsonl"]
+
+
+def kill_and_check(prepared: Path, name: str, target: Callable[..., None], *how: Any) -> str:
+    """Kills a merge; what is wrong then, or nothing."""
+    base = copy_of(prepared, name)
+    code = in_fork(target, base, prepared / "in", *how)
+    if code != -signal.SIGKILL:
+        return f"{name}: not killed but ended with {code}"
+    try:
+        check_readers(base / "table")
+    except AssertionError as error:
+        return f"{name}: {error}"
+    if in_fork(heal, base, prepared / "in"):
+        return f"{name}: {(base / 'output.txt').read_text()}"
+    shutil.rmtree(base)
+    return ""
+
+
+def test_killed_anywhere_nothing_is_lost(prepared: Path) -> None:
+    """Crash safety: old or new table for every reader, healed by the next run, no leftovers."""
+    notes = prepared / "notes.txt"
+    rehearsal = copy_of(prepared, "rehearsal")
+    assert in_fork(merge, rehearsal, prepared / "in", notes, None) == 0
+    chosen = points(notes)
+
+    def killed(point: Point) -> str:
+        wrong = kill_and_check(prepared, f"at-{point.number}", merge, None, point.number)
+        return wrong and f"{point.label}: {wrong}"
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        wrong = [text for text in pool.map(killed, chosen) if text]
+
+    assert len(chosen) >= 60
+    assert not wrong, "\n".join(wrong)
+
+
+def test_killed_within_the_commit(prepared: Path) -> None:
+    """The commit is all or nothing, whenever it is cut short."""
+    # Writing the log takes a few milliseconds.
+    delays = [milliseconds / 2000 for milliseconds in range(12)]
+
+    def killed(delay: float) -> str:
+        return kill_and_check(prepared, f"after-{delay}", killed_after, delay)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        wrong = [text for text in pool.map(killed, delays) if text]
+
+    assert not wrong, "\n".join(wrong)

@@ -1,0 +1,169 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pipeline import events, seen
+
+SIZE = seen.Size(1 << 10, True)
+HASHES = hnp.arrays(np.uint64, st.integers(0, 30), elements=st.integers(0, 2**64 - 1))
+MICROS = st.one_of(st.integers(-3, 3), st.integers(-(2**62), 2**62))
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[seen.Hashes, np.ndarray]:
+    """The hashes of event_ids and the timestamps of some events."""
+    hashes = draw(HASHES)
+    return hashes, draw(hnp.arrays(np.int64, len(hashes), elements=MICROS))
+
+
+def content(part: seen.Seen) -> tuple[seen.Size, bytes, list[int]]:
+    """What a filter answers from."""
+    return part.size, part.bitmap.tobytes(), part.instants.tolist()
+
+
+class TestFilter:
+    """What was delivered is always found; "no" is said wrongly about nothing (invariant 2)."""
+
+    @given(deliveries(), st.sampled_from([1 << 10, 1 << 16]))
+    def test_delivered_ids_compete(
+        self, delivery: tuple[seen.Hashes, np.ndarray], bits: int
+    ) -> None:
+        """A missed row would stay beside its later version, so not one may be missed.
+
+        Seen to fail with `bitwise_or.at` replaced by ``|=`` on the index, which loses all but one of
+        the bits that fall into one byte.
+        """
+        hashes, micros = delivery
+        delivered = seen.see(seen.Size(bits, True), hashes, micros)
+        assert seen.competes(delivered, hashes).all()
+
+    @given(deliveries())
+    def test_delivered_instants_tie(self, delivery: tuple[seen.Hashes, np.ndarray]) -> None:
+        """A missed tie would be decided without the row's digest: by order of delivery.
+
+        Seen to fail with the instants left unsorted (`union` without `np.unique`).
+        """
+        hashes, micros = delivery
+        half = len(hashes) // 2
+        delivered = seen.union(
+            seen.see(SIZE, hashes[part], micros[part]) for part in (slice(half, None), slice(half))
+        )
+        if len(hashes):
+            assert seen.ties(delivered, hashes, micros).all()
+
+    def test_nearly_all_other_rows_do_not_compete(self) -> None:
+        """The point of the filter: about 1.4 % of other rows pass at the size reckoned for."""
+        delivered, _ = events.hash_ids([f"new-{n}" for n in range(1000)], 1)
+        others, _ = events.hash_ids([f"old-{n}" for n in range(20_000)], 1)
+        size = seen.size_for(1000, 20_000)
+
+        found = seen.see(size, delivered, np.zeros(1000, np.int64))
+
+        assert seen.competes(found, others).mean() < 0.03
+        assert not seen.ties(found, others, np.zeros(20_000, np.int64)).any()
+        assert not seen.ties(found, delivered, np.ones(1000, np.int64)).any()
+
+    def test_without_a_filter_every_row_competes_and_may_tie(self) -> None:
+        """Where no filter is worth its size, none of the rows is left out."""
+        hashes, micros = np.arange(5, dtype=np.uint64), np.arange(5)
+        nothing = seen.see(seen.Size(0, False), hashes, micros)
+        assert seen.competes(nothing, hashes).all()
+        assert seen.ties(nothing, hashes, micros).all()
+
+    def test_without_instants_every_competing_row_may_tie(self) -> None:
+        """With too many pairs to list, digests are computed for all rows that compete."""
+        hashes, micros = np.arange(5, dtype=np.uint64), np.arange(5)
+        delivered = seen.see(seen.Size(1 << 10, False), hashes, micros)
+        assert len(delivered.instants) == 0
+        assert seen.ties(delivered, hashes, micros + 1).all()
+
+    def test_a_delivery_without_events_competes_with_nothing(self) -> None:
+        """Every record was refused: no row of the table is looked at further."""
+        nothing = seen.see(SIZE, np.empty(0, np.uint64), np.empty(0, np.int64))
+        assert not seen.competes(nothing, np.arange(5, dtype=np.uint64)).any()
+
+
+class TestUnion:
+    """Parts come together in any order and grouping."""
+
+    @given(st.lists(deliveries(), min_size=3, max_size=3))
+    def test_in_any_order_and_grouping_the_same(
+        self, parts: list[tuple[seen.Hashes, np.ndarray]]
+    ) -> None:
+        """Associative and commutative, with `NOTHING` as its neutral element.
+
+        Seen to fail with `union` keeping only the last bitmap.
+        """
+        a, b, c = (seen.see(SIZE, *part) for part in parts)
+        whole = seen.union([a, b, c])
+        for other in (
+            seen.union([c, a, b]),
+            seen.union([seen.union([a, b]), c]),
+            seen.union([a, seen.NOTHING, seen.union([seen.NOTHING, c, b])]),
+        ):
+            assert content(other) == content(whole)
+            assert other.blocks == 3
+
+    @given(st.lists(deliveries(), min_size=2, max_size=2))
+    def test_it_is_what_one_look_at_all_gives(
+        self, parts: list[tuple[seen.Hashes, np.ndarray]]
+    ) -> None:
+        """How a delivery is cut into blocks makes no difference."""
+        together = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
+        at_once = seen.union([seen.see(SIZE, *together)])
+        assert content(seen.union(seen.see(SIZE, *part) for part in parts)) == content(at_once)
+
+    @given(deliveries())
+    def test_a_part_again_adds_nothing_but_is_counted(
+        self, delivery: tuple[seen.Hashes, np.ndarray]
+    ) -> None:
+        """The filter is idempotent; the count of blocks is not, so that a doubled one shows."""
+        part = seen.see(SIZE, *delivery)
+        once, twice = seen.union([part]), seen.union([part, part])
+        assert content(twice) == content(once)
+        assert (once.blocks, twice.blocks) == (1, 2)
+
+    def test_the_parts_themselves_stay_as_they_are(self) -> None:
+        """Beam must not see its elements change."""
+        ids = np.arange(4, dtype=np.uint64)
+        parts = [seen.see(SIZE, ids + np.uint64(at), np.zeros(4, np.int64)) for at in (0, 100)]
+        before = [content(part) for part in parts]
+        seen.union(parts)
+        assert [content(part) for part in parts] == before
+
+    @pytest.mark.parametrize("parts", [[], [seen.NOTHING, seen.NOTHING]])
+    def test_of_nothing_is_nothing(self, parts: Sequence[seen.Seen]) -> None:
+        """No block, no filter: every row competes."""
+        assert content(seen.union(parts)) == content(seen.NOTHING)
+
+    def test_blocks_without_a_filter_are_counted_too(self) -> None:
+        """Every block counts, also where its filter is not worth its size."""
+        part = seen.see(seen.Size(0, False), np.arange(3, dtype=np.uint64), np.arange(3))
+        assert seen.union([part, part]).blocks == 2
+
+
+class TestSize:
+    """How large a filter is worth having."""
+
+    @pytest.mark.parametrize(
+        ("ids", "rows", "expected"),
+        [
+            (0, 0, seen.Size(0, False)),
+            (1, 1000, seen.Size(1024, True)),
+            (64, 1000, seen.Size(1024, True)),
+            (65, 1000, seen.Size(2048, True)),
+            (1000, 1000, seen.Size(0, False)),
+            (999, 1000, seen.Size(1 << 14, True)),
+            (1 << 22, 1 << 40, seen.Size(1 << 26, True)),
+            ((1 << 22) + 1, 1 << 40, seen.Size(1 << 27, False)),
+            (1 << 25, 1 << 40, seen.Size(1 << 29, False)),
+            ((1 << 25) + 1, 1 << 40, seen.Size(0, False)),
+        ],
+    )
+    def test_by_example(self, ids: int, rows: int, expected: seen.Size) -> None:
+        """16 bits an id, rounded up to a power of two; none beyond a limit or for large shares."""
+        assert seen.size_for(ids, rows) == expected

@@ -1,0 +1,266 @@
+"""Each step of the graph on Beam's local runner: what goes in, and what its outputs are."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pytest
+from apache_beam.testing.util import assert_that, equal_to
+
+from pipeline import outputs as out
+from pipeline import plan, publish, seen, staging, table
+from pipeline import transforms as do
+from pipeline.parquet import Rows
+from pipeline.partitions import directory
+from pipeline.tally import add_up
+from tests.helpers import (
+    ID_SEED,
+    NO_FILTER,
+    NO_ROWS,
+    Event,
+    deliver,
+    local_pipeline,
+    new_run,
+    oracle,
+    read_events,
+    record,
+    table_rows,
+    write_live,
+)
+
+BLOCK = staging.FIRST_BLOCK
+SIZES = plan.Sizes(ID_SEED, 2, NO_FILTER)
+
+
+def is_true_of(check: Callable[[list[Any]], bool]) -> Callable[[Iterable[Any]], None]:
+    """A matcher for `assert_that`."""
+
+    def matcher(elements: Iterable[Any]) -> None:
+        found = list(elements)
+        if not check(found):
+            raise AssertionError(f"not so: {found}")
+
+    return matcher
+
+
+def assert_counts(step: do.Outputs, expected: dict[str, int]) -> None:
+    """The tallies of a step add up to these counts, and perhaps others."""
+    assert_that(
+        step[out.TALLIES],
+        is_true_of(lambda found: add_up(found).counts.items() >= expected.items()),
+        label="counts",
+    )
+
+
+def rows_by_key(elements: list[tuple[Any, pa.Table]], column: str) -> dict[Any, list[Any]]:
+    """The values of a column by key, sorted."""
+    found: dict[Any, list[Any]] = {}
+    for key, rows in elements:
+        found.setdefault(key, []).extend(rows[column].to_pylist())
+    return {key: sorted(values) for key, values in found.items()}
+
+
+def test_plan(tmp_path: Path) -> None:
+    """Run → PLAN, READS, SCANS, LIVE."""
+    path = deliver(tmp_path, "1.jsonl", [Event("a")])
+    with local_pipeline() as pipeline:
+        step = pipeline | beam.Create([new_run(tmp_path)]) | do.Plan()
+        assert_that(
+            step[out.READS],
+            is_true_of(lambda found: [task.block.pieces[0].path for task in found] == [str(path)]),
+            label="reads",
+        )
+        assert_that(
+            step[out.PLAN], is_true_of(lambda found: [one.matched for one in found] == [1])
+        )
+        assert_that(step[out.SCANS], equal_to([]), label="scans")
+        assert_that(step[out.LIVE], equal_to([]), label="live")
+        assert_counts(step, {"plan.blocks": 1, "plan.live_files": 0})
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_read(tmp_path: Path, workers: int) -> None:
+    """READS → VERSIONS, SLICES, SEEN, REJECTS."""
+    deliver(tmp_path, "1.jsonl", [Event("a"), Event("b", event_type="sale")], "nonsense")
+    run = new_run(tmp_path)
+    planned = plan.plan(run)
+    with local_pipeline() as pipeline:
+        step = pipeline | beam.Create(planned.reads) | do.Read(run, workers)
+        assert_that(
+            step[out.VERSIONS],
+            is_true_of(
+                lambda found: rows_by_key(found, "where") == {0: [BLOCK << 40, (BLOCK << 40) + 1]}
+            ),
+            label="versions",
+        )
+        assert_that(
+            step[out.SLICES],
+            is_true_of(
+                lambda found: [
+                    (number, [slice_.destination.event_type for slice_ in slices])
+                    for number, slices in found
+                ]
+                == [(BLOCK, ["created", "sale"])]
+            ),
+            label="slices",
+        )
+        assert_that(step[out.SEEN], is_true_of(lambda found: [one.blocks for one in found] == [1]))
+        assert_that(
+            step[out.REJECTS],
+            is_true_of(lambda found: [path.endswith(".jsonl") for path in found] == [True]),
+            label="rejects",
+        )
+        assert_counts(step, {"read.blocks": 1, "read.events": 3, "read.rejected": 1})
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_scan(tmp_path: Path, workers: int) -> None:
+    """SCANS, with SEEN by the whole delivery → VERSIONS."""
+    files = [
+        write_live(tmp_path, [Event("a"), Event("b")]),
+        write_live(tmp_path, [Event("c"), Event("d")], "r00"),
+    ]
+    size = seen.Size(1 << 16, True)
+    delivered = read_events(tmp_path, [Event("b"), Event("c")], filter_size=size).seen
+    with local_pipeline() as pipeline:
+        everything = pipeline | "seen" >> beam.Create([delivered])
+        scans = [plan.ScanTask(n, file, SIZES) for n, file in enumerate(files)]
+        step = pipeline | beam.Create(scans) | do.Scan(new_run(tmp_path), workers, everything)
+        assert_that(
+            step[out.VERSIONS],
+            is_true_of(
+                lambda found: sum(rows_by_key(found, "where").values(), []) in ([1, 1 << 40], [1 << 40, 1])
+            ),
+            label="versions",
+        )
+        assert_counts(step, {"scan.live_files": 2, "scan.versions": 2, "scan.comparisons": 2})
+
+
+def test_latest() -> None:
+    """VERSIONS → ROWS that are superseded, by source; buckets are combined apart."""
+
+    def versions(*rows: tuple[int, int, int, int]) -> pa.Table:
+        ids, times, digests, where = (np.array(column, np.int64) for column in zip(*rows))
+        return staging.versions(np.stack([ids, ids]).astype(np.uint64), times, digests, where)
+
+    elements = [
+        (0, versions((1, 10, 0, 5), (2, 10, 0, BLOCK << 40))),
+        (0, versions((1, 11, 0, (BLOCK << 40) + 1), (2, 10, 0, (BLOCK << 40) + 2))),
+        (1, versions((3, 10, 0, 6))),
+    ]
+    with local_pipeline() as pipeline:
+        keyed = beam.Create(elements).with_output_types(tuple[int, pa.Table])
+        step = pipeline | keyed | do.Latest()
+        assert_that(
+            step[out.ROWS],
+            is_true_of(lambda found: rows_by_key(found, "row") == {0: [5], BLOCK: [2]}),
+            label="rows",
+        )
+        assert_counts(
+            step,
+            {
+                "latest.versions": 5,
+                "latest.superseded": 1,
+                "latest.superseded_events": 0,
+                "latest.exact_duplicates": 1,
+                "latest.exact_duplicate_events": 1,
+            },
+        )
+
+
+def test_route(tmp_path: Path) -> None:
+    """SLICES, LIVE and superseded ROWS → ROWS by partition."""
+    file = write_live(tmp_path, [Event("a"), Event("b")])
+    block = read_events(tmp_path, [Event("a"), Event("b", event_type="sale")])
+    monday, sale = (directory(slice_.destination) for slice_ in block.slices)
+    rows = pa.table({"row": [1]})
+    with local_pipeline() as pipeline:
+        sources = {
+            out.SLICES: pipeline | "slices" >> beam.Create([(BLOCK, block.slices)]),
+            out.LIVE: pipeline | "live" >> beam.Create([(0, file)]),
+            out.ROWS: pipeline | "rows" >> beam.Create([(0, rows), (BLOCK, rows)]),
+        }
+        step = sources | do.Route()
+        assert_that(
+            step[out.ROWS],
+            is_true_of(
+                lambda found: sorted(
+                    (folder, isinstance(part.source, staging.Slice), part.superseded.tolist())
+                    for folder, part in found
+                )
+                == [(monday, False, [1]), (monday, True, []), (sale, True, [0])]
+            ),
+            label="rows by partition",
+        )
+        assert_counts(step, {"route.slices": 2, "route.live_files": 1, "route.superseded": 2})
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_write(tmp_path: Path, workers: int) -> None:
+    """ROWS by partition → WRITTEN; all of a partition come together."""
+    first = read_events(tmp_path, [Event("a")]).slices
+    more = read_events(tmp_path, [Event("b"), Event("c", event_type="sale")], number=BLOCK + 1)
+    parts = [(directory(one.destination), Rows(one, NO_ROWS)) for one in [*first, *more.slices]]
+    with local_pipeline() as pipeline:
+        step = pipeline | beam.Create(parts) | do.Write(new_run(tmp_path), workers)
+        assert_that(
+            step[out.WRITTEN],
+            is_true_of(
+                lambda found: sorted(
+                    (file.destination.event_type, file.rows) for one in found for file in one.files
+                )
+                == [("created", 2), ("sale", 1)]
+            ),
+            label="written",
+        )
+        assert_counts(step, {"write.slices": 3, "write.kept": 3, "write.files": 2})
+
+
+def test_commit(tmp_path: Path) -> None:
+    """PLAN, TALLIES, WRITTEN, REJECTS → the run's record; here of a run without news."""
+    deliver(tmp_path, "1.jsonl", [])
+    run = new_run(tmp_path)
+    planned = plan.plan(run)
+    tallies = [planned.tally()]
+    with local_pipeline() as pipeline:
+        outcome = {
+            out.PLAN: pipeline | "plan" >> beam.Create([planned]),
+            out.TALLIES: pipeline | "tallies" >> beam.Create(tallies),
+            out.WRITTEN: pipeline | "written" >> beam.Create([]),
+            out.REJECTS: pipeline | "rejects" >> beam.Create([]),
+        }
+        records = outcome | do.Commit(run)
+        assert_that(records, is_true_of(lambda found: [one["run"] for one in found] == ["r1"]))
+    assert record(run)["published"] is False
+
+
+def test_the_steps_together(tmp_path: Path) -> None:
+    """What `flow` joins can also be joined by hand: the transforms are all there is."""
+    events = [Event("a"), Event("a", "2021-01-09T00:00:00Z"), Event("b")]
+    deliver(tmp_path, "1.jsonl", events)
+    run = new_run(tmp_path)
+    with local_pipeline() as pipeline:
+        planned = pipeline | beam.Create([run]) | "p" >> do.Plan()
+        read = planned[out.READS] | "r" >> do.Read(run, 0)
+        latest = read[out.VERSIONS] | "l" >> do.Latest()
+        sources = {
+            out.SLICES: read[out.SLICES],
+            out.LIVE: planned[out.LIVE],
+            out.ROWS: latest[out.ROWS],
+        }
+        route = sources | "ro" >> do.Route()
+        write = route[out.ROWS] | "w" >> do.Write(run, 0)
+        steps = [planned, read, latest, route, write]
+        outcome = {
+            out.PLAN: planned[out.PLAN],
+            out.TALLIES: [step[out.TALLIES] for step in steps] | "t" >> beam.Flatten(),
+            out.WRITTEN: write[out.WRITTEN],
+            out.REJECTS: read[out.REJECTS],
+        }
+        outcome | "c" >> do.Commit(run)
+    assert table_rows(run.root) == oracle(events)
+    assert table.load(run.root).version == 1
+    assert publish.RUNS in str(next((tmp_path / "out").rglob("r1.json")))
