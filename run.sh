@@ -16,11 +16,11 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   (nothing)      the demonstration: make sample events, deduplicate them, show the report
   run ...        the job:         run --input 'my/*.jsonl' --output my-table   (run --help)
   generate ...   sample events:   generate --events 1000 --output my           (generate --help)
-  verify ...     check a table against its input, independently of the job
+  verify ...     check a published table, independently of the job
   compact ...    merge a table's small files
   test ...       the tests (arguments go to pytest; paths from the project folder)
   test-pythons   the tests on every Python from 3.10 to 3.13 that is here
-  test-engines   the tests on Flink, Spark and Prism (arguments go to pytest)
+  test-engines   the tests on Flink, Spark, Prism, S3, ... (arguments go to pytest)
   lint           ruff and mypy
   bench ...      the benchmarks
   help           this text
@@ -96,7 +96,7 @@ checksum_of() {
   { printf '%s\n' "$ROOT" && "$1" -VV && cat "$ROOT/requirements.txt" "$ROOT/setup.py"; } | cksum
 }
 
-# prepare [test|bench]: makes $VENV hold the requirements, and those of the named extra.
+# prepare [test|engines|bench]: makes $VENV hold the requirements, and those of the named extra.
 # Each step that fails says why and exits, since `set -e` is off where `prepare && ...` stands.
 prepare() {
   local extra="${1:-}" python version checksum
@@ -127,6 +127,12 @@ prepare() {
       is_ready test "$checksum" || {
         say "Installing the test tools (once, some seconds) ..."
         install test "$checksum" --no-build-isolation -c requirements.txt -e '.[test]'
+      }
+      ;;
+    engines)
+      is_ready engines "$checksum" || {
+        say "Installing the test tools and what S3 and Dataflow need (once) ..."
+        install engines "$checksum" -c requirements.txt -e '.[test,aws,gcp]'
       }
       ;;
     bench)
@@ -218,7 +224,11 @@ case "$command" in
   compact) prepare && module pipeline.compact "$@" ;;
   test) prepare test && run_tests "$@" ;;
   test-pythons) test_pythons "$@" ;;
-  test-engines) prepare test && run_tests tests/engines -m engines "$@" ;;
+  test-engines)
+    # An environment of its own: what engines and stores need must not change what is tested.
+    [[ -n "${EVENTSIFT_VENV:-}" ]] || VENV="$ROOT/.venv-engines"
+    prepare engines && run_tests tests/engines -m engines "$@"
+    ;;
   lint) prepare test && lint ;;
   bench)
     # An environment of its own: what is compared against must not change what is tested.

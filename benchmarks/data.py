@@ -1,23 +1,19 @@
 """Input for the benchmarks, made by the generator once and kept in the work folder."""
 
-import os
+import json
 import pathlib
 import shutil
 import zlib
 from typing import NamedTuple
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from generator.files import Summary, deliver
 from generator.options import Options
 
 _GENERATOR = pathlib.Path(__file__).resolve().parent.parent / "generator"
-
-# What a query needs to read events; `data` as DuckDB re-writes it.
-EVENT_COLUMNS = (
-    "{event_id: 'VARCHAR', timestamp: 'VARCHAR', domain: 'VARCHAR', event_type: 'VARCHAR',"
-    " data: 'JSON'}"
-)
 
 
 class Delivery(NamedTuple):
@@ -26,7 +22,6 @@ class Delivery(NamedTuple):
     Attributes:
         folder: Where they are; nothing else is in it.
         summary: What the generator said about them.
-        pattern: Matches all of them.
     """
 
     folder: pathlib.Path
@@ -48,7 +43,7 @@ def work_folder(path: pathlib.Path) -> pathlib.Path:
 
 def made(options: Options) -> Delivery:
     """The delivery that `options` describe: made now, or earlier by the same generator."""
-    mark = options.output.with_name(options.output.name + ".made")
+    mark = _mark(options.output)
     wanted = f"{_generator_checksum():08x} {options._replace(output=pathlib.Path())!r}\n"
     if mark.exists() and mark.read_text().startswith(wanted):
         return Delivery(options.output, _summary(mark.read_text()[len(wanted) :]))
@@ -57,6 +52,10 @@ def made(options: Options) -> Delivery:
     summary = deliver(options)
     mark.write_text(wanted + " ".join(map(str, summary)))
     return Delivery(options.output, summary)
+
+
+def _mark(folder: pathlib.Path) -> pathlib.Path:
+    return folder.with_name(folder.name + ".made")
 
 
 def _summary(text: str) -> Summary:
@@ -71,32 +70,54 @@ def _generator_checksum() -> int:
     return checksum
 
 
-def tied_ids(delivery: Delivery) -> pathlib.Path:
-    """A Parquet file with the ids that have unlike versions at the same instant.
+class Reference(NamedTuple):
+    """What the tables made of a delivery are compared with; Parquet files.
 
-    Programs break such ties each in their own way, so the contents of these rows cannot be
-    compared, only that there is one row with that id and instant.
+    Attributes:
+        tied_ids: event_id of events that have unlike versions at one instant. Programs break such
+            ties each in their own way, so of these rows only id and instant can be compared.
+        lines: event_id and line of all versions of a sample of the events.
     """
-    path = delivery.folder.with_name(delivery.folder.name + ".ties.parquet")
-    newer = delivery.folder.with_name(delivery.folder.name + ".made").stat().st_mtime
-    if path.exists() and path.stat().st_mtime >= newer:
-        return path
-    part = path.with_suffix(".part")
+
+    tied_ids: pathlib.Path
+    lines: pathlib.Path
+
+
+# One id in 256: it begins with two random hexadecimal digits.
+_SAMPLED = '{"event_id":"00'
+
+
+def reference(delivery: Delivery) -> Reference:
+    """Makes the reference of a delivery of JSON Lines, unless it is there."""
+    folder = delivery.folder.with_name(delivery.folder.name + ".reference")
+    found = Reference(folder / "ties.parquet", folder / "lines.parquet")
+    made_at = _mark(delivery.folder).stat().st_mtime
+    if found.lines.exists() and found.lines.stat().st_mtime >= made_at:
+        return found
+    folder.mkdir(exist_ok=True)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(
             f"""
             COPY (
               SELECT DISTINCT event_id
-              FROM read_json('{delivery.pattern}', format = 'newline_delimited',
-                             columns = {EVENT_COLUMNS})
+              FROM read_json('{delivery.pattern}', format = 'newline_delimited', columns =
+                {{event_id: 'VARCHAR', timestamp: 'VARCHAR', domain: 'VARCHAR',
+                  event_type: 'VARCHAR', data: 'JSON'}})
               GROUP BY event_id, timestamp::TIMESTAMPTZ
               HAVING min(hash(domain, event_type, data)) <> max(hash(domain, event_type, data))
-            ) TO '{part}' (FORMAT parquet)
+            ) TO '{found.tied_ids}' (FORMAT parquet)
             """
         )
-    os.replace(part, path)
-    return path
+    lines = [
+        line
+        for path in sorted(delivery.folder.iterdir())
+        for line in path.open(encoding="utf-8", errors="surrogateescape")
+        if line.startswith(_SAMPLED)
+    ]
+    ids = [json.loads(line)["event_id"] for line in lines]
+    pq.write_table(pa.table({"event_id": ids, "line": lines}), found.lines)
+    return found
 
 
 def warm(delivery: Delivery) -> None:

@@ -55,16 +55,16 @@ def title(name: str) -> str:
     return f"{PEERS[name].name} {version(PEERS[name].package)}"
 
 
-def run_eventsift(pattern: str, output: pathlib.Path) -> Usage:
-    """Runs the job with nothing but input and output; a fresh or an existing table.
+def run_eventsift(output: pathlib.Path, *patterns: str) -> Usage:
+    """Runs the job with nothing but input and output, into a fresh or an existing table.
 
     Raises:
         measure.CommandError: It failed.
     """
-    return _run("pipeline", "--input", pattern, "--output", str(output), log=_log(output))
+    return _run("pipeline", "--input", *patterns, "--output", str(output), log=_log(output))
 
 
-def run_peer(peer: str, pattern: str, output: pathlib.Path) -> Usage:
+def run_peer(peer: str, output: pathlib.Path, pattern: str) -> Usage:
     """Makes a fresh table with a peer.
 
     Raises:

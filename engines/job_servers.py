@@ -26,6 +26,7 @@ _OPENS = (
     "sun.util.calendar",
 )
 HEAP = "-Xmx1g"
+FLINK_CONF = install.POMS / "flink" / "conf"
 
 
 def java(name: str, main: str, *arguments: str, options: Sequence[str] = ()) -> list[str]:
@@ -48,7 +49,8 @@ def flink(folder: pathlib.Path, master: str = "[local]") -> Iterator[Server]:
         master: Where Flink is; ``[local]`` for one inside this process.
     """
     main = "org.apache.beam.runners.flink.FlinkJobServerDriver"
-    with _job_server("flink", main, f"--flink-master={master}", folder) as server:
+    where = [f"--flink-master={master}", f"--flink-conf-dir={FLINK_CONF}"]
+    with _job_server("flink", main, where, folder) as server:
         yield server
 
 
@@ -60,12 +62,15 @@ def spark(folder: pathlib.Path) -> Iterator[Server]:
         folder: For its log and its files.
     """
     main = "org.apache.beam.runners.spark.SparkJobServerDriver"
-    with _job_server("spark", main, "--spark-master-url=local[2]", folder) as server:
+    # Two slots, and four tries of a task.
+    with _job_server("spark", main, ["--spark-master-url=local[2,4]"], folder) as server:
         yield server
 
 
 @contextlib.contextmanager
-def _job_server(name: str, main: str, master: str, folder: pathlib.Path) -> Iterator[Server]:
+def _job_server(
+    name: str, main: str, where: Sequence[str], folder: pathlib.Path
+) -> Iterator[Server]:
     port = servers.free_port()
     temporary = folder / f"{name}-tmp"
     temporary.mkdir(parents=True)
@@ -78,7 +83,7 @@ def _job_server(name: str, main: str, master: str, folder: pathlib.Path) -> Iter
     command = java(
         name,
         main,
-        master,
+        *where,
         f"--job-host={HOST}",
         f"--job-port={port}",
         "--artifact-port=0",

@@ -76,6 +76,22 @@ def dead(root: str) -> list[Dead]:
     return found
 
 
+def others(root: str, run_id: str) -> bool:
+    """Whether any run of the table at `root` is alive besides `run_id`."""
+    if fcntl is None or not storage.is_local(root):
+        return True  # nobody knows
+    for file in storage.list_files(storage.join(root, _FOLDER)):
+        try:
+            with open(file.path) as mark:
+                fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            if os.path.basename(file.path) != run_id:
+                return True
+    return False
+
+
 def forget(root: str, runs: Iterable[Dead]) -> None:
     """Removes the marks of dead runs of which nothing is left."""
     storage.delete(storage.join(root, _FOLDER, run.id) for run in runs)

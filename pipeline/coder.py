@@ -3,6 +3,9 @@
 import pyarrow as pa
 from apache_beam.coders import coders, registry
 
+# Without options, pyarrow looks into the environment for them, for each table.
+_OPTIONS = pa.ipc.IpcWriteOptions()
+
 
 class ArrowCoder(coders.Coder):
     """Ships an Arrow table as an IPC stream: its own rows only, also if it is a slice.
@@ -14,7 +17,7 @@ class ArrowCoder(coders.Coder):
     def encode(self, value: pa.Table) -> bytes:
         """The table as an Arrow IPC stream."""
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, value.schema) as writer:
+        with pa.ipc.new_stream(sink, value.schema, options=_OPTIONS) as writer:
             writer.write_table(value.combine_chunks())
         data: bytes = sink.getvalue().to_pybytes()
         return data

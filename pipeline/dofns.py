@@ -177,12 +177,11 @@ class CombineLatest(beam.CombineFn):
         return ArrowCoder()
 
 
-@beam.typehints.with_output_types(Keyed)
 class SplitSuperseded(beam.DoFn):
     """(bucket, superseded) → (source number, its superseded rows)."""
 
     def process(self, element: Keyed) -> Iterator[Any]:
-        """Splits the rows, which come sorted by `where`, by source."""
+        """Splits the rows, which come sorted by `where`, by source; int64, shape (n,)."""
         _, superseded = element
         where = superseded["where"].to_numpy()
         exact = superseded["exact"].to_numpy()
@@ -190,8 +189,7 @@ class SplitSuperseded(beam.DoFn):
         numbers, starts = np.unique(sources, return_index=True)
         borders = [*starts.tolist(), len(where)]
         for number, (start, end) in zip(numbers.tolist(), pairwise(borders), strict=True):
-            rows = staging.row_of(where[start:end])
-            yield number, pa.table({"row": rows})
+            yield number, staging.row_of(where[start:end])
         delivered = sources >= staging.FIRST_BLOCK
         counts = {
             "versions": int(superseded.schema.metadata[b"versions"]),
@@ -213,8 +211,7 @@ class RouteRows(beam.DoFn):
     def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Any]:
         """Gives each slice and live file its share of the superseded rows."""
         _, groups = element
-        rows = [table["row"].to_numpy() for table in groups[out.ROWS]]
-        superseded = np.sort(np.concatenate([np.empty(0, np.int64), *rows]))
+        superseded = np.sort(np.concatenate([np.empty(0, np.int64), *groups[out.ROWS]]))
         slices = [slice_ for staged in groups[out.SLICES] for slice_ in staged.slices]
         files: list[DataFile] = list(groups[out.LIVE])
         for file in files:

@@ -1,21 +1,37 @@
 """The command: options to a run, the run's report to the terminal, failures to one sentence."""
 
 import argparse
-import datetime
+import errno
 import logging
 import os
 import re
 import sys
-import uuid
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import apache_beam as beam
 import msgspec
 from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 
-from pipeline import alive, cores, flow, options, report, runners, storage, stores, table
-from pipeline.plan import Run
+from pipeline import (
+    alive,
+    cores,
+    flow,
+    ledger,
+    leftovers,
+    memory,
+    options,
+    report,
+    runners,
+    storage,
+    stores,
+    table,
+    watch,
+)
+from pipeline.alive import Dead
+from pipeline.plan import Run, new_run_id
 from pipeline.publish import RUNS
+from pipeline.storage import FileInfo
 
 PUBLISHED, FAILED = 0, 1
 
@@ -35,16 +51,19 @@ def main(arguments: Sequence[str]) -> int:
     """Runs the job.
 
     Returns:
-        0 if the run was published or there was nothing new, 1 if it failed and nothing was
-        published, 2 for a usage error.
+        0 if the run was published or there was nothing new, 1 if it failed (it says whether
+        anything was published), 2 for a usage error.
     """
     parser = options.parser()
     own, rest = parser.parse_known_args(arguments)
     if not own.input or not own.output:
         parser.error("--input and --output are needed, e.g. --input 'in/*.jsonl' --output out/")
+    if own.rebuild and own.watch is not None:
+        parser.error("--rebuild makes the table afresh once, --watch never ends: choose one")
     beam_options = PipelineOptions(rest)
     if own.verbose:
         logging.getLogger().setLevel(logging.INFO)
+    memory.give_back_when_freed()
     try:
         runners.check(beam_options, [*own.input, own.output, own.temp or own.output])
         if unknown := runners.unknown_options(beam_options, rest):
@@ -52,51 +71,105 @@ def main(arguments: Sequence[str]) -> int:
     except runners.RunnerError as error:
         parser.error(str(error))
     stores.configure(beam_options)
-    idle = cores.available() if runners.leaves_cores(beam_options) else 0
-    workers = idle if own.workers is None else own.workers
     root = storage.absolute(own.output)
-    for attempt in range(_ATTEMPTS):
-        run = _run(own, root, stores.delta_options(root, beam_options))
-        try:
-            with runners.quiet(own.verbose), alive.hold(root, run.id, run.staging):
-                pipeline = beam.Pipeline(runner=runners.name(beam_options), options=beam_options)
-                flow.build(pipeline, run, workers)
-                result = pipeline.run()
-                result.wait_until_finish()
-            if not getattr(result, "has_job", True) or beam_options.view_as(TestOptions).dry_run:
-                print("The job's graph is built; it was not asked to run.")
+    job = _Job(own, beam_options, root, stores.delta_options(root, beam_options))
+    if own.watch is None:
+        return job.run()
+    inputs = [_absolute(pattern) for pattern in own.input]
+    return watch.watch(inputs, root, own.watch, job.run)
+
+
+class _Job(NamedTuple):
+    """What was asked for on the command line.
+
+    Attributes:
+        own: The job's own options.
+        beam: All of Beam's options.
+        root: The table.
+        storage_options: What deltalake needs to reach the table's store.
+    """
+
+    own: argparse.Namespace
+    beam: PipelineOptions
+    root: str
+    storage_options: dict[str, str]
+
+    def run(self, files: Sequence[FileInfo] | None = None) -> int:
+        """Runs the pipeline, again if another run was faster; the exit code, see `main`.
+
+        Args:
+            files: What to read; if not given, all that the patterns match.
+        """
+        for attempt in range(_ATTEMPTS):
+            run = self._new_run()
+            try:
+                if storage.is_local(run.root):
+                    table.load(run.root)  # a folder that is somebody else's gets no mark of ours
+                with runners.quiet(self.own.verbose), alive.hold(run.root, run.id, run.staging):
+                    done = self._pipeline(run, files)
+                if not done:
+                    print("The job's graph is built; it was not asked to run.")
+                    return PUBLISHED
+                record = msgspec.json.decode(
+                    storage.read_bytes(storage.join(run.root, RUNS, f"{run.id}.json"))
+                )
+                print(report.line(record) if files else report.text(record), flush=True)
                 return PUBLISHED
-            record = storage.read_bytes(storage.join(root, RUNS, f"{run.id}.json"))
-            print(report.text(msgspec.json.decode(record)))
-            return PUBLISHED
-        except KeyboardInterrupt:
-            return _failed("interrupted", own.verbose)
-        except Exception as error:
-            if attempt == _ATTEMPTS - 1 or table.ConflictError.__name__ not in str(error):
-                return _failed(str(error) or type(error).__name__, own.verbose)
-            print("eventsift: another run was faster; starting again", file=sys.stderr)
-    raise AssertionError("the last attempt returns")
+            except KeyboardInterrupt:
+                return self._failed(run, "interrupted")
+            except Exception as error:
+                if attempt == _ATTEMPTS - 1 or not _was_overtaken(error):
+                    return self._failed(run, str(error) or type(error).__name__)
+                print("eventsift: another run was faster; starting again", file=sys.stderr)
+        raise AssertionError("the last attempt returns")
+
+    def _pipeline(self, run: Run, files: Sequence[FileInfo] | None) -> bool:
+        """Whether the pipeline has run, and was not only built."""
+        if files is not None:
+            run = run._replace(listing=storage.join(run.staging, "listing.parquet"))
+            ledger.write(run.listing, files)
+        idle = cores.available() if runners.leaves_cores(self.beam) else 0
+        workers = idle if self.own.workers is None else self.own.workers
+        pipeline = beam.Pipeline(runner=runners.name(self.beam), options=self.beam)
+        flow.build(pipeline, run, workers)
+        result = pipeline.run()
+        result.wait_until_finish()
+        return getattr(result, "has_job", True) and not self.beam.view_as(TestOptions).dry_run
+
+    def _new_run(self) -> Run:
+        """A new run with these options."""
+        own, root = self.own, self.root
+        return Run(
+            id=new_run_id(),
+            inputs=tuple(map(_absolute, own.input)),
+            root=root,
+            temp=storage.absolute(own.temp or storage.join(root, "_eventsift", "temp")),
+            rebuild=own.rebuild,
+            max_partitions=own.max_partitions,
+            max_event_bytes=own.max_event_mb << 20,
+            target_file_bytes=own.target_file_mb << 20,
+            storage_options=self.storage_options,
+            keep_seconds=own.keep_history,
+        )
+
+    def _failed(self, run: Run, error: str) -> int:
+        """Says why a run failed and what has become of the table, and clears up after the run."""
+        if self.own.verbose:
+            logging.getLogger(__name__).exception("the run failed")
+        print(f"eventsift: {_reason(error)}", file=sys.stderr)
+        version = leftovers.abandon(
+            run.root,
+            Dead(run.id, run.staging),
+            run.storage_options,
+            all_ended=runners.name(self.beam) == runners.LOCAL,
+        )
+        print(leftovers.outcome(version), file=sys.stderr)
+        return FAILED
 
 
-def _run(own: argparse.Namespace, root: str, storage_options: dict[str, str]) -> Run:
-    """A new run with these options."""
-    return Run(
-        id=_run_id(),
-        inputs=tuple(map(_absolute, own.input)),
-        root=root,
-        temp=storage.absolute(own.temp or storage.join(root, "_eventsift", "temp")),
-        rebuild=own.rebuild,
-        max_partitions=own.max_partitions,
-        max_event_bytes=own.max_event_mb << 20,
-        target_file_bytes=own.target_file_mb << 20,
-        storage_options=storage_options,
-    )
-
-
-def _run_id() -> str:
-    """When the run began and something random: unique, and sorted by time."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+def _was_overtaken(error: Exception) -> bool:
+    """Whether another run was faster. Runners with workers hand on the text of an error only."""
+    return isinstance(error, table.ConflictError) or table.ConflictError.__name__ in str(error)
 
 
 def _absolute(pattern: str) -> str:
@@ -106,15 +179,12 @@ def _absolute(pattern: str) -> str:
     return pattern
 
 
-def _failed(error: str, verbose: bool) -> int:
-    """Prints why a run failed: the last line of the error's text that names an exception."""
-    if verbose:
-        logging.getLogger(__name__).exception("the run failed")
+def _reason(error: str) -> str:
+    """The last line of an error's text that names an exception, and the way out if one is known."""
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     reasons = [line for line in lines if _ERROR_LINE.match(line)] or lines[-1:]
-    reason = _OURS.sub("", _STEP.sub("", reasons[-1]))
     if details := _GRPC_DETAILS.search(error):
-        reason = f"the engine refuses the job: {details[1]}"
-    print(f"eventsift: {reason}", file=sys.stderr)
-    print("Nothing was published; the table is as it was.", file=sys.stderr)
-    return FAILED
+        return f"the engine refuses the job: {details[1]}"
+    reason = _OURS.sub("", _STEP.sub("", reasons[-1]))
+    full = any(os.strerror(number) in reason for number in (errno.ENOSPC, errno.EDQUOT))
+    return f"{reason}; free some, or stage elsewhere with --temp" if full else reason

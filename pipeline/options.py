@@ -1,8 +1,11 @@
 """The job's own options; any option of Beam or of the chosen runner may stand beside them."""
 
 import argparse
+import re
 
 from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.table import LOG_DAYS
 
 
 class EventsiftOptions(PipelineOptions):
@@ -23,14 +26,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="files to read: paths, folders or globs (quoted), ** for any depth; local, s3://,"
         " gs:// or hdfs://",
     )
-    parser.add_argument("--output", metavar="DIR", help="the table's folder")
+    add_table_arguments(parser)
     parser.add_argument(
         "--temp", metavar="DIR", help="where payloads are staged (default: in the output folder)"
     )
     parser.add_argument(
         "--rebuild",
-        action="store_true",
+        type=_flag,  # with a value, because a template on Dataflow has no options without one
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="true|false",
         help="make the table afresh from the input, in one atomic step",
+    )
+    parser.add_argument(
+        "--watch",
+        type=_seconds,
+        default=None,
+        metavar="TIME",
+        help="keep running: look for new files this often (e.g. 30s, 5m, 1h) and publish those that"
+        " no longer change; files called .tmp, .part or the like are left alone (default: run"
+        " once)",
     )
     parser.add_argument(
         "--max-partitions",
@@ -47,13 +63,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="reject events with more data than this, in MiB (default: 16)",
     )
     parser.add_argument(
-        "--target-file-mb",
-        type=_positive,
-        default=256,
-        metavar="N",
-        help="start a new data file beyond this, in MiB before compression (default: 256)",
-    )
-    parser.add_argument(
         "--workers",
         type=_count,
         default=None,
@@ -63,6 +72,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--verbose", action="store_true", help="show Beam's log, and the traceback of a failure"
+    )
+
+
+def add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that are about the table, whoever writes it."""
+    parser.add_argument("--output", metavar="DIR", help="the table's folder")
+    parser.add_argument(
+        "--target-file-mb",
+        type=_positive,
+        default=256,
+        metavar="N",
+        help="start a new data file beyond this, in MiB before compression (default: 256)",
+    )
+    parser.add_argument(
+        "--keep-history",
+        type=_history,
+        default=0.0,
+        metavar="TIME",
+        help="keep superseded files this long for Delta readers of older versions, e.g. 7d, which"
+        f" is the most ({LOG_DAYS} days of log are kept); plain Parquet readers do not see them;"
+        " give it to every run: one without it ends the history (default: 0, remove them at once)",
     )
 
 
@@ -78,6 +108,24 @@ def parser() -> argparse.ArgumentParser:
     return own
 
 
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _seconds(text: str) -> float:
+    number = text.rstrip("smhd")
+    unit = text[len(number) :]
+    if not re.fullmatch(r"\d+(\.\d+)?", number, re.ASCII) or unit not in _SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 30s, 5m, 1h or 7d")
+    return float(number) * _SECONDS[unit]
+
+
+def _history(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds > LOG_DAYS * 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {LOG_DAYS}d, which the log keeps")
+    return seconds
+
+
 def _positive(text: str) -> int:
     value = _count(text)
     if value == 0:
@@ -89,3 +137,9 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     return int(text)
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text == "true"

@@ -8,6 +8,6 @@ VERSIONS = "versions"  # (bucket, table of staging.VERSION_SCHEMA)
 SLICES = "slices"  # (source number, staging.Staged)
 SEEN = "seen"  # Seen
 REJECTS = "rejects"  # path of a file of dead letters
-ROWS = "rows"  # (source number, superseded rows); (partition, Rows)
+ROWS = "rows"  # (source number, superseded rows as int64); (partition, Rows)
 WRITTEN = "written"  # Written
 TALLIES = "tallies"  # Tally

@@ -110,6 +110,24 @@ def write_destination(rows: Sequence[Rows], settings: WriteSettings) -> Written:
     )
 
 
+def merge_files(files: Sequence[DataFile], settings: WriteSettings) -> list[DataFile]:
+    """Writes all rows of live files of one destination to new data files, as few as fit.
+
+    Raises:
+        table.ConflictError: Another run has superseded one of the files.
+    """
+    content = pa.concat_tables(_read(settings.root, file, staging.STAGED_COLUMNS) for file in files)
+    return list(_write(content, files[0].destination, settings))
+
+
+def content_bytes(file: DataFile, root: str) -> int:
+    """The bytes of a live file's rows before compression, from its footer."""
+    with table.open_live(root, file) as stream:
+        metadata = pq.ParquetFile(stream).metadata
+    groups = range(metadata.num_row_groups)
+    return sum(metadata.row_group(group).total_byte_size for group in groups)
+
+
 def _rewritten(live: Sequence[Rows], news: int) -> list[Rows]:
     """The live files whose rows are written anew beside `news` rows.
 

@@ -1,11 +1,13 @@
 """Planning a run: what there is to read, what it is merged into, how the work is divided."""
 
+import datetime
 import secrets
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pipeline import alive, blocks, ledger, seen, staging, storage, table
+from pipeline import alive, blocks, ledger, leftovers, seen, staging, storage, table
 from pipeline.blocks import Block
 from pipeline.errors import EventsiftError
 from pipeline.table import DataFile
@@ -25,6 +27,9 @@ class Run(NamedTuple):
         max_event_bytes: Limit on the size of one event.
         target_file_bytes: What a data file should not exceed.
         storage_options: What deltalake needs to reach the table's store.
+        listing: Where the list of the files to read is stored, see `ledger`; "" for all that
+            `inputs` match.
+        keep_seconds: How long superseded files are kept for Delta readers of older versions.
     """
 
     id: str
@@ -36,11 +41,19 @@ class Run(NamedTuple):
     max_event_bytes: int
     target_file_bytes: int
     storage_options: dict[str, str]
+    listing: str = ""
+    keep_seconds: float = 0.0
 
     @property
     def staging(self) -> str:
         """The folder for everything the run stages."""
         return storage.join(self.temp, self.id)
+
+
+def new_run_id() -> str:
+    """When the run began and something random: unique, and sorted by time."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
 class Sizes(NamedTuple):
@@ -129,14 +142,10 @@ def plan(run: Run) -> Plan:
         OSError: An input or the output cannot be read.
     """
     began, started = time.time(), time.perf_counter()
-    # In this order: what a run that is dead by now has committed is settled, and so not removed.
     dead = alive.dead(run.root)
-    snapshot = table.settle(run.root, run.storage_options)
-    for gone in dead:
-        storage.delete_tree(gone.staging)
-        storage.delete_tree(storage.join(run.root, table.NEW_FOLDER, gone.id))
-    alive.forget(run.root, dead)
-    matched = storage.match(run.inputs)
+    snapshot = table.settle(run.root, run.storage_options, run.keep_seconds)
+    leftovers.clear(run.root, run.id, dead, run.storage_options)
+    matched = ledger.read(run.listing) if run.listing else storage.match(run.inputs)
     if not matched:
         raise NoInputError(f"no file matches {' '.join(run.inputs)!r}")
     # Where the table has gone, what was published is no longer there.

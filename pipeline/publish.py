@@ -91,7 +91,7 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
     if add or planned.version >= 0:  # no valid event and no table: none is made
         base = Snapshot(planned.version, tuple(live))
         table.commit(run.root, base, run.id, add, remove, run.storage_options)
-    after = table.settle(run.root, run.storage_options)
+    after = table.settle(run.root, run.storage_options, run.keep_seconds)
     seconds["commit"] = time.perf_counter() - started
     wall_seconds = time.time() - planned.began
     touched = partitions | {directory(file.destination) for file in remove}

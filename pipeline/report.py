@@ -43,6 +43,24 @@ def text(record: dict[str, Any]) -> str:
     return "\n".join([f"run {record['run']}", "", *rows, *places, "", _verdict(record)])
 
 
+def line(record: dict[str, Any]) -> str:
+    """The report of a run in one line.
+
+    Args:
+        record: As for `text`.
+    """
+    files, events = record["files"], record["events"]
+    counts = ", ".join(
+        f"{events[name]:,} {name.replace('_', ' ')}"
+        for name in ("kept", "superseded", "exact_duplicates", "rejected")
+    )
+    return (
+        f"run {record['run']}: {files['matched'] - files['skipped']:,} files,"
+        f" {events['read']:,} events: {counts}; {record['wall_seconds']:.1f} s;"
+        f" {_verdict(record)}"
+    )
+
+
 def _lines(record: dict[str, Any]) -> Iterator[_Line]:
     files, events, table = record["files"], record["events"], record["table"]
     new = files["matched"] - files["skipped"]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import errno
 import fnmatch
 import os
 import re
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WILDCARD = re.compile(r"[*?[]")
 _HIDDEN = (".", "_")
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 _T = TypeVar("_T")
 _COPY_BYTES = 1 << 20
 """Large enough that a copy is not made of system calls."""
@@ -115,6 +117,11 @@ def folders(directory: str) -> list[str]:
 def exists(path: str) -> bool:
     """Whether there is a file (or, locally, a directory) of this name."""
     return os.path.exists(local(path)) if is_local(path) else bool(_beam().exists(path))
+
+
+def is_temporary(path: str) -> bool:
+    """Whether a file is one of ours that was not written to its end, or not yet."""
+    return _TEMPORARY.fullmatch(path.rpartition("/")[2]) is not None
 
 
 def open_read(path: str) -> BinaryIO:
@@ -230,8 +237,7 @@ def delete(paths: Iterable[str]) -> None:
 def delete_tree(path: str) -> None:
     """Delete the directory `path` with everything in it, if it is there."""
     if is_local(path):
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(local(path))
+        _delete_tree_local(local(path))
     else:
         delete(file.path for file in list_files(path))
 
@@ -363,6 +369,19 @@ def _create_local(path: str) -> Iterator[BinaryIO]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def _delete_tree_local(path: str) -> None:
+    """Tries again when another process deletes, or still makes, something in it."""
+    for _ in range(_RETRIES):
+        try:
+            shutil.rmtree(path)
+        except OSError as error:
+            # ENOTDIR: where a parent is a file, there is no such directory either.
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY):
+                raise
+        if not os.path.isdir(path):
+            return
 
 
 def _temporary_name(name: str) -> str:

@@ -9,8 +9,9 @@ its own.
 
 import json
 import os
+import threading
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, S3Options
@@ -66,6 +67,7 @@ def configure(options: PipelineOptions, environment: Mapping[str, str] = os.envi
     FileSystems.set_options(options)
     os.environ[_VARIABLE] = json.dumps(_given(options))
     _ready = True
+    _share_s3_client()
 
 
 def inherit() -> None:
@@ -74,6 +76,7 @@ def inherit() -> None:
     if _ready:
         return
     _ready = True
+    _share_s3_client()
     given = os.environ.get(_VARIABLE)
     if given is not None:
         FileSystems.set_options(PipelineOptions.from_dictionary(json.loads(given)))
@@ -98,6 +101,34 @@ def delta_options(root: str, options: PipelineOptions) -> dict[str, str]:
     if found.get("AWS_ENDPOINT_URL", "").startswith("http://"):
         found["AWS_ALLOW_HTTP"] = "true"
     return found
+
+
+def _share_s3_client() -> None:
+    """Makes Beam use one S3 client in a process; it makes one for every call, in 0.1 s or more."""
+    try:
+        from apache_beam.io.aws.clients.s3 import boto3_client
+    except ImportError:
+        return
+    shared: list[Any] = []
+    lock = threading.Lock()
+    plain_client: Any = getattr(boto3_client.Client, "plain", boto3_client.Client)
+
+    class Client(plain_client):  # type: ignore[misc]
+        """Beam's, which holds a stream beside boto3's client; only the latter is thread-safe."""
+
+        plain = plain_client
+        client: Any
+
+        def __init__(self, options: object) -> None:
+            with lock:
+                if not shared:
+                    super().__init__(options)
+                    shared.append(self.client)
+            self.client = shared[0]
+            self._download_request = self._download_stream = None
+            self._download_pos = 0
+
+    boto3_client.Client = Client  # type: ignore[misc]
 
 
 def _given(options: PipelineOptions) -> dict[str, object]:

@@ -194,6 +194,8 @@ def commit(
     add: Sequence[DataFile],
     remove: Sequence[DataFile],
     storage_options: dict[str, str] | None = None,
+    *,
+    same_rows: bool = False,
 ) -> int:
     """Publish a run: in one step `add` become live and `remove` cease to be.
 
@@ -207,6 +209,8 @@ def commit(
         add: files of the run, written to `new_path`.
         remove: files whose rows are superseded, or are in `add` again.
         storage_options: what `deltalake` needs to reach an object store.
+        same_rows: `add` holds just the rows of `remove`, so readers of changes can skip it
+            (Delta protocol, `dataChange`).
 
     Returns:
         The version in which the run's files are live.
@@ -235,8 +239,8 @@ def commit(
         max_commit_retries=0,
         app_transactions=[Transaction(_app_id(run_id), version + 1, now)],
     )
-    adds = [_add_action(file, file.path, now, data_change=True) for file in add]
-    removes = [_remove_action(file, now, data_change=True) for file in remove]
+    adds = [_add_action(file, file.path, now, data_change=not same_rows) for file in add]
+    removes = [_remove_action(file, now, data_change=not same_rows) for file in remove]
     try:
         if table is None:
             create_table_with_add_actions(
@@ -265,6 +269,12 @@ def commit(
     return version + 1
 
 
+def published(root: str, run_id: str, storage_options: dict[str, str] | None = None) -> int | None:
+    """The version in which a run was committed; None if it was not, or more than `LOG_DAYS` ago."""
+    table = _open(_root(root), storage_options)
+    return None if table is None else table.transaction_version(_app_id(run_id))
+
+
 def settle(
     root: str, storage_options: dict[str, str] | None = None, keep_seconds: float = 0.0
 ) -> Snapshot:
@@ -274,7 +284,10 @@ def settle(
     behind, and empty partitions go. Whatever a killed run has left undone is done here.
 
     A Delta reader that has opened an earlier version finds its files gone, unless `keep_seconds`
-    gives it time. Plain readers see kept superseded files, too; so keep none if there are any.
+    keeps them: then the log goes on naming live files under the hidden folder, and their places in
+    the partitions are second names, for plain readers only. A superseded file loses its place at
+    once and its hidden name after that time. (A file settled without `keep_seconds` has no hidden
+    name: it goes when it is superseded. And on an object store two names are two files.)
 
     Args:
         root: the table's directory or URI.
@@ -306,12 +319,15 @@ def settle(
         try:
             _place(root, places, listed)
             _delete(root, _leftovers(listed, kept, table))
-            _commit_places(table, hidden)
+            if not keep_seconds:
+                _commit_places(table, hidden)
         except (DeltaError, FileNotFoundError) as error:  # another process was faster
             failure = error
             continue
-        if not keep_seconds:
-            _delete(root, places)
+        if keep_seconds:
+            _tidy(root)
+            return snapshot
+        _delete(root, places)
         _tidy(root)
         moved = (file._replace(path=places.get(file.path, file.path)) for file in snapshot.files)
         return Snapshot(snapshot.version + bool(hidden), tuple(sorted(moved)))
@@ -372,7 +388,7 @@ def _leftovers(
 def _recently_removed(
     root: str, listed: Mapping[str, storage.FileInfo], seconds: float
 ) -> set[str]:
-    """The paths removed by the commits of the last `seconds` (Delta protocol, "remove")."""
+    """The hidden paths removed by the commits of the last `seconds` (Delta protocol, "remove")."""
     removed: set[str] = set()
     if not seconds:
         return removed
@@ -383,7 +399,7 @@ def _recently_removed(
                 action = json.loads(line).get("remove")
                 if action is not None:
                     removed.add(unquote(action["path"]))
-    return removed
+    return {path for path in removed if path.startswith(f"{NEW_FOLDER}/")}
 
 
 def _delete(root: str, paths: Iterable[str]) -> None:

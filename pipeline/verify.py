@@ -236,7 +236,7 @@ def main(arguments: Sequence[str]) -> int:
     print(f"files       {verdict.files:,}")
     print(f"partitions  {verdict.partitions:,}")
     print(f"digest      {verdict.digest}")
-    print(f"{len(verdict.findings):,} findings." if verdict.findings else "Everything is right.")
+    print(f"Wrong: {len(verdict.findings):,}" if verdict.findings else "Everything is right.")
     return WRONG if verdict.findings else RIGHT
 
 

@@ -93,23 +93,24 @@ def check_file(root: str, file: Live) -> Content:
     faults = _Faults()
     rows = digest = 0
     id_hashes: list[Hashes] = [np.empty(0, np.uint64)]
-    first = last = None
+    limits = np.iinfo(np.int64)
+    first, last = int(limits.max), int(limits.min)
     for batch in batches(root, file):
         batch.validate(full=True)  # that text is UTF-8
         rows += len(batch)
         digest += digest_of(file, batch)
+        before = last
+        times = batch["timestamp"].drop_null().cast(pa.int64()).to_numpy()
+        if len(times):
+            first, last = min(first, int(times.min())), max(last, int(times.max()))
         for name in _REQUIRED:
             missing = batch[name].is_null().to_numpy(zero_copy_only=False)
             faults.add(f"{name} is null", batch["event_id"], missing)
             batch = batch.filter(pa.array(~missing))
         id_hashes.append(hash_ids(batch["event_id"]))
-        if len(batch):
-            micros = batch["timestamp"].cast(pa.int64()).to_numpy()
-            _check_rows(file, batch, micros, faults, micros[0] if last is None else last)
-            first = int(micros.min()) if first is None else min(first, int(micros.min()))
-            last = int(micros.max()) if last is None else max(last, int(micros.max()))
+        _check_rows(file, batch, before, faults)
     findings = [
-        f"{file.path}: {rule}: {count:,} rows, the first has event_id {event_id}"
+        f"{file.path}: {rule} (rows: {count:,}; the first has event_id {event_id})"
         for rule, (count, event_id) in faults.items()
     ]
     if file.rows != rows:
@@ -123,15 +124,15 @@ def check_file(root: str, file: Live) -> Content:
     return Content(rows, digest, np.concatenate(id_hashes), findings)
 
 
-def _check_rows(
-    file: Live, rows: pa.RecordBatch, micros: npt.NDArray[np.int64], faults: _Faults, before: int
-) -> None:
-    """Checks rows without nulls; `before` is the last timestamp before them."""
+def _check_rows(file: Live, rows: pa.RecordBatch, before: int, faults: _Faults) -> None:
+    """Checks rows without nulls; `before` is the latest timestamp of the rows before them."""
+    micros = rows["timestamp"].cast(pa.int64()).to_numpy()
     ids = rows["event_id"]
     faults.add("event_id is empty", ids, pc.equal(ids, "").to_numpy(zero_copy_only=False))
-    faults.add("not sorted by timestamp", ids, micros < np.concatenate([[before], micros[:-1]]))
+    earlier = np.concatenate([[before], micros])[:-1]
+    faults.add("not sorted by timestamp", ids, micros < earlier)
     days = micros // _DAY_MICROS
-    date = "-".join(f"{value:02}" for value in file.values[2:])
+    date = "-".join(str(value).zfill(2) for value in file.values[2:])
     try:
         day = datetime.date(*file.values[2:]).toordinal() - _EPOCH_DAY
     except (TypeError, ValueError):
@@ -141,7 +142,7 @@ def _check_rows(
     faults.add("nanos is not 0 to 999", ids, (nanos < 0) | (nanos > 999))
     faults.add("data is not JSON", ids, _not_json(rows["data"].to_pylist(), _JSON))
     if rows["extra"].null_count < len(rows):
-        extras = [text or "{}" for text in rows["extra"].to_pylist()]
+        extras = ["{}" if text is None else text for text in rows["extra"].to_pylist()]
         faults.add("extra is not a JSON object", ids, _not_json(extras, _JSON_OBJECT))
 
 

@@ -108,9 +108,7 @@ def _rows(table: pa.Table) -> Counter[Row]:
 
 def run(root: Path, inputs: Path, *options: str) -> int:
     """The job in this process, with all its work in one thread; its exit code."""
-    return job.main(
-        ["--input", str(inputs), "--output", str(root), "--workers", "0", *options]
-    )
+    return job.main(["--input", str(inputs), "--output", str(root), "--workers", "0", *options])
 
 
 def strays(root: Path) -> list[str]:

@@ -45,9 +45,19 @@ class Finished(NamedTuple):
 
 
 def command(*arguments: str | Path, module: str = "pipeline", cwd: Path | None = None) -> Finished:
-    """Runs ``python -m pipeline`` to its end; whatever happens, nobody gets to see a traceback."""
+    """Runs ``python -m pipeline`` to its end."""
+    return _run("-m", module, *arguments, cwd=cwd)
+
+
+def script(text: str, *arguments: str | Path) -> Finished:
+    """Runs a Python program, for a job to which something happens."""
+    return _run("-c", text, *arguments)
+
+
+def _run(*arguments: str | Path, cwd: Path | None = None) -> Finished:
+    """Runs Python; whatever happens, nobody gets to see a traceback."""
     done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
+        [sys.executable, *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,

@@ -216,7 +216,7 @@ def read_events(
     filter_size: seen.Size = NO_FILTER,
 ) -> read.BlockRead:
     """Reads and stages events, and any other lines, as one block."""
-    path = deliver(folder, f"{number}.jsonl", events, *lines)
+    path = deliver(folder / "blocks", f"{number}.jsonl", events, *lines)
     (block,) = blocks.pack(blocks.cut(storage.match([str(path)])[0]), number)
     settings = read.ReadSettings(
         run="r1",

@@ -52,8 +52,7 @@ def test_a_run_that_failed_is_dead_until_forgotten(tmp_path: Path) -> None:
 def test_a_killed_process_is_a_dead_run(tmp_path: Path) -> None:
     """The operating system tells, however the process ended (invariant 5).
 
-    Seen to fail with the mark not locked (dead while at work), and with an `fcntl.lockf` on another
-    file.
+    Seen to fail with the mark not locked: dead while at work.
     """
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)],
@@ -69,6 +68,18 @@ def test_a_killed_process_is_a_dead_run(tmp_path: Path) -> None:
     assert alive.dead(str(tmp_path)) == [alive.Dead("r1", "/staging/of/r1")]
 
 
+def test_whether_others_are_at_work(tmp_path: Path) -> None:
+    """Some things are only done while no other run could be disturbed; dead ones cannot."""
+    root = str(tmp_path)
+    assert not alive.others(root, "r1")
+    with alive.hold(root, "r1", "/staging"):
+        assert not alive.others(root, "r1")
+        assert alive.others(root, "r2")
+    with pytest.raises(RuntimeError), alive.hold(root, "dead", "/staging"):
+        raise RuntimeError
+    assert not alive.others(root, "r1")
+
+
 def test_a_mark_not_yet_locked_is_left_alone(tmp_path: Path) -> None:
     """Between making its mark and locking it a run is not dead; the mark is then still empty."""
     mark = tmp_path / "_eventsift/alive/r1"
@@ -78,6 +89,7 @@ def test_a_mark_not_yet_locked_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_on_an_object_store_there_are_no_marks() -> None:
-    """There are no locks there: nothing is written, and nobody is found dead."""
+    """There are no locks there: nobody is found dead, and anybody may be alive."""
     with alive.hold("s3://bucket/table", "r1", "/staging"):
         assert alive.dead("s3://bucket/table") == []
+        assert alive.others("s3://bucket/table", "r1")

@@ -22,6 +22,10 @@ class DivideEach(CallEach):
         """Of the standard library, so that worker processes are quick to start."""
         return partial(divmod, *element)
 
+    def work_bytes(self, element: tuple[int, int]) -> int:
+        """Enough for worker processes."""
+        return 48 << 20
+
     def outputs(self, result: tuple[int, int]) -> Iterator[Any]:
         """Both parts of the result."""
         quotient, remainder = result
@@ -30,20 +34,28 @@ class DivideEach(CallEach):
 
 
 class CallAll(CallEach):
-    """Calls what it is given, and yields what that gives."""
+    """Calls what it is given, which is `work` bytes each, and yields what that gives."""
+
+    def __init__(self, cores: Cores, work: int) -> None:
+        super().__init__(cores)
+        self._work = work
 
     def call(self, element: Callable[[], Any], *_: Any) -> Callable[[], Any]:
         """The element itself."""
         return element
+
+    def work_bytes(self, element: Any) -> int:
+        """As much as was said."""
+        return self._work
 
     def outputs(self, result: Any) -> Iterator[Any]:
         """The result itself."""
         yield result
 
 
-def bundle(cores: Cores, calls: list[Callable[[], Any]]) -> list[Any]:
+def bundle(cores: Cores, calls: list[Callable[[], Any]], work: int = 48 << 20) -> list[Any]:
     """The values that a bundle of calls gives, without Beam."""
-    step = CallAll(cores)
+    step = CallAll(cores, work)
     step.start_bundle()
     found = [value for call in calls for value in step.process(call)]
     return [*found, *(windowed.value for windowed in step.finish_bundle())]
@@ -74,6 +86,27 @@ def test_processes_are_other_processes() -> None:
     assert os.getpid() not in bundle(Cores(2, True), [os.getpid] * 4)
 
 
+def test_small_work_is_not_worth_a_process() -> None:
+    """A small run ends before a process has started; threads cost nothing."""
+    assert set(bundle(Cores(2, True), [os.getpid] * 4, work=1000)) == {os.getpid()}
+    barrier = threading.Barrier(2)
+    assert sorted(bundle(Cores(2, False), [partial(barrier.wait, 60)] * 2, work=1)) == [0, 1]
+
+
+def test_no_more_results_wait_than_memory_allows_for() -> None:
+    """Calls begin only as fast as their results are taken: twice as many as there are workers."""
+    begun: list[int] = []
+    step = CallAll(Cores(2, False), 0)
+    step.start_bundle()
+    for number in range(20):
+        assert list(step.process(partial(begun.append, number))) == []
+    results = step.finish_bundle()
+    for taken in range(1, 21):
+        next(results)
+        assert len(begun) <= taken + 4
+    assert sorted(begun) == list(range(20))
+
+
 def test_threads_work_at_a_time() -> None:
     """Two calls that wait for each other both end."""
     barrier = threading.Barrier(2)
@@ -98,7 +131,7 @@ def test_a_bundle_that_runs_again_starts_afresh() -> None:
 
     Seen to fail without `start_bundle`.
     """
-    step = CallAll(Cores(2, False))
+    step = CallAll(Cores(2, False), 0)
     for _ in range(2):
         step.start_bundle()
         assert list(step.process(partial(int, 7))) == []

@@ -1,5 +1,6 @@
 """The DoFns without Beam: which elements and counts they make of what comes in."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pytest
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline import dofns, latest, parquet, seen, staging
+from pipeline import dofns, latest, parquet, read, seen, staging
 from pipeline import outputs as out
 from pipeline.parquet import Rows
 from pipeline.partitions import Destination
@@ -75,6 +76,29 @@ class TestPlanRun:
 class TestReadBlocks:
     """What a block gives is told apart by name, and counted."""
 
+    def test_a_call(self, tmp_path: Path) -> None:
+        """Everything that reading depends on comes from the run and its plan."""
+        deliver(tmp_path, "1.jsonl", [Event("a")])
+        run = new_run(tmp_path, max_event_bytes=999)
+        (task,) = dofns.plan.plan(run).reads
+        step = dofns.ReadBlocks(run, 0)
+
+        call = step.call(task)
+
+        assert isinstance(call, functools.partial)
+        assert call.args == (
+            task.block,
+            read.ReadSettings(
+                run=run.id,
+                directory=run.staging,
+                id_seed=task.sizes.id_seed,
+                buckets=task.sizes.buckets,
+                filter_size=task.sizes.filter_size,
+                max_event_bytes=999,
+            ),
+        )
+        assert step.work_bytes(task) == task.block.bytes
+
     def test_outputs(self, tmp_path: Path) -> None:
         """Versions by bucket, slices by source, the filter, the dead letters and all counts."""
         block = read_events(
@@ -90,7 +114,7 @@ class TestReadBlocks:
 
         assert sum(len(versions) for _, versions in found[MAIN]) == 3
         assert {bucket for bucket, _ in found[MAIN]} <= {0, 1}
-        assert found[out.SLICES] == [(BLOCK, block.slices)]
+        assert found[out.SLICES] == [(BLOCK, staging.Staged(tuple(block.slices)))]
         assert found[out.SEEN] == [block.seen]
         assert found[out.REJECTS] == [block.dead_letters]
         assert tally_of(found, "read") == {
@@ -111,7 +135,7 @@ class TestReadBlocks:
         found = by_tag(dofns.ReadBlocks(new_run(tmp_path), 0).outputs(block))
         assert MAIN not in found
         assert out.REJECTS not in found
-        assert found[out.SLICES] == [(BLOCK, [])]
+        assert found[out.SLICES] == [(BLOCK, staging.Staged(()))]
         assert found[out.SEEN][0].blocks == 1
 
 
@@ -169,7 +193,7 @@ class TestSplitSuperseded:
 
         found = by_tag(dofns.SplitSuperseded().process((3, superseded(rows, 20))))
 
-        assert [(source, table["row"].to_pylist()) for source, table in found[MAIN]] == [
+        assert [(source, rows.tolist()) for source, rows in found[MAIN]] == [
             (0, [4]),
             (2, [1]),
             (BLOCK, [0, 9, 10]),
@@ -199,8 +223,9 @@ def route(
     rows: Sequence[Sequence[int]] = (),
 ) -> dict[str, list[Any]]:
     """Routes what belongs to one source."""
-    tables = [pa.table({"row": pa.array(some, pa.int64())}) for some in rows]
-    groups = {out.SLICES: list(slices), out.LIVE: list(files), out.ROWS: tables}
+    superseded = [np.array(some, np.int64) for some in rows]
+    staged = [staging.Staged(tuple(some)) for some in slices]
+    groups = {out.SLICES: staged, out.LIVE: list(files), out.ROWS: superseded}
     return by_tag(dofns.RouteRows().process((source, groups)))
 
 

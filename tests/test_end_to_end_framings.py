@@ -51,8 +51,8 @@ def test_every_framing_gives_the_oracles_table(tmp_path: Path, form: dict[str, A
     """Invariants 1 and 7: the latest versions with their payloads byte for byte, all counted.
 
     And each dead letter names the bytes that were refused, where they lie in the source. Seen to
-    fail: `latest.superseded` without the digest; `decoding` with data as parsed and dumped again;
-    `Reject` with an offset counted from the part instead of the file.
+    fail: `latest.superseded` that sorts without the digest; `decode_by_record` with the end of a
+    record as its offset.
     """
     files = generate(tmp_path / "in", 1500, **FAULTY, **form)
     expected = expect(files)
@@ -80,7 +80,7 @@ def test_any_split_into_runs_gives_the_same_table(
 ) -> None:
     """Invariant 1 over runs: what is published is a function of the set of events.
 
-    Seen to fail: a scan of the live files that gives 0 as the digest of every row.
+    Seen to fail: `scan.scan_file` that leaves all digests 0.
     """
     files, expected = delivered
     seen: set[int] = set()

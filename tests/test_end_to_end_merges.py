@@ -32,8 +32,8 @@ def folders(output: Path) -> list[str]:
 def test_later_versions_move_rows_to_their_new_partitions(tmp_path: Path) -> None:
     """Invariant 2, both ways: across day, type and domain, with the new version first or last.
 
-    A version that arrives late changes nothing where it would lie. Seen to fail: `Route` without
-    the live files.
+    A version that arrives late changes nothing where it would lie. Seen to fail: `RouteRows`
+    that drops the live files (the tallies refuse to publish).
     """
     first = [
         event("day", "2021-01-08T10:00:00Z", "old"),
@@ -77,7 +77,8 @@ def test_later_versions_move_rows_to_their_new_partitions(tmp_path: Path) -> Non
 def test_emptied_folders_go_and_untouched_files_stay(tmp_path: Path) -> None:
     """Invariant 6: files of other destinations keep name, inode, time and bytes.
 
-    And a partition whose last row has moved away disappears, with the folders above it.
+    And a partition whose last row has moved away disappears, with the folders above it. Seen to
+    fail: `parquet._rewritten` that takes all live files.
     """
     first = [
         event("moves", "2021-01-08T10:00:00Z", domain="left", event_type="behind"),
@@ -125,8 +126,8 @@ def crowded(seed: int) -> list[dict[str, Any]]:
 def test_ties_across_runs_settle_as_within_one(tmp_path: Path, order: tuple[int, ...]) -> None:
     """Invariant 1 at its narrowest: equal instants, exact copies, nanoseconds apart, over runs.
 
-    Seen to fail: `events.digest` without `extra`, or without nanos; `latest.superseded` that lets
-    a live row win any tie.
+    Seen to fail: `events.digest` without `extra`; `scan.scan_file` that leaves all digests 0;
+    `latest.superseded` that lets a live row win any tie.
     """
     deliveries = [write_events(tmp_path / f"{n}.jsonl", *crowded(n)) for n in range(3)]
     output = tmp_path / "out"
@@ -148,7 +149,10 @@ def test_ties_across_runs_settle_as_within_one(tmp_path: Path, order: tuple[int,
 
 
 def test_instants_a_nanosecond_apart_are_told_apart_across_runs(tmp_path: Path) -> None:
-    """The later instant wins whichever of them is in the table, though Parquet shows them alike."""
+    """The later instant wins whichever of them is in the table, though Parquet shows them alike.
+
+    Seen to fail: `events.digest` without nanos.
+    """
     output = tmp_path / "out"
     for run, (up, down) in enumerate(
         [(".000000001", ".000000003"), (".000000002", ".000000002"), (".000000003", ".000000001")]

@@ -17,7 +17,8 @@ from end_to_end import Row, event, expect, generate, published, rows_of, run_her
 HOSTILE = [
     "a/b", "..", ".", "a=b", " ", "\t", "A", "a", "null", "NULL", "None", "nan", "1", "01", "1.0",
     "true", "2021-01-08", "__HIVE_DEFAULT_PARTITION__", "_hidden", ".hidden", "a%2Fb", "%", "é",
-    "e\u0301", "日本", "🦆", "\x01\x7f", "a\nb", "a\\b", 'a"b', "a'b", "a*?[b]", "CON", "x.", "y" * 240,
+    "e\u0301", "日本", "🦆", "\x01\x7f", "a\nb", "a\\b", 'a"b', "a'b", "a*?[b]", "CON", "x.",
+    "y" * 240,
 ]  # fmt: skip
 
 
@@ -35,9 +36,9 @@ def by_duckdb(output: Path) -> pa.Table:
     """The query that run.sh shows."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        files = f"{output}/domain=*/**/*.parquet"
-        query = "SELECT * FROM read_parquet(?, hive_partitioning = true)"
-        return pa.table(connection.execute(query, [files]).to_arrow_table())
+        files = f"'{output}/domain=*/**/*.parquet'"
+        query = f"SELECT * FROM read_parquet({files}, hive_partitioning = true)"
+        return connection.sql(query).to_arrow_table()
 
 
 def by_polars(output: Path) -> pa.Table:
@@ -97,16 +98,13 @@ def test_only_partition_folders_are_visible(table: tuple[Path, list[Row]]) -> No
 def test_hostile_partition_values_come_back_exactly(tmp_path: Path) -> None:
     """No value leaves the table's folder, meets another one, or changes: for Delta and DuckDB.
 
-    Seen to fail: `partitions.encode` that keeps capitals (on a case-folding file system), ``=``,
-    or the first underscore.
+    Seen to fail: `partitions.encode` that keeps ``/``, or ``=``.
     """
     events = [
-        event(f"{n}-{m}", "2021-01-08", 1, domain=domain, event_type=event_type)
+        event(f"{n}-{m}", "2021-01-08T10:00:00Z", domain=domain, event_type=event_type)
         for n, domain in enumerate(HOSTILE)
         for m, event_type in enumerate([HOSTILE[n], HOSTILE[-n]])
     ]
-    for one in events:
-        one["timestamp"] = "2021-01-08T10:00:00Z"
     delivery = write_events(tmp_path / "in" / "hostile.jsonl", *events)
     expected = {(one["event_id"], one["domain"], one["event_type"]) for one in events}
 

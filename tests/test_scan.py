@@ -115,5 +115,5 @@ class TestScan:
     def test_a_file_that_has_gone_is_a_conflict(self, tmp_path: Path) -> None:
         """Another run has superseded it: start again from the new table."""
         file = write_live(tmp_path, LIVE)._replace(path="gone.parquet")
-        with pytest.raises(table.ConflictError, match="gone.parquet"):
+        with pytest.raises(table.ConflictError, match=r"gone\.parquet"):
             scan.scan_file(f"{tmp_path}/out", 0, file, seen.NOTHING, ID_SEED, 1)

@@ -34,8 +34,8 @@ class TestFilter:
     ) -> None:
         """A missed row would stay beside its later version, so not one may be missed.
 
-        Seen to fail with `bitwise_or.at` replaced by ``|=`` on the index, which loses all but one of
-        the bits that fall into one byte.
+        Seen to fail with `bitwise_or.at` replaced by ``|=`` on the index, which loses all but one
+        of the bits that fall into one byte.
         """
         hashes, micros = delivery
         delivered = seen.see(seen.Size(bits, True), hashes, micros)

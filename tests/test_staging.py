@@ -67,8 +67,9 @@ class TestStage:
         for part in slices:
             content = staging.read_slice(part)
             start = part.first_row - 7
-            assert content["event_id"].to_pylist() == (
-                staged["event_id"].to_pylist()[start : start + part.rows]
+            assert (
+                content["event_id"].to_pylist()
+                == (staged["event_id"].to_pylist()[start : start + part.rows])
             )
             found += rows_of(content, part.destination)
         numbers = [part.first_row + row for part in slices for row in range(part.rows)]
@@ -111,7 +112,9 @@ class TestWhere:
         assert staging.source_of(where).tolist() == [source]
         assert staging.row_of(where).tolist() == [row]
 
-    @pytest.mark.parametrize("source", [0, staging.FIRST_BLOCK - 1, staging.FIRST_BLOCK, MAX_SOURCE])
+    @pytest.mark.parametrize(
+        "source", [0, staging.FIRST_BLOCK - 1, staging.FIRST_BLOCK, MAX_SOURCE]
+    )
     @pytest.mark.parametrize("row", [0, MAX_ROW])
     def test_at_the_limits(self, source: int, row: int) -> None:
         """The largest source and row fit, and stay positive: they are compared by `where`."""
@@ -130,9 +133,7 @@ class TestWhere:
 class TestBuckets:
     """All versions of an event_id meet in one bucket."""
 
-    @given(
-        st.lists(st.integers(0, 2**64 - 1), max_size=30), st.sampled_from([1, 2, 3, 7, 40_000])
-    )
+    @given(st.lists(st.integers(0, 2**64 - 1), max_size=30), st.sampled_from([1, 2, 3, 7, 40_000]))
     def test_every_row_is_in_the_bucket_of_its_id(self, hashes: list[int], buckets: int) -> None:
         """No row is lost or doubled, and its bucket depends on its event_id alone.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
@@ -15,7 +16,7 @@ from pipeline import plan, publish, seen, staging, table
 from pipeline import transforms as do
 from pipeline.parquet import Rows
 from pipeline.partitions import directory
-from pipeline.tally import add_up
+from pipeline.tally import Tally, add_up
 from tests.helpers import (
     ID_SEED,
     NO_FILTER,
@@ -55,11 +56,11 @@ def assert_counts(step: do.Outputs, expected: dict[str, int]) -> None:
     )
 
 
-def rows_by_key(elements: list[tuple[Any, pa.Table]], column: str) -> dict[Any, list[Any]]:
-    """The values of a column by key, sorted."""
-    found: dict[Any, list[Any]] = {}
+def rows_by_key(elements: list[tuple[Any, npt.NDArray[np.int64]]]) -> dict[Any, list[int]]:
+    """The rows by key, sorted."""
+    found: dict[Any, list[int]] = {}
     for key, rows in elements:
-        found.setdefault(key, []).extend(rows[column].to_pylist())
+        found.setdefault(key, []).extend(rows.tolist())
     return {key: sorted(values) for key, values in found.items()}
 
 
@@ -74,7 +75,9 @@ def test_plan(tmp_path: Path) -> None:
             label="reads",
         )
         assert_that(
-            step[out.PLAN], is_true_of(lambda found: [one.matched for one in found] == [1])
+            step[out.PLAN],
+            is_true_of(lambda found: [one.matched for one in found] == [1]),
+            label="plan",
         )
         assert_that(step[out.SCANS], equal_to([]), label="scans")
         assert_that(step[out.LIVE], equal_to([]), label="live")
@@ -92,22 +95,31 @@ def test_read(tmp_path: Path, workers: int) -> None:
         assert_that(
             step[out.VERSIONS],
             is_true_of(
-                lambda found: rows_by_key(found, "where") == {0: [BLOCK << 40, (BLOCK << 40) + 1]}
+                lambda found: (
+                    rows_by_key([(key, table["where"].to_numpy()) for key, table in found])
+                    == {0: [BLOCK << 40, (BLOCK << 40) + 1]}
+                )
             ),
             label="versions",
         )
         assert_that(
             step[out.SLICES],
             is_true_of(
-                lambda found: [
-                    (number, [slice_.destination.event_type for slice_ in slices])
-                    for number, slices in found
-                ]
-                == [(BLOCK, ["created", "sale"])]
+                lambda found: (
+                    [
+                        (number, [slice_.destination.event_type for slice_ in staged.slices])
+                        for number, staged in found
+                    ]
+                    == [(BLOCK, ["created", "sale"])]
+                )
             ),
             label="slices",
         )
-        assert_that(step[out.SEEN], is_true_of(lambda found: [one.blocks for one in found] == [1]))
+        assert_that(
+            step[out.SEEN],
+            is_true_of(lambda found: [one.blocks for one in found] == [1]),
+            label="seen",
+        )
         assert_that(
             step[out.REJECTS],
             is_true_of(lambda found: [path.endswith(".jsonl") for path in found] == [True]),
@@ -132,7 +144,10 @@ def test_scan(tmp_path: Path, workers: int) -> None:
         assert_that(
             step[out.VERSIONS],
             is_true_of(
-                lambda found: sum(rows_by_key(found, "where").values(), []) in ([1, 1 << 40], [1 << 40, 1])
+                lambda found: (
+                    sorted(where for _, rows in found for where in rows["where"].to_pylist())
+                    == [1, 1 << 40]
+                )
             ),
             label="versions",
         )
@@ -143,7 +158,9 @@ def test_latest() -> None:
     """VERSIONS → ROWS that are superseded, by source; buckets are combined apart."""
 
     def versions(*rows: tuple[int, int, int, int]) -> pa.Table:
-        ids, times, digests, where = (np.array(column, np.int64) for column in zip(*rows))
+        ids, times, digests, where = (
+            np.array(column, np.int64) for column in zip(*rows, strict=True)
+        )
         return staging.versions(np.stack([ids, ids]).astype(np.uint64), times, digests, where)
 
     elements = [
@@ -156,7 +173,7 @@ def test_latest() -> None:
         step = pipeline | keyed | do.Latest()
         assert_that(
             step[out.ROWS],
-            is_true_of(lambda found: rows_by_key(found, "row") == {0: [5], BLOCK: [2]}),
+            is_true_of(lambda found: rows_by_key(found) == {0: [5], BLOCK: [2]}),
             label="rows",
         )
         assert_counts(
@@ -175,11 +192,12 @@ def test_route(tmp_path: Path) -> None:
     """SLICES, LIVE and superseded ROWS → ROWS by partition."""
     file = write_live(tmp_path, [Event("a"), Event("b")])
     block = read_events(tmp_path, [Event("a"), Event("b", event_type="sale")])
+    staged = staging.Staged(tuple(block.slices))
     monday, sale = (directory(slice_.destination) for slice_ in block.slices)
-    rows = pa.table({"row": [1]})
+    rows = np.array([1], np.int64)
     with local_pipeline() as pipeline:
         sources = {
-            out.SLICES: pipeline | "slices" >> beam.Create([(BLOCK, block.slices)]),
+            out.SLICES: pipeline | "slices" >> beam.Create([(BLOCK, staged)]),
             out.LIVE: pipeline | "live" >> beam.Create([(0, file)]),
             out.ROWS: pipeline | "rows" >> beam.Create([(0, rows), (BLOCK, rows)]),
         }
@@ -187,11 +205,13 @@ def test_route(tmp_path: Path) -> None:
         assert_that(
             step[out.ROWS],
             is_true_of(
-                lambda found: sorted(
-                    (folder, isinstance(part.source, staging.Slice), part.superseded.tolist())
-                    for folder, part in found
+                lambda found: (
+                    sorted(
+                        (folder, isinstance(part.source, staging.Slice), part.superseded.tolist())
+                        for folder, part in found
+                    )
+                    == [(monday, False, [1]), (monday, True, []), (sale, True, [0])]
                 )
-                == [(monday, False, [1]), (monday, True, []), (sale, True, [0])]
             ),
             label="rows by partition",
         )
@@ -209,10 +229,14 @@ def test_write(tmp_path: Path, workers: int) -> None:
         assert_that(
             step[out.WRITTEN],
             is_true_of(
-                lambda found: sorted(
-                    (file.destination.event_type, file.rows) for one in found for file in one.files
+                lambda found: (
+                    sorted(
+                        (file.destination.event_type, file.rows)
+                        for one in found
+                        for file in one.files
+                    )
+                    == [("created", 2), ("sale", 1)]
                 )
-                == [("created", 2), ("sale", 1)]
             ),
             label="written",
         )
@@ -224,7 +248,8 @@ def test_commit(tmp_path: Path) -> None:
     deliver(tmp_path, "1.jsonl", [])
     run = new_run(tmp_path)
     planned = plan.plan(run)
-    tallies = [planned.tally()]
+    blocks = {"blocks": len(planned.reads)}
+    tallies = [planned.tally(), Tally("read", blocks, 0.0), Tally("route", blocks, 0.0)]
     with local_pipeline() as pipeline:
         outcome = {
             out.PLAN: pipeline | "plan" >> beam.Create([planned]),

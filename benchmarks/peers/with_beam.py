@@ -1,4 +1,4 @@
-"""The table as a Beam tutorial would make it: ``python -m benchmarks.peers.with_beam INPUT OUTPUT``.
+"""The table as a Beam tutorial would: ``python -m benchmarks.peers.with_beam INPUT OUTPUT``.
 
 One element an event, all of it in memory. ``WriteToFiles`` is not used: with nested directories on
 local disk it loses data (Beam 2.77); each destination is written with pyarrow instead.

@@ -4,7 +4,7 @@ import contextlib
 import gzip
 import pathlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import pytest
 from jobs import Published, publish
@@ -12,6 +12,8 @@ from jobs import Published, publish
 from engines import install, job_servers
 from engines.servers import Server
 from generator.__main__ import main as generate
+
+T = TypeVar("T")
 
 
 class Deliveries(NamedTuple):
@@ -68,13 +70,12 @@ def expected(
     return runs
 
 
-Start = Callable[[Callable[..., Any]], Server]
-
-
 @contextlib.contextmanager
-def _engine(
-    start: Callable[[pathlib.Path], Any], folders: pytest.TempPathFactory
-) -> Iterator[Server]:
+def engine(
+    start: Callable[[pathlib.Path], contextlib.AbstractContextManager[T]],
+    folders: pytest.TempPathFactory,
+) -> Iterator[T]:
+    """What `start` starts; the test is skipped with the reason where it is not to be had."""
     with contextlib.ExitStack() as stack:
         try:
             server = stack.enter_context(start(folders.mktemp(start.__name__)))
@@ -86,14 +87,14 @@ def _engine(
 @pytest.fixture(scope="session")
 def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Flink 1.19."""
-    with _engine(job_servers.flink, tmp_path_factory) as server:
+    with engine(job_servers.flink, tmp_path_factory) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Spark 3.5."""
-    with _engine(job_servers.spark, tmp_path_factory) as server:
+    with engine(job_servers.spark, tmp_path_factory) as server:
         yield server
 
 

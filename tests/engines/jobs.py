@@ -42,7 +42,7 @@ class Published(NamedTuple):
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a job whose blocks and buckets are small."""
-    path = os.pathsep.join([str(HERE / "small_blocks"), str(ROOT)])
+    path = os.pathsep.join([str(HERE / "startup"), str(ROOT)])
     # Workers are started as "python".
     bins = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     return {**os.environ, "PYTHONPATH": path, "PATH": bins, **(extra or {})}

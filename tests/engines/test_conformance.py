@@ -54,6 +54,6 @@ def test_spark(
     spark: Server, deliveries: Deliveries, expected: list[Published], tmp_path: pathlib.Path
 ) -> None:
     """Spark, with two slots."""
-    options = loopback(spark)
+    options = loopback(spark, "--sdk_worker_parallelism=2")
 
     assert _both(deliveries, tmp_path / "table", options) == list(expected), spark.last_words()

@@ -1,0 +1,151 @@
+"""The command line: ``python -m benchmarks --help``."""
+
+import argparse
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from benchmarks import build, data, fallbacks, merge, programs
+from benchmarks.measure import CommandError
+
+_QUICK_EVENTS, _QUICK_ROUNDS = 500_000, 2
+_WORK = programs.ROOT / ".bench"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the benchmark that `arguments` (default: the process's own) ask for.
+
+    Returns:
+        0, or 1 when a program failed or the tables differ. Wrong options raise ``SystemExit(2)``.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        work = data.work_folder(options.work)
+        report: str = options.measure(options, work)
+    except (CommandError, build.DisagreementError, merge.DisagreementError, OSError) as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    print(f"\n{report}", end="")
+    if options.markdown is not None:
+        options.markdown.write_text(report)
+    return 0
+
+
+def _build(options: argparse.Namespace, work: pathlib.Path) -> str:
+    if options.quick:
+        events, rounds, peers = _QUICK_EVENTS, _QUICK_ROUNDS, [build.YARDSTICK]
+    else:
+        events, rounds = options.events, options.rounds
+        peers = options.peers or build.default_peers(events)
+    for peer in [*peers]:
+        if lacking := programs.missing(peer):
+            print(f"{peer} is left out: {lacking} is missing", file=sys.stderr)
+            peers.remove(peer)
+    return build.markdown(build.measure(events, rounds, peers, work))
+
+
+def _fallbacks(options: argparse.Namespace, work: pathlib.Path) -> str:
+    return fallbacks.markdown(fallbacks.measure(options.events, options.rounds, work, options.only))
+
+
+def _merge(options: argparse.Namespace, work: pathlib.Path) -> str:
+    cases = merge.cases(options.tables, options.deliveries)
+    return merge.markdown(merge.measure(cases, options.rounds, work))
+
+
+def _peers(text: str) -> list[str]:
+    names = text.split(",")
+    for name in names:
+        if name not in programs.PEERS:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(programs.PEERS)}")
+    return names
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be 1 or more")
+    return number
+
+
+def _numbers(text: str) -> list[int]:
+    return [_whole(number) for number in text.split(",")]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measures eventsift: time, processor time and memory of its process tree.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, meaning: str, rounds: int) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=meaning, description=meaning)
+        added.add_argument(
+            "--rounds", metavar="N", type=_whole, default=rounds, help="default: %(default)s"
+        )
+        added.add_argument(
+            "--work",
+            metavar="DIR",
+            type=pathlib.Path,
+            default=_WORK,
+            help="folder for input, which is kept, and output (default: .bench in the checkout)",
+        )
+        added.add_argument(
+            "--markdown", metavar="FILE", type=pathlib.Path, help="file for the table"
+        )
+        return added
+
+    added = command("build", "make a table with eventsift and its peers", 3)
+    added.set_defaults(measure=_build)
+    added.add_argument(
+        "--events", metavar="N", type=_whole, default=1_000_000, help="default: %(default)s"
+    )
+    added.add_argument(
+        "--peers",
+        metavar="NAMES",
+        type=_peers,
+        help=f"of {','.join(programs.PEERS)}; default: all, without beam for many events;"
+        f" {build.YARDSTICK} always",
+    )
+    added.add_argument(
+        "--quick",
+        action="store_true",
+        help=f"{_QUICK_EVENTS:,} events, {_QUICK_ROUNDS} rounds, {build.YARDSTICK} only",
+    )
+
+    added = command("fallbacks", "what input costs that is not clean JSON Lines", 2)
+    added.set_defaults(measure=_fallbacks)
+    added.add_argument(
+        "--events", metavar="N", type=_whole, default=200_000, help="default: %(default)s"
+    )
+    added.add_argument(
+        "--only",
+        metavar="KIND",
+        nargs="+",
+        default=[],
+        choices=list(fallbacks.kinds(1)),
+        help="kinds of input, by their names",
+    )
+
+    added = command("merge", "what a delivery into an existing table costs", 2)
+    added.set_defaults(measure=_merge)
+    added.add_argument(
+        "--tables",
+        metavar="N,…",
+        type=_numbers,
+        default=[1_000_000, 10_000_000],
+        help="events the tables are built from (default: 1000000,10000000)",
+    )
+    added.add_argument(
+        "--deliveries",
+        metavar="N,…",
+        type=_numbers,
+        default=[1_000, 10_000, 100_000, 1_000_000],
+        help="events delivered (default: 1000,10000,100000,1000000)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""Watching: looking for new files again and again, and running the job when there are any.
+
+A poll is cheap: it lists the input, and compares with what the ledger has published. A pipeline is
+built and run only for files that are complete.
+"""
+
+import contextlib
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from pipeline import ledger, storage
+from pipeline.storage import FileInfo
+
+# What browsers, rsync, scp clients and editors call a file that is not there yet.
+_TEMPORARY = re.compile(r"\.(tmp|temp|part|partial|filepart|crdownload|download|swp)$|~$", re.I)
+
+
+class Found(NamedTuple):
+    """The unpublished files of a poll.
+
+    Attributes:
+        complete: Those that are as they were at the poll before.
+        growing: Those that are new, or have changed since.
+    """
+
+    complete: list[FileInfo]
+    growing: list[FileInfo]
+
+
+class Poll:
+    """Looks for unpublished files, and remembers what it has seen the last time."""
+
+    def __init__(self, patterns: Sequence[str], root: str) -> None:
+        self._patterns = patterns
+        self._ledger = storage.join(root, ledger.LEDGER)
+        self._ledger_file: list[FileInfo] = []
+        self._published: set[FileInfo] = set()
+        self._growing: set[FileInfo] = set()
+
+    def look(self) -> Found:
+        """The files that are there now and were not published as they are.
+
+        Hidden files and files with temporary names are not among them.
+
+        Raises:
+            OSError: The input or the ledger cannot be read.
+        """
+        ledger_file = storage.match([self._ledger])
+        if ledger_file != self._ledger_file:
+            self._published = set(ledger.read(self._ledger))
+            self._ledger_file = ledger_file
+        new = [
+            file
+            for file in storage.match(self._patterns)
+            if file not in self._published and not _TEMPORARY.search(file.path)
+        ]
+        found = Found(
+            [file for file in new if file in self._growing],
+            [file for file in new if file not in self._growing],
+        )
+        self._growing = set(new)
+        return found
+
+
+def watch(
+    patterns: Sequence[str], root: str, seconds: float, run: Callable[[Sequence[FileInfo]], Any]
+) -> int:
+    """Runs the job on new files until SIGINT or SIGTERM comes; a run under way ends first.
+
+    A round that fails says why; the next one tries again.
+
+    Args:
+        patterns: Of the files to read.
+        root: The table.
+        seconds: From the end of a round to the next poll.
+        run: Runs the job on some files, and prints a line about it, or about its failure.
+
+    Returns:
+        The exit code, 0.
+    """
+    with _stop_on_signal() as stop:
+        poll = Poll(patterns, root)
+        _say(f"watching {' '.join(patterns)} every {seconds:g} s; stop with Ctrl-C or SIGTERM")
+        growing: list[FileInfo] = []
+        while not stop.is_set():
+            try:
+                found = poll.look()
+            except OSError as error:
+                _say(f"the input cannot be listed, the next poll tries again: {error}")
+                found = Found([], growing)
+            if found.growing and found.growing != growing:
+                _say(f"{len(found.growing):,} new files, left until they no longer change")
+            growing = found.growing
+            if found.complete:
+                run(found.complete)
+            stop.wait(seconds)
+    _say("stopped")
+    return 0
+
+
+@contextlib.contextmanager
+def _stop_on_signal() -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second does what it always does."""
+    stop = threading.Event()
+    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in usual.items():
+            signal.signal(number, handler)
+
+    def handle(*_: Any) -> None:
+        stop.set()
+        restore()
+        _say("stopping after this round")
+
+    for number in usual:
+        signal.signal(number, handle)
+    try:
+        yield stop
+    finally:
+        restore()
+
+
+def _say(text: str) -> None:
+    print(f"eventsift: {text}", flush=True)

@@ -1,0 +1,46 @@
+"""Changes the job in every process of it; Python imports this by itself from PYTHONPATH.
+
+Blocks and buckets are made small, so that little data makes many. And if EVENTSIFT_TEST_KILL names
+a step and a file that is not there yet, the process that does the step first makes the file and is
+killed in the middle of it, its work done and not yet handed on.
+"""
+
+import os
+import signal
+from typing import Any
+
+import pipeline.blocks
+import pipeline.parquet
+import pipeline.plan
+import pipeline.read
+
+BYTES = 256 << 10
+
+for cutting in (pipeline.blocks.cut, pipeline.blocks.pack):
+    (default,) = cutting.__defaults__
+    if default != pipeline.blocks.BLOCK_BYTES:
+        raise AssertionError(f"{cutting.__name__} has another default than a block's size")
+    cutting.__defaults__ = (BYTES,)
+if not hasattr(pipeline.plan, "_BUCKET_BYTES"):
+    raise AssertionError("the size of a bucket has another name now")
+pipeline.plan._BUCKET_BYTES = BYTES
+
+STEPS = {
+    "read": (pipeline.read, "read_block"),
+    "write": (pipeline.parquet, "write_destination"),
+}
+if step := os.environ.get("EVENTSIFT_TEST_KILL"):
+    name, _, flag = step.partition(":")
+    module, function_name = STEPS[name]
+    function = getattr(module, function_name)
+
+    def killed(*arguments: Any) -> Any:
+        """The step, which somebody does not survive."""
+        result = function(*arguments)
+        try:
+            os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return result
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(module, function_name, killed)

@@ -1,0 +1,73 @@
+"""What the README says is so: its tables are those of the code, and its commands and examples work."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import generator.options
+from pipeline import options
+from pipeline.rejects import REASONS
+from tests.end_to_end import run_here
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """The README's code blocks of a language ("" for those without)."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def test_options_table_is_the_parsers() -> None:
+    """Every option is in the one table, with its help; none that there is not."""
+    actions = [action for action in options.parser()._actions if action.dest != "help"]
+    expected = [
+        f"| `{action.option_strings[0]}{f' {action.metavar}' if action.metavar else ''}` |"
+        f" {action.help} |"
+        for action in actions
+    ]
+    assert re.findall(r"^\| `--.*$", README, re.MULTILINE) == expected
+
+
+def test_reasons_table_is_that_of_the_code() -> None:
+    """Every reason to refuse a record is listed, with its meaning."""
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.*) \|$", README, re.MULTILINE)
+    assert [row for row in rows if row[0] in REASONS] == list(REASONS.items())
+
+
+def test_modules_named_are_there() -> None:
+    """The table "where each step lives" names modules that exist, and leaves out none but glue."""
+    named = set(re.findall(r"`(\w+\.py)`", README))
+    there = {path.name for path in (ROOT / "pipeline").glob("*.py")}
+    assert named <= there | {"setup.py"}
+    assert there - named == {"__init__.py", "__main__.py"}
+
+
+@pytest.mark.parametrize(
+    "command",
+    sorted({line for block in blocks("") for line in re.findall(r"^\./run\.sh .*$", block, re.M)}),
+)
+def test_commands_are_known(command: str) -> None:
+    """Each ./run.sh command in the README is one that run.sh has, with options that exist."""
+    _, name, *arguments = shlex.split(command, comments=True)
+    assert re.search(rf"^  {name} ", (ROOT / "run.sh").read_text(), re.MULTILINE), name
+    parsers = {"run": options.parser, "generate": generator.options._parser}
+    if name in parsers:
+        known = parsers[name]()._option_string_actions
+        assert {word for word in arguments if word.startswith("--")} <= set(known)
+
+
+def test_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Python examples read the table that the quick start's command makes."""
+    event = {"event_id": "a", "timestamp": "2021-01-08T10:00:00Z", "domain": "account"}
+    events = tmp_path / "events.jsonl"
+    events.write_text(json.dumps({**event, "event_type": "status-change", "data": {}}))
+    run_here(events, tmp_path / "table")
+    monkeypatch.chdir(tmp_path)
+    examples = blocks("python")
+    assert len(examples) >= 2
+    for example in examples:
+        exec(compile(example, "README.md", "exec"), {})
