@@ -131,8 +131,8 @@ prepare() {
       ;;
     engines)
       is_ready engines "$checksum" || {
-        say "Installing the test tools and what S3 and Dataflow need (once) ..."
-        install engines "$checksum" -c requirements.txt -e '.[test,aws,gcp]'
+        say "Installing the test tools and what S3, HDFS and Dataflow need (once) ..."
+        install engines "$checksum" -c requirements.txt -e '.[test,aws,gcp,hdfs]'
       }
       ;;
     bench)

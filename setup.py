@@ -28,6 +28,7 @@ setup(
     extras_require={
         "gcp": [BEAM.format(extra="[gcp]")],
         "aws": [BEAM.format(extra="[aws]")],
+        "hdfs": ["hdfs>=2.7,<3"],  # Beam's client for WebHDFS
         "test": [
             "duckdb>=1.4,<3",
             "hypothesis>=6.150,<7",

@@ -265,8 +265,9 @@ def markdown(results: Sequence[Result]) -> str:
         for result in results
     }
     caption = (
-        f"Building the table took: {'; '.join(builds.values())}. {tables.rounds(rounds)}; times and"
-        " memory are medians, ratios min / median / max of the rounds."
+        f"Building the table took: {'; '.join(builds.values())}."
+        f" {tables.rounds(rounds).capitalize()}; times and memory are"
+        " medians, ratios min / median / max of the rounds."
         f" {tables.machine()}; load average at the end {tables.load()}."
     )
     return f"{tables.markdown(header, rows)}\n\n{caption}\n"

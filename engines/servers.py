@@ -106,6 +106,19 @@ def stop(server: Server) -> None:
         server.process.stdin.close()
 
 
+def wait_for_line(server: Server, text: str) -> None:
+    """Waits until a server's log has a line with this text.
+
+    Raises:
+        ServerError: It has ended, or says nothing of the kind within two minutes.
+    """
+    deadline = time.monotonic() + _START_SECONDS
+    while text not in server.log.read_text(errors="replace"):
+        if server.process.poll() is not None or time.monotonic() > deadline:
+            raise ServerError(f"no {text!r} in {server.log}:\n{server.last_words()}")
+        time.sleep(_POLL_SECONDS)
+
+
 def _wait(server: Server) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:

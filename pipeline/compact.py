@@ -27,9 +27,10 @@ DONE, FAILED = 0, 1
 
 # How often to start again when another run has committed first.
 _ATTEMPTS = 3
-# Below this share of the target a file is small. Merged files are larger, even if the target is
-# just missed and two come of it, so what was merged once is not merged again and again.
-_SMALL = 1 / 3
+# Below this share of the target a file is small. What was merged once must not be merged again and
+# again: where a group is too much for one file, two of half the target or more come of it, and the
+# footer, which knows the encoded sizes, shows no less than half of that.
+_SMALL = 1 / 4
 # Footers to read at a time; on an object store that is waiting.
 _FOOTERS = 16
 

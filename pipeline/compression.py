@@ -22,6 +22,7 @@ _CODECS: dict[bytes, tuple[str, Callable[[], Any], type[Exception]]] = {
         zstandard.ZstdError,
     ),
 }
+_MAGIC_BYTES = max(map(len, _CODECS))
 # Small, since a kilobyte may become a megabyte, and what is fed together with damage is lost.
 _READ_BYTES = 4 << 10
 
@@ -35,26 +36,25 @@ class DamagedFileError(EventsiftError):
 
 
 def is_compressed(head: bytes) -> bool:
-    """Whether a file that begins with these bytes (6 are enough) is compressed."""
+    """Whether a file that begins with these bytes (`_MAGIC_BYTES` are enough) is compressed."""
     return head.startswith(tuple(_CODECS))
 
 
 def decompress(stream: BinaryIO) -> Iterator[bytes]:
     """Yields the decompressed content of a compressed stream, all of its members, in order.
 
+    Members may be padded with zeros, as gzip and xz allow and tape tools do.
+
     Raises:
-        DamagedFileError: After everything that could be decompressed was yielded.
+        DamagedFileError: After everything before the damage was yielded, but for what was fed
+            together with it: at most `_READ_BYTES` of compressed data.
     """
-    chunk = stream.read(_READ_BYTES)
+    chunk = _next_member(stream, b"")
     while chunk:
         codec = next((codec for magic, codec in _CODECS.items() if chunk.startswith(magic)), None)
         if codec is None:
-            if chunk.strip(b"\0"):  # tar and tape tools pad with zeros, which gzip accepts
-                raise DamagedFileError(
-                    "corrupt-file", f"{len(chunk)} bytes or more after the end of compressed data"
-                )
-            chunk = stream.read(_READ_BYTES)
-            continue
+            message = f"{len(chunk)} bytes or more after the end of compressed data"
+            raise DamagedFileError("corrupt-file", message)
         name, make, error_type = codec
         member = make()
         while not member.eof:
@@ -66,5 +66,12 @@ def decompress(stream: BinaryIO) -> Iterator[bytes]:
                 raise DamagedFileError("corrupt-file", f"{name} data is damaged: {error}") from None
             yield content
             chunk = member.unused_data if member.eof else stream.read(_READ_BYTES)
-        if len(chunk) < 6:  # enough for any magic number of a next member
-            chunk += stream.read(_READ_BYTES)
+        chunk = _next_member(stream, chunk)
+
+
+def _next_member(stream: BinaryIO, chunk: bytes) -> bytes:
+    """The bytes from the next member on, enough of them for its magic number; b"" at the end."""
+    chunk = chunk.lstrip(b"\0")
+    while len(chunk) < _MAGIC_BYTES and (more := stream.read(_READ_BYTES)):
+        chunk = (chunk + more).lstrip(b"\0")
+    return chunk

@@ -1,44 +1,41 @@
 """Bytes of any framing to events and rejects.
 
-Two ways lead to the same result. `decode` first lets msgspec decode a whole part in one call: its
-`decode_lines` takes objects with any white space between them, and an array is a list. Where that
-fails for any reason, the part is walked record by record (`framing.Framer`), and every record
-that cannot be an event becomes a `Reject`. Tests hold the two against each other.
+msgspec decodes a run of some megabytes in one call: its `decode_lines` takes objects with any white
+space between them, and within an array commas can be put between brackets again. Where a run has
+anything else in it, shorter ones are tried, and in the end one record is taken by itself; a record
+that is no event becomes a `Reject`. A run that does decode also proves that it ends between two
+records, so this gives exactly what decoding record by record gives. Tests hold the two against each
+other.
 """
 
-from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+import bisect
+import functools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 import pyarrow as pa
 
 from pipeline import framing
-from pipeline.rejects import Problem, Reject, shown
+from pipeline.records import Event, Parsed, from_members, is_event, member, parse
+from pipeline.rejects import Problem, Reject
 
-_Filled = Annotated[str, msgspec.Meta(min_length=1)]
-
-
-class Event(msgspec.Struct, gc=False):
-    """One event as delivered; `data` is a view of its bytes, already checked to be JSON."""
-
-    event_id: _Filled
-    timestamp: str
-    domain: _Filled
-    event_type: _Filled
-    data: msgspec.Raw
-
-
-class _PlainEvent(Event, forbid_unknown_fields=True, gc=False):
-    """An event without unknown fields: nearly every one."""
-
-
-_PLAIN_EVENT = msgspec.json.Decoder(_PlainEvent)
-_PLAIN_EVENTS = msgspec.json.Decoder(list[_PlainEvent])
-_EVENT = msgspec.json.Decoder(Event)
+# What is tried in one call: at the least, after a bad record, and at first. Long enough that the
+# calls do not show, short enough that little is done in vain if one fails.
+_SHORTEST_RUN_BYTES = 1 << 10
+_RUN_BYTES = 64 << 10
+_LONGEST_RUN_BYTES = 4 << 20
+_AT_BYTE = re.compile(r"\(byte (\d+)\)")
+_UNCLOSED_ARRAY = Problem("truncated", "the JSON array of events ends here without its ']'")
+# With more unknown members than this, a type for all of them costs more than it saves.
+_LEARNED_NAMES = 64
+_UNLEARNABLE = re.compile(r'["\\\x00-\x1f]')  # what msgspec cannot have in the name of a field
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_TEXT = msgspec.json.Decoder(str)
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_ARRAY_OF_MEMBERS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_RECORDS = msgspec.json.Decoder(msgspec.Raw)
+_ARRAY_OF_RECORDS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Part(NamedTuple):
@@ -59,14 +56,24 @@ class Part(NamedTuple):
     in_array: bool = False
 
 
+class Run(NamedTuple):
+    """Records ``[start, end)`` of a part that were decoded together; the `first` is which event."""
+
+    first: int
+    start: int
+    end: int
+    in_array: bool
+
+
 class Decoded(NamedTuple):
     """What was decoded of a part.
 
     Attributes:
         events: The well-formed events, in order.
-        extras: JSON text of the unknown top-level fields, by position in `events`.
+        extras: Their other members, sorted by name, as text of a JSON object, by position in
+            `events`; none for most events.
         rejects: The other records.
-        spans: (start, end) in the part of each event; empty where all were decoded in one go.
+        runs: Where the events were found, in order.
         consumed: How many bytes were done; the rest is incomplete and belongs to the next part.
         in_array: Whether the rest is inside a JSON array.
     """
@@ -74,157 +81,172 @@ class Decoded(NamedTuple):
     events: Sequence[Event]
     extras: dict[int, str]
     rejects: list[Reject]
-    spans: list[tuple[int, int]]
+    runs: list[Run]
     consumed: int
     in_array: bool
 
 
-def decode(part: Part) -> Decoded:
-    """Decodes a part of any framing."""
-    try:
-        return decode_at_once(part)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return decode_by_record(part)
+def decode(part: Part, *, in_runs: bool = True) -> Decoded:
+    """Decodes a part of any framing.
 
-
-def decode_at_once(part: Part) -> Decoded:
-    """Decodes a part of nothing but plain events.
-
-    Raises:
-        msgspec.MsgspecError, UnicodeDecodeError, RecursionError: The part has anything else in it.
+    Args:
+        part: The part.
+        in_runs: Whether to try many records at once. If not, the result is the same but for `runs`.
     """
-    data = part.data.removeprefix(_BYTE_ORDER_MARK) if part.offset == 0 else part.data
-    consumed = len(part.data)
-    if not part.final:
-        end = framing.last_event(data)
-        if not end:
-            raise msgspec.DecodeError("no end of an event in sight")
-        consumed -= len(data) - end
-        data = data[:end]
-    _check_utf8(data)  # msgspec does not look at the bytes within a `Raw`
-    opens_array = not part.in_array and framing.opens_array(data)
-    if opens_array or part.in_array:
-        # An array cut after one of its elements is an array again once brackets are put back, and
-        # only then: a cut within a nested value or a string leaves that one open.
-        data = data if opens_array else b"[" + data.lstrip(b" \t\r\n,")
-        events: Sequence[Event] = _PLAIN_EVENTS.decode(data if part.final else data + b"]")
-        return Decoded(events, {}, [], [], consumed, not part.final)
-    try:
-        return Decoded(_PLAIN_EVENT.decode_lines(data), {}, [], [], consumed, False)
-    except msgspec.ValidationError:
-        events = _EVENT.decode_lines(data)  # goes through if all that is wrong are unknown fields
-        members = enumerate(_MEMBERS.decode_lines(data))
-        extras = {row: extra for row, member in members if (extra := _extra(member))}
-        return Decoded(events, extras, [], [], consumed, False)
-
-
-def _check_utf8(data: bytes) -> None:
-    """Raises UnicodeDecodeError if the bytes are not UTF-8."""
-    # Arrow validates several times as fast as Python decodes, and allocates nothing.
-    if not data.isascii():
-        ends = pa.py_buffer(np.array([0, len(data)], np.int64))
-        try:
-            pa.LargeStringArray.from_buffers(1, ends, pa.py_buffer(data)).validate(full=True)
-        except pa.ArrowInvalid:
-            data.decode()
-            raise
-
-
-def decode_by_record(part: Part) -> Decoded:
-    """Decodes a part record by record; gives the same as `decode_at_once` wherever that does."""
+    walk = framing.Walk(part.data, part.in_array, part.final)
     events: list[Event] = []
     extras: dict[int, str] = {}
     rejects: list[Reject] = []
-    spans: list[tuple[int, int]] = []
-    framer = framing.Framer(part.in_array)
-    for start, end, parsed in framer.records(part.data, _parse, final=part.final):
-        if isinstance(parsed, Parsed):
+    runs: list[Run] = []
+    learned: tuple[str, ...] = ()
+    is_utf8 = _is_utf8(memoryview(part.data))
+    run_bytes = _LONGEST_RUN_BYTES
+
+    def reject(start: int, end: int, problem: Problem) -> None:
+        raw = part.data[start:end]
+        rejects.append(Reject(part.source, part.offset + start, len(raw), *problem, raw))
+
+    while walk.to_next():
+        if in_runs and (end := walk.guess(run_bytes)):
+            run = Run(len(events), walk.at, end, walk.in_array)
+            try:
+                found, found_extras = _decode_run(part.data, run, learned, is_utf8)
+            except (ValueError, RecursionError) as error:
+                run_bytes = _shorter(run_bytes, error)
+                continue
+            extras.update(found_extras)
+            events += found
+            runs.append(run)
+            walk.at = end
+            run_bytes = min(4 * run_bytes, _LONGEST_RUN_BYTES)
+            continue
+
+        in_array = walk.in_array
+        record = walk.record(is_event)
+        if record is None:
+            break
+        parsed = parse(part.data[record.start : record.end], record.is_object)
+        if isinstance(parsed, Problem):
+            reject(record.start, record.end, parsed)
+            run_bytes = _RUN_BYTES
+        else:
             if parsed.extra:
                 extras[len(events)] = parsed.extra
+            if len(learned) <= _LEARNED_NAMES:
+                learned = tuple(sorted({*learned, *parsed.unknown}))
+            run_bytes = min(max(4 * run_bytes, _SHORTEST_RUN_BYTES), _LONGEST_RUN_BYTES)
+            runs.append(Run(len(events), record.start, record.end, in_array))
             events.append(parsed.event)
-            spans.append((start, end))
-        else:
-            record = part.data[start:end].rstrip(b" \t\r\n,")
-            reason, message = parsed or _not_an_object(record)
-            rejects.append(
-                Reject(part.source, part.offset + start, len(record), reason, message, record)
-            )
-    return Decoded(events, extras, rejects, spans, framer.consumed, framer.in_array)
+        if walk.in_array and walk.at_border(record):
+            reject(walk.at, walk.at, _UNCLOSED_ARRAY)
+            walk.in_array = False
+    if part.final and walk.in_array:
+        reject(walk.at, walk.at, _UNCLOSED_ARRAY)
+    return Decoded(events, extras, rejects, runs, walk.at, walk.in_array)
 
 
-class Parsed(NamedTuple):
-    """An event and its unknown top-level fields as the text of a JSON object, if it has any."""
+def spans(part: Part, decoded: Decoded, rows: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """Yields (start, end) in the part of some of its events, given by their position, ascending."""
+    firsts = [run.first for run in decoded.runs]
+    number = -1
+    for row in rows:
+        if (at := bisect.bisect_right(firsts, row) - 1) != number:
+            # The run is decoded again, into views of its records: their addresses tell their place.
+            number, run = at, decoded.runs[at]
+            data = _run_data(part.data, run)
+            records = (_ARRAY_OF_RECORDS.decode if run.in_array else _RECORDS.decode_lines)(data)
+            base = pa.py_buffer(data).address + run.in_array - run.start
+        start = pa.py_buffer(records[row - run.first]).address - base
+        yield start, start + len(records[row - run.first])
 
-    event: Event
-    extra: str | None
+
+def _run_data(data: bytes, run: Run) -> memoryview:
+    """The bytes of a run as msgspec takes them."""
+    view = memoryview(data)[run.start : run.end]
+    if not run.in_array:
+        return view
+    if data[run.end - 1] != ord("}"):  # after the last element is a comma, and maybe space
+        view = view[: data.rindex(b",", run.start, run.end) - run.start]
+    return memoryview(b"".join((b"[", view, b"]")))
 
 
-def _parse(record: bytes) -> Parsed | Problem | None:
-    """The event in the bytes of a record; or what is wrong with a JSON object; or None."""
+def _decode_run(
+    data: bytes, run: Run, learned: tuple[str, ...], is_utf8: bool
+) -> tuple[list[Event], dict[int, str]]:
+    """Decodes a run of nothing but events.
+
+    Args:
+        data: The part's.
+        run: The run.
+        learned: Names of unknown members met so far; events with further ones may be refused.
+        is_utf8: Whether all of `data` is.
+
+    Returns:
+        The events and their extras, see `Decoded`.
+
+    Raises:
+        ValueError, RecursionError: There is anything else in it.
+    """
+    view = _run_data(data, run)
+    if not is_utf8 and not _is_utf8(view):  # msgspec does not look at the bytes within a `Raw`
+        raise ValueError("not UTF-8")
+    if len(learned) <= _LEARNED_NAMES and not _UNLEARNABLE.search("".join(learned)):
+        one, many = _decoders(learned)
+        events = many.decode(view) if run.in_array else one.decode_lines(view)
+        return events, dict(_learned_extras(events, learned, run.first)) if learned else {}
+    objects = _ARRAY_OF_MEMBERS.decode(view) if run.in_array else _MEMBERS.decode_lines(view)
+    parsed = [found for members in objects if isinstance(found := from_members(members), Parsed)]
+    if len(parsed) < len(objects):
+        raise ValueError("not only events")
+    extras = {row: found.extra for row, found in enumerate(parsed, run.first) if found.extra}
+    return [found.event for found in parsed], extras
+
+
+def _shorter(run_bytes: int, error: Exception) -> int:
+    """What to try next of a run that failed: most often msgspec says up to where it was good."""
+    place = _AT_BYTE.search(str(error))
+    return min(int(place[1]), run_bytes - 1) if place else run_bytes // 4
+
+
+def _is_utf8(view: memoryview) -> bool:
+    """Whether the bytes are UTF-8."""
+    # Arrow validates several times as fast as Python decodes, and allocates nothing.
+    ends = pa.py_buffer(np.array([0, len(view)], np.int64))
     try:
-        event = _PLAIN_EVENT.decode(record)
-        if record.isascii() or record.decode():
-            return Parsed(event, None)
-    except UnicodeDecodeError:
-        return _not_utf8(record)
-    except (msgspec.MsgspecError, RecursionError):
-        pass
-    try:
-        members = _MEMBERS.decode(record)
-        record.decode()
-        return Parsed(_EVENT.decode(record), _extra(members))
-    except UnicodeDecodeError:
-        return _not_utf8(record)
-    except msgspec.ValidationError:
-        return _not_an_event(members)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
+        pa.LargeStringArray.from_buffers(1, ends, pa.py_buffer(view)).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
-def _extra(members: dict[str, msgspec.Raw]) -> str | None:
-    """The members that are no fields of an event, their values byte for byte."""
-    if len(members) == len(Event.__struct_fields__):
-        return None
-    unknown = (
-        msgspec.json.encode(key) + b":" + bytes(raw)
-        for key, raw in members.items()
-        if key not in Event.__struct_fields__
+@functools.lru_cache(maxsize=256)
+def _decoders(
+    learned: tuple[str, ...],
+) -> tuple[msgspec.json.Decoder[Event], msgspec.json.Decoder[list[Event]]]:
+    """Decoders of one event and of an array, for events whose other members have these names."""
+    fields: Any = [(_attribute(n), msgspec.Raw, None) for n in range(len(learned))]
+    names = {_attribute(n): name for n, name in enumerate(learned)}
+    event: Any = msgspec.defstruct(
+        "LearnedEvent", fields, bases=(Event,), rename=names, forbid_unknown_fields=True, gc=False
     )
-    return f"{{{b','.join(unknown).decode()}}}"
+    return msgspec.json.Decoder(event), msgspec.json.Decoder(list[event])
 
 
-def _not_an_event(members: dict[str, msgspec.Raw]) -> Problem:
-    """What is wrong with an object that is not an event."""
-    for field in Event.__struct_fields__:
-        if field not in members:
-            shown_members = {key: bytes(raw).decode() for key, raw in members.items()}
-            return Problem("missing-field", f"{field} is missing in {shown(shown_members)}")
-        value = bytes(members[field]).decode()
-        if field != "data" and not value.startswith('"'):
-            return Problem("wrong-type", f"{field} is {shown(value)}, it must be a string")
-        if field != "data" and value == '""':
-            return Problem("empty-field", f"{field} is '', it must have at least one character")
-    raise AssertionError(f"{members} is an event")
+def _attribute(number: int) -> str:
+    """The attribute of an event that holds its learned field of this number."""
+    return f"learned_{number}"
 
 
-def _not_utf8(record: bytes) -> Problem:
-    valid = record.decode(errors="replace").split("\ufffd", 1)[0]
-    at = len(valid.encode())
-    return Problem("invalid-utf8", f"byte 0x{record[at]:02x} at {at} is not UTF-8: {shown(record)}")
-
-
-def _not_an_object(record: bytes) -> Problem:
-    """What is wrong with bytes that are not one JSON object."""
-    if not record:
-        return Problem("truncated", "the file ends inside a JSON array: its ']' is missing")
-    try:
-        value = shown(record.decode())
-        msgspec.json.decode(record)
-    except UnicodeDecodeError:
-        return _not_utf8(record)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        if framing.is_value(record):
-            return Problem("not-json", f"a \\u escape without its other half in {value}")
-        reason = "truncated" if "truncated" in str(error) else "not-json"
-        return Problem(reason, f"{error}: {value}")
-    return Problem("not-an-object", f"{value} is not a JSON object")
+def _learned_extras(
+    events: Sequence[Event], learned: tuple[str, ...], first: int
+) -> Iterator[tuple[int, str]]:
+    """Yields the extras of events of a run, each with its position; the run begins at `first`."""
+    fields = [(_attribute(n), member(name)) for n, name in enumerate(learned)]
+    for row, event in enumerate(events, first):
+        members = [
+            head + bytes(raw)
+            for attribute, head in fields
+            if (raw := getattr(event, attribute)) is not None
+        ]
+        if members:
+            yield row, f"{{{b','.join(members).decode()}}}"

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from pipeline import partitions, timestamps
-from pipeline.decoding import Decoded, Event, Part, decode_by_record
+from pipeline import decoding, partitions, records, timestamps
+from pipeline.decoding import Decoded, Part
+from pipeline.records import Event
 from pipeline.rejects import Problem, Reject, shown
 
 EVENT_SCHEMA = pa.schema(
@@ -60,17 +61,16 @@ def to_table(
     codes = [kinds[event.domain, event.event_type] for event in events]
     kind_codes = np.array(codes, np.int32)
     seeds = [kinds.seeds[code] for code in codes]
-    for row, extra in extras.items():
-        seeds[row] = _seed(events[row].domain, events[row].event_type, extra)
+    for row, members in extras.items():
+        seeds[row] = _seed(events[row].domain, events[row].event_type, members)
     payloads = [event.data for event in events]
     data = _binary(payloads)
     hashes = np.fromiter(map(xxhash.xxh3_64_intdigest, payloads, seeds), np.uint64, len(events))
+    extra = _sparse(extras, len(events))
     texts = pa.array([event.timestamp for event in events], pa.string())
     instants = timestamps.parse(texts)
 
-    errors = _errors(
-        events, texts, instants.valid, data, extras, kinds, kind_codes, max_event_bytes
-    )
+    errors = _errors(events, texts, instants.valid, data, extra, kinds, kind_codes, max_event_bytes)
     rejects += _rejects_of_rows(errors, parts, first_rows)
 
     ids = [event.event_id for event in events]
@@ -83,7 +83,7 @@ def to_table(
             kinds.column(0, kind_codes),
             kinds.column(1, kind_codes),
             data,
-            _sparse(extras, len(events)),
+            extra,
             pa.array(hashed[0]),
             pa.array(hashed[1]),
             pa.array(_digests(instants.nanos, hashes)),
@@ -163,7 +163,7 @@ def _errors(
     texts: pa.StringArray,
     valid: npt.NDArray[np.bool_],
     data: pa.StringArray,
-    extras: dict[int, str],
+    extra: pa.StringArray,
     kinds: _Kinds,
     kind_codes: npt.NDArray[np.int32],
     max_event_bytes: int,
@@ -172,9 +172,14 @@ def _errors(
     errors: dict[int, Problem] = {}
     for row in np.flatnonzero(~valid).tolist():
         errors[row] = Problem("bad-timestamp", timestamps.explain(texts[row].as_py()))
-    sizes = pc.binary_length(data).to_numpy(zero_copy_only=False).astype(np.int64)
-    for row, extra in extras.items():
-        sizes[row] += len(extra.encode())
+    sizes = pc.binary_length(data).to_numpy() + pc.binary_length(extra).fill_null(0).to_numpy()
+    for row in np.flatnonzero(sizes > 2 * records.NESTING_LIMIT).tolist():
+        # The object that holds the extra fields is a level of its own.
+        if records.is_deeper(bytes(events[row].data), records.NESTING_LIMIT) or (
+            extra[row].is_valid
+            and records.is_deeper(extra[row].as_py().encode(), records.NESTING_LIMIT + 1)
+        ):
+            errors[row] = records.too_deep(f"event {shown(events[row].event_id)}")
     for row in np.flatnonzero(sizes > max_event_bytes).tolist():
         errors[row] = Problem(
             "too-large",
@@ -194,18 +199,13 @@ def _rejects_of_rows(
     parts: Sequence[tuple[Part, Decoded]],
     first_rows: npt.NDArray[np.int64],
 ) -> list[Reject]:
-    """The rejects for rows found faulty after decoding.
-
-    A part that was decoded in one go has no spans; it is walked again, which gives them.
-    """
+    """The rejects for rows found faulty after decoding."""
     rejects = []
-    spans: dict[int, list[tuple[int, int]]] = {}
-    for row, problem in sorted(errors.items()):
-        number = int(np.searchsorted(first_rows, row, side="right")) - 1
-        part, decoded = parts[number]
-        if number not in spans:
-            spans[number] = decoded.spans or decode_by_record(part).spans
-        start, end = spans[number][row - int(first_rows[number])]
-        raw = part.data[start:end]
-        rejects.append(Reject(part.source, part.offset + start, len(raw), *problem, raw))
+    rows = np.array(sorted(errors), np.int64)
+    for (part, decoded), first, end in zip(parts, first_rows, first_rows[1:], strict=False):
+        own = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)].tolist()
+        places = decoding.spans(part, decoded, [row - int(first) for row in own])
+        for row, (start, end) in zip(own, places, strict=True):
+            raw = part.data[start:end]
+            rejects.append(Reject(part.source, part.offset + start, len(raw), *errors[row], raw))
     return rejects

@@ -181,10 +181,10 @@ def _absolute(pattern: str) -> str:
 
 def _reason(error: str) -> str:
     """The last line of an error's text that names an exception, and the way out if one is known."""
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    lines = [line.strip() for line in _STEP.sub("", error).splitlines() if line.strip()]
     reasons = [line for line in lines if _ERROR_LINE.match(line)] or lines[-1:]
     if details := _GRPC_DETAILS.search(error):
         return f"the engine refuses the job: {details[1]}"
-    reason = _OURS.sub("", _STEP.sub("", reasons[-1]))
+    reason = _OURS.sub("", reasons[-1])
     full = any(os.strerror(number) in reason for number in (errno.ENOSPC, errno.EDQUOT))
     return f"{reason}; free some, or stage elsewhere with --temp" if full else reason

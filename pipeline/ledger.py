@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
@@ -21,25 +22,13 @@ _SCHEMA = pa.schema([("path", pa.string()), ("bytes", pa.int64()), ("modified", 
 
 
 def write(path: str, files: Iterable[FileInfo]) -> None:
-    """Writes a list of files (of FileInfo) as Parquet, in one step."""
-    rows = list(files)
-    columns = [pa.array(values) for values in zip(*rows, strict=True)] or None
-    table = pa.Table.from_arrays(columns, schema=_SCHEMA) if columns else _SCHEMA.empty_table()
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    storage.write_bytes(path, sink.getvalue())
+    """Writes a list of files as Parquet, in one step."""
+    _write(path, _table(files))
 
 
 def read(path: str) -> list[FileInfo]:
     """The files that `write` was given; none if there is no such list, or it is unreadable."""
-    if not storage.exists(path):
-        return []
-    try:
-        table = pq.read_table(io.BytesIO(storage.read_bytes(path)))
-        return list(map(FileInfo, *(column.to_pylist() for column in table.columns)))
-    except (pa.ArrowException, OSError) as error:
-        logging.getLogger(__name__).warning("%s cannot be read, so it is ignored: %s", path, error)
-        return []
+    return list(map(FileInfo, *(column.to_pylist() for column in _read(path).columns)))
 
 
 def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> list[FileInfo]:
@@ -50,6 +39,32 @@ def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> lis
 
 def extend(path: str, files: Iterable[FileInfo]) -> None:
     """Adds files to the ledger at `path`; the newest entry of a path is the one that counts."""
-    entries = {file.path: file for file in read(path)}
-    entries.update((file.path, file) for file in files)
-    write(path, entries.values())
+    before, added = _read(path), _table(files)
+    if len(added):
+        kept = pc.invert(pc.is_in(before["path"], added["path"].combine_chunks()))
+        _write(path, pa.concat_tables([before.filter(kept), added]))
+
+
+def _table(files: Iterable[FileInfo]) -> pa.Table:
+    rows = list(files)
+    if not rows:
+        return _SCHEMA.empty_table()
+    columns = zip(*rows, strict=True)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)]
+    return pa.table(arrays, schema=_SCHEMA)
+
+
+def _read(path: str) -> pa.Table:
+    if not storage.exists(path):
+        return _SCHEMA.empty_table()
+    try:
+        return pq.read_table(io.BytesIO(storage.read_bytes(path)), schema=_SCHEMA)
+    except (pa.ArrowException, OSError) as error:
+        logging.getLogger(__name__).warning("%s cannot be read, so it is ignored: %s", path, error)
+        return _SCHEMA.empty_table()
+
+
+def _write(path: str, table: pa.Table) -> None:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    storage.write_bytes(path, sink.getvalue())

@@ -20,6 +20,7 @@ REASONS = {
     "bad-timestamp": "timestamp is not an ISO 8601 date and time",
     "invalid-utf8": "the bytes are not UTF-8",
     "too-large": "data and extra fields exceed the size limit of one event",
+    "too-deep": "data or an extra field is nested deeper than 500 levels",
     "too-long": "domain or event_type does not fit the name of a partition folder",
     "truncated-file": "a compressed file ends before its end mark",
     "corrupt-file": "a compressed file cannot be decompressed further",

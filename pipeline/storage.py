@@ -19,6 +19,7 @@ import fnmatch
 import os
 import re
 import shutil
+import types
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeVar
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WILDCARD = re.compile(r"[*?[]")
 _HIDDEN = (".", "_")
+_HDFS = "hdfs://"
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 _T = TypeVar("_T")
 _COPY_BYTES = 1 << 20
@@ -104,7 +106,7 @@ def list_files(directory: str) -> list[FileInfo]:
     """
     if is_local(directory):
         return list(_below(local(directory)))
-    return list(_remote_files(f"{_escape(directory.rstrip('/'))}/**"))
+    return list(_remote_below(directory.rstrip("/")))
 
 
 def folders(directory: str) -> list[str]:
@@ -128,6 +130,8 @@ def open_read(path: str) -> BinaryIO:
     """`path` opened for reading its bytes as they are stored, never decompressed."""
     if is_local(path):
         return open(local(path), "rb")
+    if path.startswith(_HDFS):
+        return _hdfs().open_read(path)
     return _beam().open(path, compression_type="uncompressed")
 
 
@@ -153,6 +157,10 @@ def create(path: str) -> Iterator[BinaryIO]:
     """
     if is_local(path):
         with _create_local(local(path)) as file:
+            yield file
+        return
+    if path.startswith(_HDFS):
+        with _hdfs().create(path) as file:
             yield file
         return
     remote = _beam().create(path, compression_type="uncompressed")
@@ -181,12 +189,8 @@ def copy(source: str, target: str) -> None:
     from apache_beam.io.filesystem import BeamIOError
 
     try:
-        if target.startswith("hdfs://"):  # its copy streams into the target, visibly
-            folder, _, name = target.rpartition("/")
-            temporary = join(folder, _temporary_name(name))
-            _beam().copy([source], [temporary])
-            delete([target])
-            _beam().rename([temporary], [target])
+        if target.startswith(_HDFS):
+            _hdfs().copy(source, target)
         else:
             # On S3 Beam returns what went wrong, everywhere else it raises it.
             for *_, wrong in _beam().copy([source], [target]) or ():
@@ -413,9 +417,16 @@ def _beam() -> type[BeamFileSystems]:
     return FileSystems
 
 
+def _hdfs() -> types.ModuleType:
+    _beam()  # its options
+    from pipeline import hdfs
+
+    return hdfs
+
+
 def _match_remote(pattern: str) -> Iterator[FileInfo]:
     pattern = pattern.rstrip("/")
-    literal = list(_remote_files(_escape(pattern)))
+    literal = list(_remote_file(pattern))
     if literal:
         return iter(literal)
     wildcard = _WILDCARD.search(pattern)
@@ -425,7 +436,7 @@ def _match_remote(pattern: str) -> Iterator[FileInfo]:
     segments = _segments(pattern[len(base) :]) or ["**", "*"]
     return (
         file
-        for file in _remote_files(f"{_escape(base)}/**")
+        for file in _remote_below(base)
         if _path_fits(file.path[len(base) + 1 :].split("/"), segments)
     )
 
@@ -437,6 +448,19 @@ def _path_fits(names: Sequence[str], segments: Sequence[str]) -> bool:
         deeper = not names[0].startswith(_HIDDEN) and _path_fits(names[1:], segments)
         return deeper or _path_fits(names, segments[1:])
     return _fits(names[0], segments[0]) and _path_fits(names[1:], segments[1:])
+
+
+def _remote_file(path: str) -> Iterator[FileInfo]:
+    if not path.startswith(_HDFS):
+        yield from _remote_files(_escape(path))
+    elif _hdfs().is_file(path):
+        yield from (FileInfo(*file) for file in _hdfs().files(path))
+
+
+def _remote_below(directory: str) -> Iterator[FileInfo]:
+    if directory.startswith(_HDFS):
+        return (FileInfo(*file) for file in _hdfs().files(directory))
+    return _remote_files(f"{_escape(directory)}/**")
 
 
 def _remote_files(pattern: str) -> Iterator[FileInfo]:

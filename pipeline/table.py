@@ -91,6 +91,7 @@ _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _COMMIT_FILE = re.compile(r"_delta_log/\d{20}\.json")
 # What deltalake 1.6 takes for a URL's syntax, or decodes, in the name of a local folder.
 _UNUSABLE = re.compile(r"[\[\]\\|^\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _EPOCH = datetime.datetime(1970, 1, 1)
 
 
@@ -265,7 +266,7 @@ def commit(
         found = -1 if table is None else table.version()
         if found != version:
             raise _conflict(root, run_id, version, found) from error
-        raise TableError(f"{root}: run {run_id} could not be committed: {error}") from error
+        raise TableError(f"{root}: run {run_id} could not be committed: {_said(error)}") from error
     return version + 1
 
 
@@ -331,7 +332,7 @@ def settle(
         _tidy(root)
         moved = (file._replace(path=places.get(file.path, file.path)) for file in snapshot.files)
         return Snapshot(snapshot.version + bool(hidden), tuple(sorted(moved)))
-    raise TableError(f"{root}: its files could not be settled: {failure}") from failure
+    raise TableError(f"{root}: its files could not be settled: {_said(failure)}") from failure
 
 
 # The steps of `settle`
@@ -453,7 +454,7 @@ def _open_any(root: str, storage_options: dict[str, str] | None) -> DeltaTable |
     except TableNotFoundError:
         return None
     except (DeltaError, OSError) as error:
-        raise TableError(f"{root}: its Delta log cannot be read: {error}") from error
+        raise TableError(f"{root}: its Delta log cannot be read: {_said(error)}") from error
 
 
 def _check_ours(root: str, table: DeltaTable) -> None:
@@ -587,6 +588,11 @@ def _conflict(root: str, run_id: str, read: int, found: int) -> ConflictError:
         f"{root}: another run has committed version {found} while run {run_id} {began}; "
         "nothing of this run was published: run again"
     )
+
+
+def _said(error: Exception | None) -> str:
+    """What deltalake says, in one line; it uses several, with colours."""
+    return " ".join(_COLOUR.sub("", str(error)).split())
 
 
 def _app_id(run_id: str) -> str:

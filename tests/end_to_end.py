@@ -262,7 +262,9 @@ def _row(raw: bytes) -> Row | None:
         return None
     members = dict(_members(raw))
     data = members["data"]
-    unknown = [f'"{key}":{text}' for key, text in members.items() if key not in (*fields, "data")]
+    unknown = [
+        f'"{key}":{text}' for key, text in sorted(members.items()) if key not in (*fields, "data")
+    ]
     extra = f"{{{','.join(unknown)}}}" if unknown else None
     return Row(texts[0], *when, texts[2], texts[3], data, extra)
 

@@ -66,7 +66,7 @@ class TestGroups:
         """What is merged once is not merged again, even if two files came of it."""
         files = [data_file(name) for name in "abc"]
 
-        assert list(compact.groups(files, [34, 34, 34], 100)) == []
+        assert list(compact.groups(files, [25, 25, 25], 100)) == []
 
     def test_a_single_small_file_stays(self) -> None:
         """There is nothing to merge it with."""
@@ -76,9 +76,9 @@ class TestGroups:
         """However many small files there are, a group fits in memory."""
         files = [data_file(f"{number:02}") for number in range(10)]
 
-        found = list(compact.groups(files, [30] * 10, 100))
+        found = list(compact.groups(files, [24] * 10, 100))
 
-        assert [len(group) for group in found] == [4, 4, 2]
+        assert [len(group) for group in found] == [5, 5]
 
 
 class TestCompact:
@@ -119,14 +119,14 @@ class TestCompact:
 
     def test_files_keep_to_the_target(self, tmp_path: Path) -> None:
         """Merged files are near the target, which is reckoned before compression."""
-        for number in range(6):  # of about 6,000 bytes each
+        for number in range(6):  # of about 3,600 bytes each
             events = [Event(f"e{number}-{row}", number * 100 + row) for row in range(100)]
             publish(tmp_path, f"r{number}", {DAYS[0]: events})
 
         done = compact.compact(str(tmp_path), "compaction", 20_000)
         again = compact.compact(str(tmp_path), "again", 20_000)
 
-        assert done.after == again.after == 3
+        assert done.after == again.after == 2
         assert again.partitions == 0
         assert len(deliveries.delta_rows(tmp_path)) == 600
 

@@ -6,14 +6,16 @@ the Delta commit, which is compiled code, go by time.
 """
 
 import concurrent.futures
+import contextlib
 import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
@@ -53,7 +55,7 @@ class Steps:
 
     def __init__(self, base: Path, notes: Path | None, kill_at: int | None) -> None:
         self._base = str(base)
-        self._notes = notes and open(notes, "w", buffering=1)
+        self._notes = notes and open(notes, "w", buffering=1)  # noqa: SIM115 (until it ends)
         self._kill_at = kill_at
         self._count = 0
 
@@ -91,7 +93,7 @@ class Steps:
 def merge(base: Path, inputs: Path, notes: Path | None, kill_at: int | None) -> None:
     """The process that is killed."""
     steps = Steps(base, notes, kill_at)
-    sys.stdout = sys.stderr = open(base / "output.txt", "w")
+    sys.stdout = sys.stderr = open(base / "output.txt", "w")  # noqa: SIM115 (until it ends)
     sys.addaudithook(steps.hook)
     with (
         mock.patch.object(latest, "superseded", steps.around("latest", latest.superseded)),
@@ -111,7 +113,7 @@ def killed_after(base: Path, inputs: Path, seconds: float) -> None:
         threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
         write(*arguments)
 
-    sys.stdout = sys.stderr = open(base / "output.txt", "w")
+    sys.stdout = sys.stderr = open(base / "output.txt", "w")  # noqa: SIM115 (until it ends)
     with mock.patch.object(table, "_write", slowly_killed):
         deliveries.run(base / "table", inputs)
     time.sleep(seconds)  # it was too late; being killed now is as good
@@ -161,7 +163,7 @@ def check_readers(root: Path) -> None:
 
 def heal(base: Path, inputs: Path) -> None:
     """The next run makes the table what it has to be, and leaves nothing behind."""
-    sys.stdout = sys.stderr = open(base / "output.txt", "w")
+    sys.stdout = sys.stderr = open(base / "output.txt", "w")  # noqa: SIM115 (until it ends)
     root = base / "table"
     assert deliveries.run(root, inputs) == 0
     assert deliveries.delta_rows(root) == AFTER
@@ -216,3 +218,62 @@ def test_killed_within_the_commit(prepared: Path) -> None:
         wrong = [text for text in pool.map(killed, delays) if text]
 
     assert not wrong, "\n".join(wrong)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a megabyte; only root can make one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "eventsift-test", str(disk)]
+    if sys.platform != "linux" or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("cannot mount a small file system here")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+@pytest.mark.parametrize("free_pages", [0, 1, 2, 4, 6, 8, 9, 10, 11, 12, 14, 18])
+def test_a_full_disk(
+    prepared: Path, small_disk: Path, capfd: pytest.CaptureFixture[str], free_pages: int
+) -> None:
+    """A clear error and an untouched table; with room again, the next run does it all."""
+    root = small_disk / "table"
+    shutil.copytree(prepared / "table", root)
+    filler = small_disk / "filler"
+    with contextlib.suppress(OSError), open(filler, "wb", buffering=0) as file:
+        while True:
+            file.write(b"x" * 4096)
+    os.truncate(filler, filler.stat().st_size - 4096 * free_pages)
+
+    code = deliveries.run(root, prepared / "in")
+    errors = capfd.readouterr().err
+
+    if code:
+        assert "No space left on device" in errors
+        assert "Traceback" not in errors
+    published = not code or "But what it has done is published" in errors
+    assert published or "Nothing was published; the table is as it was." in errors
+    check_readers(root)
+    assert deliveries.delta_rows(root) == (AFTER if published else BEFORE)
+    filler.unlink()
+    assert deliveries.run(root, prepared / "in") == 0
+    assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == AFTER
+    assert deliveries.strays(root) == []
+
+
+def test_a_read_only_output(
+    prepared: Path, small_disk: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A clear error, and an untouched table."""
+    root = small_disk / "table"
+    shutil.copytree(prepared / "table", root)
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+
+    assert deliveries.run(root, prepared / "in") == 1
+
+    errors = capfd.readouterr().err.splitlines()
+    assert "Read-only file system" in errors[-2] and str(root) in errors[-2]
+    assert errors[-1] == "Nothing was published; the table is as it was."
+    assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == BEFORE

@@ -105,7 +105,7 @@ class TestReadBlocks:
             tmp_path,
             [Event("a"), Event("b"), Event("a", "2021-01-09T00:00:00Z")],
             "nonsense",
-            "[1]",
+            '{"a": 1}',
             buckets=2,
             filter_size=seen.Size(1 << 10, True),
         )
@@ -126,7 +126,7 @@ class TestReadBlocks:
             "versions": 3,
             "slices": 2,
             "rejected.not-json": 1,
-            "rejected.not-an-object": 1,
+            "rejected.missing-field": 1,
         }
 
     def test_a_block_without_events_is_still_counted(self, tmp_path: Path) -> None:

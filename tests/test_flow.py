@@ -146,7 +146,7 @@ class TestGraph:
         assert (again["published"], again["events"]["read"]) == (False, 10)
         assert listing(merge) == before
 
-    @settings(max_examples=8)
+    @settings(max_examples=5)  # of two whole runs each
     @given(data=st.data(), events=st.lists(EVENTS, min_size=1, max_size=10))
     def test_any_delivery_of_the_same_events_gives_the_same_table(
         self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, events: list[Event]
@@ -269,6 +269,7 @@ def err_at_input(monkeypatch: pytest.MonkeyPatch, name: str, copies: int) -> Non
     monkeypatch.setattr(dofn, "process", process_wrongly)
 
 
+@pytest.mark.slow  # a whole run for each of 60 tests
 class TestLossyRunner:
     """A runner that loses or doubles a single element is found out (invariant 3)."""
 

@@ -89,7 +89,7 @@ class TestRecord:
         old_table(tmp_path)
         run = new_run(tmp_path)
 
-        record = publish.publish(run, outcome(run, NEW, "nonsense", "[1]"))
+        record = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
 
         assert record["published"] is True
         assert record["version"] == table.load(run.root).version
@@ -100,7 +100,7 @@ class TestRecord:
             "exact_duplicates": 0,
             "rejected": 2,
         }
-        assert record["rejected"] == {"not-an-object": 1, "not-json": 1}
+        assert record["rejected"] == {"missing-field": 1, "not-an-object": 1}
         assert record["files"] == {"matched": 2, "skipped": 1}
         assert record["table"]["rows"] == 5
         assert record["table"]["partitions_written"] == 2
@@ -112,10 +112,13 @@ class TestRecord:
     def test_dead_letters_are_kept_beside_the_table(self, tmp_path: Path) -> None:
         """Where the record says; staged ones go with everything staged."""
         run = new_run(tmp_path)
-        record = publish.publish(run, outcome(run, NEW, "nonsense", "[1]"))
+        record = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
         assert record["rejects"] == f"{run.root}/_eventsift/rejects/r1.jsonl"
         letters = storage.read_bytes(record["rejects"]).splitlines()
-        assert [msgspec.json.decode(letter)["raw"] for letter in letters] == ["nonsense", "1"]
+        assert [msgspec.json.decode(letter)["raw"] for letter in letters] == [
+            '"nonsense"',
+            '{"a": 1}',
+        ]
         assert not Path(run.staging).exists()
 
     def test_without_rejects_there_is_no_file_of_them(self, tmp_path: Path) -> None:

@@ -718,19 +718,26 @@ class TestSettle:
         assert [path for path in paths if os.path.exists(f"{root}/{path}")] == paths
 
     def test_superseded_files_can_be_kept_for_a_while(self, root: str) -> None:
-        """A Delta reader of the version before still finds its files; later they go."""
-        publish(root, "r1", {"a": 1})
-        snapshot = table.load(root)
+        """A Delta reader of the version before still finds its files; later they go.
+
+        A plain reader never sees them.
+        """
+        first = write_file(root, "r1", "0", {"a": 1})
+        table.commit(root, table.load(root), "r1", [first], [])
+        snapshot = table.settle(root, keep_seconds=3600)
         add = [write_file(root, "r2", "0", {"a": 2})]
         version = table.commit(root, snapshot, "r2", add, snapshot.files)
         table.settle(root, keep_seconds=3600)
-        assert delta_rows(root) == [("a", 2, "account")]
+        assert delta_rows(root) == duckdb_rows(root) == [("a", 2, "account")]
         for old, held in ((snapshot.version, 1), (version, 2)):
             found = DeltaTable(root, version=old).to_pyarrow_table()
             assert rows_of(found) == [("a", held, "account")]
         for file in storage.list_files(f"{root}/_delta_log"):
             os.utime(file.path, (time.time() - 4000,) * 2)
         table.settle(root, keep_seconds=3600)
+        assert not os.path.exists(f"{root}/{first.path}")
+        assert os.path.exists(f"{root}/{add[0].path}")
+        table.settle(root)
         assert_settled(root, [("a", 2, "account")])
 
     def test_no_longer_than_the_log_remembers(self, root: str) -> None:

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeVar
 
 import pytest
+from deltalake import CommitProperties, DeltaTable
+from deltalake.exceptions import CommitFailedError
 from jobs import Published, publish
 
 from engines import install, job_servers
 from engines.servers import Server
 from generator.__main__ import main as generate
+from pipeline import table
 
 T = TypeVar("T")
 
@@ -105,3 +108,20 @@ def prism() -> pathlib.Path:
         return install.go_program(install.PRISM)
     except install.MissingError as error:
         pytest.skip(str(error))
+
+
+def moved(outcome: Published, deliveries: Deliveries, place: str) -> Published:
+    """What is expected, with the names that the delivered files have at another place."""
+    folder = str(deliveries.first.parent)
+    letters = [(file.replace(folder, place), *more) for file, *more in outcome.dead_letters]
+    return outcome._replace(dead_letters=sorted(letters))
+
+
+def refuses_second_commit(root: str, options: dict[str, str]) -> None:
+    """Commits twice on top of the table's newest version: the store must take only the first."""
+    ours, theirs = (DeltaTable(root, storage_options=options) for _ in range(2))
+    removed = table._remove_action(table.load(root, options).files[0], 0, data_change=True)
+    once = CommitProperties(max_commit_retries=0)
+    table._write(ours, [removed], once)
+    with pytest.raises(CommitFailedError):
+        table._write(theirs, [removed], once)

@@ -4,6 +4,7 @@ import collections
 import json
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -54,10 +55,16 @@ def run(
     options: Sequence[str] = (),
     extra: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
+    """Runs the job on these inputs to its end."""
+    return call(["--input", *map(str, inputs), "--output", str(root), *options], extra)
+
+
+def call(
+    arguments: Sequence[str], extra: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Runs ``python -m pipeline`` to its end."""
-    command = [sys.executable, "-m", "pipeline", "--input", *map(str, inputs)]
     return subprocess.run(
-        [*command, "--output", str(root), *options],
+        [sys.executable, "-m", "pipeline", *arguments],
         cwd=ROOT,
         env=environment(extra),
         stdin=subprocess.DEVNULL,
@@ -106,3 +113,10 @@ def published(root: str | pathlib.Path, storage_options: dict[str, str] | None =
         record["rejected"],
         sorted((letter["source"], letter["offset"], letter["reason"]) for letter in found),
     )
+
+
+def commands(page: pathlib.Path) -> list[list[str]]:
+    """The arguments of each ``python -m pipeline`` in a page's code."""
+    text = page.read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line.startswith("python -m pipeline ")]
+    return [shlex.split(line)[3:] for line in lines]

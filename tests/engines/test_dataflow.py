@@ -5,6 +5,7 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from jobs import commands
 
 from pipeline import job
 
@@ -14,6 +15,7 @@ pytest.importorskip(
 
 from apache_beam.runners.dataflow.internal import apiclient
 
+ROOT = pathlib.Path(__file__).parent.parent.parent
 OPTIONS = [
     "--runner=DataflowRunner",
     "--dry_run=True",
@@ -38,7 +40,7 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return results[-1]
 
     monkeypatch.setattr(beam.Pipeline, "run", remember)
-    monkeypatch.chdir(pathlib.Path(__file__).parent.parent.parent)
+    monkeypatch.chdir(ROOT)
     return results
 
 
@@ -92,3 +94,12 @@ def test_missing_option(
 
     assert capsys.readouterr().err.endswith(f"error: {sentence}\n")
     assert built == []
+
+
+def test_documented_command(built: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
+    """The page's command for those without an account works as it stands there."""
+    (command,) = commands(ROOT / "docs" / "dataflow.md")
+
+    status = job.main(command)
+
+    assert (status, len(built) > 0) == (job.PUBLISHED, True)

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 from conftest import Deliveries
-from jobs import Published, publish, run
+from jobs import ROOT, Published, call, commands, publish, run
 from test_conformance import loopback
 
 from engines.servers import Server
@@ -53,3 +53,18 @@ def test_failure_is_one_sentence(
         " raise it with --max-partitions\n"
         "Nothing was published; the table is as it was.\n"
     )
+
+
+def test_documented_command(flink: Server, deliveries: Deliveries, tmp_path: pathlib.Path) -> None:
+    """The page's command for an engine on this machine works, but for places and the port."""
+    command = commands(ROOT / "docs" / "flink.md")[0]
+    ours = {
+        "--input=in/*.jsonl": f"--input={deliveries.second}",
+        "--output=out": f"--output={tmp_path / 'table'}",
+        "--job_endpoint=localhost:8099": f"--job_endpoint={flink.address}",
+    }
+    assert set(ours) <= set(command)
+
+    done = call([ours.get(argument, argument) for argument in command])
+
+    assert (done.returncode, done.stderr) == (0, "")
