@@ -22,7 +22,7 @@ _CODECS: dict[bytes, tuple[str, Callable[[], Any], type[Exception]]] = {
         zstandard.ZstdError,
     ),
 }
-_MAGIC_BYTES = max(map(len, _CODECS))
+MAGIC_BYTES = max(map(len, _CODECS))
 # Small, since a kilobyte may become a megabyte, and what is fed together with damage is lost.
 _READ_BYTES = 4 << 10
 
@@ -36,7 +36,7 @@ class DamagedFileError(EventsiftError):
 
 
 def is_compressed(head: bytes) -> bool:
-    """Whether a file that begins with these bytes (`_MAGIC_BYTES` are enough) is compressed."""
+    """Whether a file that begins with these bytes (`MAGIC_BYTES` are enough) is compressed."""
     return head.startswith(tuple(_CODECS))
 
 
@@ -72,6 +72,6 @@ def decompress(stream: BinaryIO) -> Iterator[bytes]:
 def _next_member(stream: BinaryIO, chunk: bytes) -> bytes:
     """The bytes from the next member on, enough of them for its magic number; b"" at the end."""
     chunk = chunk.lstrip(b"\0")
-    while len(chunk) < _MAGIC_BYTES and (more := stream.read(_READ_BYTES)):
+    while len(chunk) < MAGIC_BYTES and (more := stream.read(_READ_BYTES)):
         chunk = (chunk + more).lstrip(b"\0")
     return chunk

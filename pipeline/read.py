@@ -172,7 +172,7 @@ def _chunks(stream: BinaryIO, piece: Piece, part_bytes: int) -> Iterator[bytes |
     """The content of a piece in chunks of `part_bytes` or more; last, what ended it too early."""
     stream.seek(piece.start)
     size = piece.end - piece.start
-    data = stream.read(min(size, 2 * part_bytes))
+    data = stream.read(min(size, max(2 * part_bytes, compression.MAGIC_BYTES)))
     if piece.start or not compression.is_compressed(data):
         yield data
         for at in range(len(data), size, part_bytes):

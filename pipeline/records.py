@@ -116,7 +116,8 @@ def is_deeper(value: bytes, levels: int) -> bool:
     if value.count(b"[") + value.count(b"{") <= levels:
         return False
     brackets = _STRINGS.sub(b"", value).translate(None, _NO_BRACKETS)
-    return max(itertools.accumulate(1 if byte in b"[{" else -1 for byte in brackets)) > levels
+    steps = (1 if byte in b"[{" else -1 for byte in brackets)
+    return max(itertools.accumulate(steps), default=0) > levels
 
 
 def member(name: str) -> bytes:

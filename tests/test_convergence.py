@@ -31,7 +31,7 @@ EVENTS = st.builds(
 
 
 class Crash(BaseException):
-    """Ends a run, as a kill would; what would clean up after an error does not see it."""
+    """Ends a run as a kill would: Beam makes an error of it, but clearing up fails with it, too."""
 
 
 class Deliveries(RuleBasedStateMachine):

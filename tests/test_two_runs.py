@@ -123,19 +123,29 @@ def test_workers_end_with_a_killed_run(tmp_path: Path) -> None:
     """
     script = tmp_path / "script.py"
     script.write_text(
-        "import os, signal, time\n"
+        "import os, signal, sys, time\n"
+        "from functools import partial\n"
+        "from pathlib import Path\n"
         "from pipeline import cores\n"
+        "def meet(folder):\n"
+        "    (folder / str(os.getpid())).touch()\n"
+        "    while len(list(folder.iterdir())) < 2:\n"
+        "        time.sleep(0.01)\n"
         "if __name__ == '__main__':\n"
-        "    next(cores._results([os.getpid, os.getpid, time.time], 2, True))\n"
+        "    folder = Path(sys.argv[1])\n"
+        "    results = cores._results([partial(meet, folder)] * 2, 2, True)\n"
+        "    next(results)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
+    folder = tmp_path / "met"
+    folder.mkdir()
 
     # The workers hold the pipe open: it ends when the last of them has ended.
     done = subprocess.run(
-        [sys.executable, str(script)],
+        [sys.executable, str(script), str(folder)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
-        timeout=60,
+        timeout=30,
     )
 
     assert done.returncode == -signal.SIGKILL
