@@ -21,6 +21,7 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   test ...       the tests (arguments go to pytest; paths from the project folder)
   test-pythons   the tests on every Python from 3.10 to 3.13 that is here
   test-engines   the tests on Flink, Spark, Prism, S3, ... (arguments go to pytest)
+  soak [N]       deliveries, crashes, compactions at random, N long examples (default: 200)
   lint           ruff and mypy
   bench ...      the benchmarks
   help           this text
@@ -229,6 +230,7 @@ case "$command" in
     [[ -n "${EVENTSIFT_VENV:-}" ]] || VENV="$ROOT/.venv-engines"
     prepare engines && run_tests tests/engines -m engines "$@"
     ;;
+  soak) prepare test && EVENTSIFT_SOAK="${1:-200}" run_tests tests/test_convergence.py ;;
   lint) prepare test && lint ;;
   bench)
     # An environment of its own: what is compared against must not change what is tested.

@@ -16,7 +16,7 @@ from pipeline import compact, storage
 from tests import deliveries
 from tests.deliveries import Event, Row
 
-# A soak: EVENTSIFT_SOAK=500 runs that many examples of many more steps.
+# ./run.sh soak 500 runs that many examples of many more steps.
 SOAK = int(os.environ.get("EVENTSIFT_SOAK", "0"))
 
 # Few ids, instants, payloads and kinds, so that versions compete, tie, repeat and move a lot.

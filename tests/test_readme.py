@@ -1,4 +1,4 @@
-"""What the README says is so: its tables are those of the code, and its commands and examples work."""
+"""What the README says is so: its tables are those of the code, its commands and examples work."""
 
 import json
 import re
