@@ -34,7 +34,7 @@ setup(
             "hypothesis>=6.150,<7",
             "mypy==2.4.*",  # a newer minor may find more; that must not break a build
             "pandas>=2.3,<4",
-            "polars>=1.30,<3",
+            "polars>=2,<3",
             "pytest>=9,<10",
             "ruff==0.17.*",  # the formatter's style changes between minors
         ],

@@ -50,8 +50,8 @@ def cut(file: storage.FileInfo, block_bytes: int = BLOCK_BYTES) -> list[Piece]:
         return [Piece(file.path, 0, file.bytes)]
     starts = [0]
     with storage.open_read(file.path) as stream:
-        head = stream.read(_WINDOWS_BYTES[0])
-        if not compression.is_compressed(head) and not framing.opens_array(head):
+        # An array has no borders inside, so it stays whole without looking for its beginning.
+        if not compression.is_compressed(stream.read(compression.MAGIC_BYTES)):
             # Blocks of equal size: a short last one would leave all but one core waiting.
             count = -(-file.bytes // block_bytes)
             for target in (file.bytes * n // count for n in range(1, count)):

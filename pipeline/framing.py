@@ -50,11 +50,6 @@ def cuts(window: bytes) -> Iterator[int]:
     return (border.end() for border in _BORDER.finditer(window))
 
 
-def opens_array(head: bytes) -> bool:
-    """Whether a file begins with an array of objects (not with a record that is an array)."""
-    return _OPENS_ARRAY.match(head, _skip_space(head, 0)) is not None
-
-
 def is_value(record: bytes) -> bool:
     """Whether the bytes are exactly one JSON value (with any numbers and escapes)."""
     return _value_end(record, 0) == len(record)

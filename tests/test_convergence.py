@@ -135,7 +135,7 @@ def crashing(function, left):  # type: ignore[no-untyped-def]
     return crash_or_call
 
 
-TestConvergence = Deliveries.TestCase
+TestConvergence = pytest.mark.slow(Deliveries.TestCase)
 TestConvergence.settings = settings(
     max_examples=SOAK or 8,
     stateful_step_count=30 if SOAK else 4,

@@ -188,6 +188,7 @@ def kill_and_check(prepared: Path, name: str, target: Callable[..., None], *how:
     return ""
 
 
+@pytest.mark.slow
 def test_killed_anywhere_nothing_is_lost(prepared: Path) -> None:
     """Crash safety: old or new table for every reader, healed by the next run, no leftovers."""
     notes = prepared / "notes.txt"
@@ -206,6 +207,7 @@ def test_killed_anywhere_nothing_is_lost(prepared: Path) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.slow
 def test_killed_within_the_commit(prepared: Path) -> None:
     """The commit is all or nothing, whenever it is cut short."""
     # Writing the log takes a few milliseconds.

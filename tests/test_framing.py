@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import framing
-from pipeline.framing import Walk, cuts, is_value, opens_array
+from pipeline.framing import Walk, cuts, is_value
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
@@ -50,19 +50,6 @@ def test_cuts_are_found() -> None:
 def test_a_window_may_begin_anywhere() -> None:
     """A border is certain without the bytes before it: in the middle of a string, too."""
     assert list(cuts(b'...with "quotes" and }{ in it"}\n{"next":1}')) == [32]
-
-
-@pytest.mark.parametrize(
-    ("head", "opens"),
-    [
-        (b"[{", True), (b" \r\n[\n {", True), (b"\xef\xbb\xbf[{", True), (b"[]", True),
-        (b"[1,{}]", False), (b"[[{}]]", False), (b'["a"]', False), (b'{"a":[{}]}', False),
-        (b"", False),
-    ],
-)  # fmt: skip
-def test_only_arrays_of_objects_are_opened(head: bytes, opens: bool) -> None:
-    """Another array is a record, and a bad one."""
-    assert opens_array(head) is opens
 
 
 @pytest.mark.parametrize(

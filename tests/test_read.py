@@ -3,6 +3,7 @@ import bz2
 import gzip
 import json
 import lzma
+import random
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ COMPRESSIONS = {
     "gzip": gzip.compress,
     "bzip2": bz2.compress,
     "xz": lzma.compress,
-    "zstd": zstandard.ZstdCompressor().compress,
+    "zstd": zstandard.ZstdCompressor(write_checksum=True).compress,
 }
 
 
@@ -234,6 +235,17 @@ def test_damaged_files(tmp_path: Path, compression: str, part_bytes: int) -> Non
             assert letter["reason"] == "truncated"
             assert letter["offset"] + letter["length"] == of_file["offset"]
         assert text.encode()[: of_file["offset"]].count(b"\n") == read.rows - 1
+
+
+@pytest.mark.parametrize("compression", [name for name in COMPRESSIONS if name != "plain"])
+def test_all_of_a_damaged_file_counts_as_read(tmp_path: Path, compression: str) -> None:
+    """Also what is far behind the damage: the plan's bytes must be the bytes read."""
+    noise = base64.b64encode(random.Random(1).randbytes(40_000)).decode()
+    stored = bytearray(COMPRESSIONS[compression](line("a", f'"{noise}"').encode()))
+    stored[5000:5010] = b"x" * 10
+    read = read_block(block_of(tmp_path, bytes(stored)), reading(tmp_path))
+    assert read.bytes == len(stored)
+    assert read.rejected["corrupt-file"] == 1
 
 
 def test_every_reason_has_a_letter(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def run(root: Path, inputs: Path, output: Path, gate: Barrier | None, *options: 
     os._exit(code)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("same", [True, False], ids=["same-files", "different-files"])
 @pytest.mark.parametrize("new", [True, False], ids=["new-table", "existing-table"])
 @pytest.mark.parametrize("attempt", range(ROUNDS))
