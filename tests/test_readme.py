@@ -24,10 +24,15 @@ def blocks(language: str) -> list[str]:
 def test_options_table_is_the_parsers() -> None:
     """Every option is in the one table, with its help; none that there is not."""
     actions = [action for action in options.parser()._actions if action.dest != "help"]
-    expected = [
-        f"| `{action.option_strings[0]}{f' {action.metavar}' if action.metavar else ''}` |"
-        f" {action.help} |"
+    values = {
+        action.option_strings[0]: f" {action.metavar}"
         for action in actions
+        if action.metavar and action.nargs != "?"
+    }
+    expected = [
+        f"| `{name}{values.get(name, '')}` | {action.help} |"
+        for action in actions
+        for name in action.option_strings[:1]
     ]
     assert re.findall(r"^\| `--.*$", README, re.MULTILINE) == expected
 
