@@ -9,8 +9,6 @@ import concurrent.futures
 import itertools
 import multiprocessing
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -20,8 +18,10 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from pipeline import worker
+
 # A process reads about that in the time in which another one starts.
-_WORK_BYTES = 48 << 20
+_WORK_BYTES = 96 << 20
 
 
 class Cores(NamedTuple):
@@ -96,7 +96,7 @@ def _results(calls: Sequence[Callable[[], Any]], workers: int, processes: bool) 
     if processes:
         # Not forked: this process has threads, whose locks a fork would copy in any state.
         context = multiprocessing.get_context("spawn")
-        pool = concurrent.futures.ProcessPoolExecutor(workers, context, _follow_parent)
+        pool = concurrent.futures.ProcessPoolExecutor(workers, context, worker.follow_parent)
     else:
         pool = concurrent.futures.ThreadPoolExecutor(workers)
     with pool:
@@ -109,23 +109,6 @@ def _results(calls: Sequence[Callable[[], Any]], workers: int, processes: bool) 
                 pending.extend(map(pool.submit, itertools.islice(waiting, 1)))
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _follow_parent() -> None:
-    """Lets a worker end when the process that it works for is killed, but not before.
-
-    Otherwise it would wait for work for ever, or go on writing beside the next run. Ctrl-C goes to
-    both; what the worker does then is up to the parent.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent:
-        parent.join()
-        os._exit(1)
 
 
 def _global(value: Any) -> WindowedValue:
