@@ -67,7 +67,8 @@ def quiet(verbose: bool) -> Iterator[None]:
     if verbose:
         yield
         return
-    for handler in logging.getLogger().handlers:
+    levels = {handler: handler.level for handler in logging.getLogger().handlers}
+    for handler in levels:
         handler.setLevel(logging.CRITICAL)
     # Beam's local workers log whatever they are told, so they inherit a closed mouth.
     stderr = os.dup(2)
@@ -79,6 +80,8 @@ def quiet(verbose: bool) -> Iterator[None]:
     finally:
         os.dup2(stderr, 2)
         os.close(stderr)
+        for handler, level in levels.items():
+            handler.setLevel(level)
 
 
 def check(options: PipelineOptions, paths: Sequence[str]) -> None:

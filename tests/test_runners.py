@@ -1,5 +1,6 @@
 """Runners: wrong and missing options are told in one sentence, before anything starts."""
 
+import logging
 import socket
 
 import pytest
@@ -137,3 +138,19 @@ def test_unknown_options() -> None:
 
     assert runners.unknown_options(PipelineOptions([typo]), [typo]) == [typo]
     assert runners.unknown_options(PipelineOptions(DATAFLOW), [*DATAFLOW, typo]) == []
+
+
+def test_quiet_is_over_when_it_is_over() -> None:
+    """Within it handlers of the log are silent; afterwards each is as it was.
+
+    Seen to fail without the levels being put back: what was logged later was lost.
+    """
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.INFO)
+    logging.getLogger().addHandler(handler)
+    try:
+        with runners.quiet(verbose=False):
+            assert handler.level == logging.CRITICAL
+        assert handler.level == logging.INFO
+    finally:
+        logging.getLogger().removeHandler(handler)
