@@ -96,9 +96,10 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
                 table, new_slices = staging.stage(table, settings.directory, rows)
                 slices += new_slices
                 where = staging.place(block.number, np.arange(rows, rows + len(table)))
-                micros = table["timestamp"].cast(pa.int64())
-                keys = [table["id_high"], table["id_low"], micros, table["digest"], pa.array(where)]
-                tables.append(pa.Table.from_arrays(keys, schema=staging.VERSION_SCHEMA))
+                ids = [table[name].to_numpy() for name in ("id_high", "id_low")]
+                micros = table["timestamp"].cast(pa.int64()).to_numpy()
+                digests = table["digest"].to_numpy()
+                tables.append(staging.versions(ids, micros, digests, where))
                 rows += len(table)
     versions = pa.concat_tables(tables)
     return BlockRead(

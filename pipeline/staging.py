@@ -6,7 +6,7 @@ each event, its version: a hash of its event_id, timestamp, digest and `where` i
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -101,7 +101,7 @@ def read_slice(slice_: Slice) -> pa.Table:
 
 
 def versions(
-    id_hashes: npt.NDArray[np.uint64],
+    id_hashes: Sequence[npt.NDArray[np.uint64]] | npt.NDArray[np.uint64],
     micros: npt.NDArray[np.int64],
     digests: npt.NDArray[np.int64],
     where: npt.NDArray[np.int64],
