@@ -29,7 +29,8 @@ class Cores(NamedTuple):
 
     Attributes:
         workers: Calls at a time; 0 where the runner itself spreads the elements over cores.
-        processes: Whether calls hold Python's interpreter lock, and so need processes.
+        processes: Whether calls hold Python's interpreter lock, and so need processes if they have
+            much to do; else they get threads.
     """
 
     workers: int
@@ -53,7 +54,7 @@ class CallEach(beam.DoFn):
         raise NotImplementedError
 
     def work_bytes(self, element: Any) -> int:
-        """About how many bytes of JSON or of keys the call for an element works on."""
+        """About how many bytes of JSON or of keys the call for an element makes Python work on."""
         return 0
 
     def outputs(self, result: Any) -> Iterable[Any]:
@@ -77,9 +78,9 @@ class CallEach(beam.DoFn):
     def finish_bundle(self) -> Iterator[Any]:
         """Makes the calls gathered, and yields their outputs."""
         # A process takes half a second to start: not for work that is done in that time.
-        small = self._cores.processes and self._work_bytes < _WORK_BYTES
-        workers = min(1 if small else self._cores.workers, len(self._calls))
-        for result in _results(self._calls, workers, self._cores.processes):
+        processes = self._cores.processes and self._work_bytes >= _WORK_BYTES
+        workers = min(self._cores.workers, len(self._calls))
+        for result in _results(self._calls, workers, processes):
             for output in self.outputs(result):
                 if isinstance(output, TaggedOutput):
                     yield TaggedOutput(output.tag, _global(output.value))

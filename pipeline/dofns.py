@@ -128,8 +128,8 @@ class ScanLiveFiles(CallEach):
         )
 
     def work_bytes(self, element: ScanTask) -> int:
-        """Those of the event_ids."""
-        return element.file.rows * 36
+        """Those of the event_ids, unless there is a filter: then only a few become Python's."""
+        return 0 if element.sizes.filter_size.bits else element.file.rows * 36
 
     def outputs(self, scanned: scan.Scanned) -> Iterator[Any]:
         """The elements for a live file."""

@@ -82,6 +82,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
     rejected: Counter[str] = Counter()
     slices: list[staging.Slice] = []
     tables: list[pa.Table] = [staging.VERSION_SCHEMA.empty_table()]
+    hashes = [seen.NOTHING.instants]
     rows = 0
     letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
     with contextlib.ExitStack() as stack:
@@ -100,6 +101,8 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
                 micros = table["timestamp"].cast(pa.int64()).to_numpy()
                 digests = table["digest"].to_numpy()
                 tables.append(staging.versions(ids, micros, digests, where))
+                if settings.filter_size.bits:
+                    hashes.append(seen.hash_ids(table["event_id"].combine_chunks(), settings.id_seed))
                 rows += len(table)
     versions = pa.concat_tables(tables)
     return BlockRead(
@@ -110,7 +113,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
         versions=staging.by_bucket(versions, settings.buckets),
         seen=seen.see(
             settings.filter_size,
-            versions["id_high"].to_numpy(),
+            np.concatenate(hashes),
             versions["timestamp"].to_numpy(),
         ),
         rejected=rejected,

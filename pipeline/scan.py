@@ -13,6 +13,10 @@ from pipeline.seen import Seen
 from pipeline.table import DataFile
 
 
+# Small enough that memory is used again and again, whatever the size of the file.
+_BATCH_ROWS = 1 << 15
+
+
 class Scanned(NamedTuple):
     """What scanning a live file gave.
 
@@ -48,17 +52,33 @@ def scan_file(
     started = time.perf_counter()
     with table.open_live(root, file) as stream:
         parquet = pq.ParquetFile(stream)
-        keys = parquet.read(columns=["event_id", "timestamp"], use_threads=False)
-        ids = events.hash_ids(keys["event_id"].to_pylist(), id_seed)
-        rows = np.flatnonzero(seen.competes(delivery, ids[0]))
-        ids = ids[:, rows]
-        micros = keys["timestamp"].cast(pa.int64()).to_numpy()[rows]
+        keys, rows, hashes = _competing(parquet, delivery, id_seed)
+        micros = keys["timestamp"].cast(pa.int64()).to_numpy()
         digests = np.zeros(len(rows), np.int64)
-        tied = np.flatnonzero(seen.ties(delivery, ids[0], micros)) if len(rows) else rows
+        tied = np.flatnonzero(seen.ties(delivery, hashes, micros)) if len(rows) else rows
         digests[tied] = _digests(parquet, file, rows[tied])
+        ids = events.hash_ids(keys["event_id"].to_pylist(), id_seed)
     versions = staging.versions(ids, micros, digests, staging.place(number, rows))
     by_bucket = staging.by_bucket(versions, buckets)
     return Scanned(by_bucket, len(rows), delivery.blocks, time.perf_counter() - started)
+
+
+def _competing(
+    parquet: pq.ParquetFile, delivery: Seen, id_seed: int
+) -> tuple[pa.Table, npt.NDArray[np.int64], seen.Hashes]:
+    """The keys of the rows that may compete; which rows these are, and their hashes."""
+    columns = ["event_id", "timestamp"]
+    keys = [parquet.schema_arrow.empty_table().select(columns)]
+    rows, hashes = [np.empty(0, np.int64)], [seen.NOTHING.instants]
+    first = 0
+    for batch in parquet.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
+        batch_hashes = seen.hash_ids(batch["event_id"], id_seed)
+        found = np.flatnonzero(seen.competes(delivery, batch_hashes))
+        keys.append(pa.Table.from_batches([batch]).take(pa.array(found)))
+        rows.append(found + first)
+        hashes.append(batch_hashes[found])
+        first += len(batch)
+    return pa.concat_tables(keys), np.concatenate(rows), np.concatenate(hashes)
 
 
 def _digests(
