@@ -20,7 +20,7 @@ from pipeline import outputs as out
 from pipeline.coder import ArrowCoder
 from pipeline.cores import CallEach, Cores
 from pipeline.parquet import Rows, Written
-from pipeline.partitions import directory
+from pipeline.partitions import day_number, directory
 from pipeline.plan import ReadTask, Run, ScanTask
 from pipeline.seen import Seen
 from pipeline.table import DataFile
@@ -116,8 +116,12 @@ class ScanLiveFiles(CallEach):
         self._run = run
 
     def process(self, task: ScanTask, delivery: Seen) -> Iterable[Keyed]:
-        """See `scan.scan_file`."""
-        yield from super().process(task, delivery)
+        """See `scan.scan_file`; only of files within the horizon, if the user has set one."""
+        day, horizon = day_number(task.file.destination), self._run.dedup_days
+        if horizon is None or seen.near(delivery, day, horizon):
+            yield from super().process(task, delivery)
+        else:
+            yield from self.outputs(scan.pass_over(task.file, delivery))
 
     def call(self, element: ScanTask, *side_inputs: Seen) -> Callable[[], Any]:
         """The scan of one file."""
@@ -134,7 +138,13 @@ class ScanLiveFiles(CallEach):
     def outputs(self, scanned: scan.Scanned) -> Iterator[Any]:
         """The elements for a live file."""
         yield from scanned.versions.split()
-        counts = {"live_files": 1, "versions": scanned.rows, "comparisons": scanned.seen}
+        counts = {
+            "live_files": 1,
+            "versions": scanned.rows,
+            "comparisons": scanned.seen,
+            "files_passed_over": 1 if scanned.passed_over else 0,
+            "rows_passed_over": scanned.passed_over,
+        }
         yield TaggedOutput(out.TALLIES, Tally("scan", counts, scanned.seconds))
 
 

@@ -150,6 +150,7 @@ class _Job(NamedTuple):
             target_file_bytes=own.target_file_mb << 20,
             storage_options=self.storage_options,
             keep_seconds=own.keep_history,
+            dedup_days=own.dedup_days,
         )
 
     def _failed(self, run: Run, error: str) -> int:

@@ -40,6 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="make the table afresh from the input, in one atomic step",
     )
     parser.add_argument(
+        "--dedup-days",
+        type=_count,
+        default=None,
+        metavar="N",
+        help="a promise that all versions of an event lie within N days: only files of the table"
+        " within N days of a date in the delivery are searched for them; where it is broken,"
+        " duplicates stay (default: no limit)",
+    )
+    parser.add_argument(
         "--watch",
         type=_seconds,
         default=None,

@@ -127,6 +127,11 @@ def directory(destination: Destination) -> str:
     )
 
 
+def day_number(destination: Destination) -> int:
+    """Returns the day of a destination as a number; of two days it says how far they are apart."""
+    return datetime.date(destination.year, destination.month, destination.day).toordinal()
+
+
 def partition_values(destination: Destination) -> dict[str, str]:
     """Returns the values of the partition columns as a Delta log has them: all as plain text.
 

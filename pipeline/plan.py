@@ -30,6 +30,8 @@ class Run(NamedTuple):
         listing: Where the list of the files to read is stored, see `ledger`; "" for all that
             `inputs` match.
         keep_seconds: How long superseded files are kept for Delta readers of older versions.
+        dedup_days: How many days apart versions of an event may be, as the user promises; None if
+            they may be anywhere.
     """
 
     id: str
@@ -43,6 +45,7 @@ class Run(NamedTuple):
     storage_options: dict[str, str]
     listing: str = ""
     keep_seconds: float = 0.0
+    dedup_days: int | None = None
 
     @property
     def staging(self) -> str:

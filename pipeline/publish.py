@@ -117,6 +117,13 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
             if name.startswith("read.rejected.")
         },
         "rejects": rejects,
+        "horizon": None
+        if run.dedup_days is None
+        else {
+            "days": run.dedup_days,
+            "files_not_searched": counts["scan.files_passed_over"],
+            "rows_not_searched": counts["scan.rows_passed_over"],
+        },
         "table": {
             "rows": sum(file.rows for file in after.files),
             "replaced_rows": counts["latest.superseded"] - counts["latest.superseded_events"],

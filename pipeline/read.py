@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pipeline import compression, events, seen, staging, storage
+from pipeline import compression, events, partitions, seen, staging, storage
 from pipeline.blocks import BLOCK_BYTES, Block, Piece
 from pipeline.compression import DamagedFileError
 from pipeline.decoding import Decoded, Part, decode
@@ -115,6 +115,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
             settings.filter_size,
             np.concatenate(hashes),
             versions["timestamp"].to_numpy(),
+            (partitions.day_number(slice_.destination) for slice_ in slices),
         ),
         rejected=rejected,
         dead_letters=letters if file else "",

@@ -38,7 +38,9 @@ def text(record: dict[str, Any]) -> str:
     rows = [
         f"  {topic:<11}{sign:1} {number:>{width}} {words}" for topic, sign, number, words in lines
     ]
-    places = [f"  {'rejects':<13}{record['rejects']}"] if record["rejects"] else []
+    places = [f"  {'searched':<13}{_searched(record)}"] if record["horizon"] else []
+    if record["rejects"]:
+        places.append(f"  {'rejects':<13}{record['rejects']}")
     places.append(f"  {'output':<13}{record['output']}")
     return "\n".join([f"run {record['run']}", "", *rows, *places, "", _verdict(record)])
 
@@ -54,10 +56,20 @@ def line(record: dict[str, Any]) -> str:
         f"{events[name]:,} {name.replace('_', ' ')}"
         for name in ("kept", "superseded", "exact_duplicates", "rejected")
     )
+    searched = f" Searched {_searched(record)}." if record["horizon"] else ""
     return (
         f"run {record['run']}: {files['matched'] - files['skipped']:,} files,"
         f" {events['read']:,} events: {counts}; {record['wall_seconds']:.1f} s;"
-        f" {_verdict(record)}"
+        f" {_verdict(record)}{searched}"
+    )
+
+
+def _searched(record: dict[str, Any]) -> str:
+    """How far the table was searched for older versions."""
+    horizon = record["horizon"]
+    return (
+        f"within {horizon['days']:,} days of the delivery's dates; not searched:"
+        f" {horizon['files_not_searched']:,} files ({horizon['rows_not_searched']:,} rows)"
     )
 
 

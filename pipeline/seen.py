@@ -5,7 +5,7 @@ digest, for which its payload must be read, decides only if the timestamp is the
 delivery's event_ids go into a Bloom filter, which says "no" for nearly all other rows (where it
 says "yes" wrongly, the row wins against nobody, which is harmless), and its (event_id, timestamp)
 pairs into a sorted list of hashes. (B. H. Bloom, "Space/time trade-offs in hash coding with
-allowable errors", 1970.)
+allowable errors", 1970.) Its days are kept for users who promise that versions lie close together.
 """
 
 from collections.abc import Iterable
@@ -52,15 +52,19 @@ class Seen(NamedTuple):
         instants: Hashes of (event_id, timestamp) pairs.
         blocks: How many blocks are in it. Were one lost, rows of the table would not be found to
             compete, and stay beside their later versions: so these are counted, too.
+        days: On which the events are, as `partitions.day_number`.
     """
 
     size: Size
     bitmap: npt.NDArray[np.uint8]
     instants: Hashes
     blocks: int
+    days: npt.NDArray[np.int64]
 
 
-NOTHING = Seen(Size(0, False), np.empty(0, np.uint8), np.empty(0, np.uint64), 0)
+NOTHING = Seen(
+    Size(0, False), np.empty(0, np.uint8), np.empty(0, np.uint64), 0, np.empty(0, np.int64)
+)
 
 
 def size_for(ids: int, rows: int) -> Size:
@@ -99,30 +103,41 @@ def _hash_part(ids: pa.StringArray, seed: int) -> Hashes:
     return hashes
 
 
-def see(size: Size, id_hashes: Hashes, micros: npt.NDArray[np.int64]) -> Seen:
-    """What a block of n events adds: from their `hash_ids` and their timestamps."""
+def see(
+    size: Size, id_hashes: Hashes, micros: npt.NDArray[np.int64], days: Iterable[int] = ()
+) -> Seen:
+    """What a block of n events adds: from their `hash_ids`, their timestamps and their days."""
+    distinct = np.array(sorted(set(days)), np.int64)
     if not size.bits:
-        return NOTHING._replace(blocks=1)
+        return NOTHING._replace(blocks=1, days=distinct)
     bitmap = np.zeros(size.bits // 8, np.uint8)
     at = _positions(id_hashes, size.bits)
     np.bitwise_or.at(bitmap, at >> np.uint32(3), _bit(at))
     pairs = _pairs(id_hashes, micros) if size.instants else NOTHING.instants
-    return Seen(size, bitmap, pairs, 1)
+    return Seen(size, bitmap, pairs, 1, distinct)
 
 
 def union(parts: Iterable[Seen]) -> Seen:
     """What several parts of a delivery add together."""
     seen = NOTHING
     instants = []
+    days = []
     blocks = 0
     for part in parts:
         blocks += part.blocks
+        days.append(part.days)
         if part.size.bits:
             bitmap = seen.bitmap | part.bitmap if seen.size.bits else part.bitmap
-            seen = Seen(part.size, bitmap, part.instants, 0)
+            seen = NOTHING._replace(size=part.size, bitmap=bitmap)
             instants.append(part.instants)
     together = np.unique(np.concatenate([NOTHING.instants, *instants]))
-    return seen._replace(instants=together, blocks=blocks)
+    all_days = np.unique(np.concatenate([NOTHING.days, *days]))
+    return seen._replace(instants=together, blocks=blocks, days=all_days)
+
+
+def near(seen: Seen, day: int, days: int) -> bool:
+    """Whether anything was delivered for a day, or at most so many days before or after it."""
+    return bool(np.any(np.abs(seen.days - day) <= days))
 
 
 def competes(seen: Seen, id_hashes: Hashes) -> npt.NDArray[np.bool_]:

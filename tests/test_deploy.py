@@ -58,6 +58,7 @@ def test_template_tells_the_default(name: str) -> None:
         ("output", "gs://bucket/events"),
         ("temp", "gs://bucket/temp"),
         ("rebuild", "true"),
+        ("dedup-days", "7"),
         ("max-partitions", "20000"),
         ("max-event-mb", "8"),
         ("target-file-mb", "128"),

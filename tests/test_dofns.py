@@ -13,7 +13,7 @@ from apache_beam.pvalue import TaggedOutput
 from pipeline import dofns, latest, parquet, read, seen, staging
 from pipeline import outputs as out
 from pipeline.parquet import Rows
-from pipeline.partitions import Destination
+from pipeline.partitions import Destination, day_number
 from pipeline.plan import ScanTask, Sizes
 from pipeline.table import DataFile
 from pipeline.tally import Tally
@@ -152,7 +152,31 @@ class TestScanLiveFiles:
 
         ((bucket, versions),) = found[MAIN]
         assert (bucket, versions["where"].to_pylist()) == (0, [7 << 40, (7 << 40) + 1])
-        assert tally_of(found, "scan") == {"live_files": 1, "versions": 2, "comparisons": 3}
+        assert tally_of(found, "scan") == {
+            "live_files": 1,
+            "versions": 2,
+            "comparisons": 3,
+            "files_passed_over": 0,
+            "rows_passed_over": 0,
+        }
+
+    def test_a_file_beyond_the_horizon_is_passed_over(self, tmp_path: Path) -> None:
+        """It is not opened, so it may be missing; but it counts as any other, for the equations."""
+        file = write_live(tmp_path, [Event("a"), Event("b")])._replace(path="gone.parquet")
+        scanner = dofns.ScanLiveFiles(new_run(tmp_path, dedup_days=1), 0)
+        days = np.array([day_number(file.destination) + 2])
+        delivery = seen.NOTHING._replace(blocks=3, days=days)
+
+        found = by_tag(scanner.process(ScanTask(7, file, Sizes(ID_SEED, 1, NO_FILTER)), delivery))
+
+        assert MAIN not in found
+        assert tally_of(found, "scan") == {
+            "live_files": 1,
+            "versions": 0,
+            "comparisons": 3,
+            "files_passed_over": 1,
+            "rows_passed_over": 2,
+        }
 
 
 class TestCombineSeen:

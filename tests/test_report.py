@@ -24,6 +24,7 @@ RECORD: dict[str, Any] = {
     },
     "rejected": {"bad-timestamp": 30, "not-json": 70},
     "rejects": "/my/table/_eventsift/rejects/20210108T100000-abcdef.jsonl",
+    "horizon": None,
     "table": {
         "rows": 1_234_567,
         "replaced_rows": 12,
@@ -117,6 +118,16 @@ def test_one_line_holds_what_matters() -> None:
     )
 
 
+def test_a_horizon_is_told() -> None:
+    """Whoever limits the search sees how far it went, and what it left out."""
+    horizon = {"days": 7, "files_not_searched": 12, "rows_not_searched": 34_567}
+    record = RECORD | {"horizon": horizon}
+    searched = "within 7 days of the delivery's dates; not searched: 12 files (34,567 rows)"
+
+    assert f"\n  searched     {searched}\n  rejects " in report.text(record)
+    assert report.line(record).endswith(f" Published as version 3. Searched {searched}.")
+
+
 def test_nothing_is_said_of_what_there_was_not() -> None:
     """A first run that skips, rejects and replaces nothing has no lines for these."""
     record = changed(
@@ -126,7 +137,7 @@ def test_nothing_is_said_of_what_there_was_not() -> None:
 
     text = report.text(record)
 
-    for words in ("skipped", "left", "rejects ", "scan", "not-json"):
+    for words in ("skipped", "left", "searched", "rejects ", "scan", "not-json"):
         assert words not in text
 
 

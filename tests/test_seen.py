@@ -140,6 +140,15 @@ class TestUnion:
         """No block, no filter: every row competes."""
         assert content(seen.union(parts)) == content(seen.NOTHING)
 
+    def test_days_come_together(self) -> None:
+        """Also of parts without a filter: the horizon is drawn around the days of all of them."""
+        ids, micros = np.arange(2, dtype=np.uint64), np.arange(2)
+        sizes = (seen.Size(0, False), SIZE)
+        whole = seen.union(seen.see(size, ids, micros, [9, 5, 9]) for size in sizes)
+        assert whole.days.tolist() == [5, 9]
+        assert [day for day in range(15) if seen.near(whole, day, 1)] == [4, 5, 6, 8, 9, 10]
+        assert not seen.near(seen.NOTHING, 5, 10**9)
+
     def test_blocks_without_a_filter_are_counted_too(self) -> None:
         """Every block counts, also where its filter is not worth its size."""
         part = seen.see(seen.Size(0, False), np.arange(3, dtype=np.uint64), np.arange(3))
