@@ -102,7 +102,9 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
                 digests = table["digest"].to_numpy()
                 tables.append(staging.versions(ids, micros, digests, where))
                 if settings.filter_size.bits:
-                    hashes.append(seen.hash_ids(table["event_id"].combine_chunks(), settings.id_seed))
+                    hashes.append(
+                        seen.hash_ids(table["event_id"].combine_chunks(), settings.id_seed)
+                    )
                 rows += len(table)
     versions = pa.concat_tables(tables)
     return BlockRead(

@@ -12,7 +12,6 @@ from pipeline import events, seen, staging, table
 from pipeline.seen import Seen
 from pipeline.table import DataFile
 
-
 # Small enough that memory is used again and again, whatever the size of the file.
 _BATCH_ROWS = 1 << 15
 
