@@ -28,8 +28,7 @@ DONE, FAILED = 0, 1
 # How often to start again when another run has committed first.
 _ATTEMPTS = 3
 # Below this share of the target a file is small. What was merged once must not be merged again and
-# again: where a group is too much for one file, two of half the target or more come of it, and the
-# footer, which knows the encoded sizes, shows no less than half of that.
+# again: where a group is too much for one file, two of half the target or more come of it.
 _SMALL = 1 / 4
 # Footers to read at a time; on an object store that is waiting.
 _FOOTERS = 16

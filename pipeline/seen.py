@@ -98,8 +98,10 @@ def _hash_part(ids: pa.StringArray, seed: int) -> Hashes:
     hashes = lengths.astype(np.uint64) ^ np.uint64(seed)
     for at in range(0, min(int(lengths.max()), _HASHED_BYTES), 8):
         own = words[np.minimum(starts + at, size)] & _MASKS[np.clip(lengths - at, 0, 8)]
-        hashes = (hashes ^ own) * _MIX
-        hashes ^= hashes >> np.uint64(32)
+        mixed = (hashes ^ own) * _MIX
+        mixed ^= mixed >> np.uint64(32)
+        # What an id hashes to must not depend on how long its neighbours are.
+        hashes = np.where(lengths > at, mixed, hashes)
     return hashes
 
 
