@@ -1,8 +1,9 @@
 """The functions Beam calls: thin wiring around the plain functions of the other modules.
 
-Elements that hold rows are Arrow tables; all others are small named tuples.
+Elements are small named tuples; versions are packed into bytes, see `versions`.
 """
 
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -11,22 +12,21 @@ from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import pyarrow as pa
-from apache_beam.coders import coders
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline import latest, parquet, plan, publish, read, scan, seen, staging
+from pipeline import latest, parquet, plan, publish, read, scan, seen, staging, storage, versions
 from pipeline import outputs as out
-from pipeline.coder import ArrowCoder
 from pipeline.cores import CallEach, Cores
+from pipeline.latest import Superseded
 from pipeline.parquet import Rows, Written
 from pipeline.partitions import day_number, directory
 from pipeline.plan import ReadTask, Run, ScanTask
 from pipeline.seen import Seen
 from pipeline.table import DataFile
 from pipeline.tally import Tally
+from pipeline.versions import Packed
 
-Keyed = tuple[int, pa.Table]
+Keyed = tuple[int, Packed]
 
 
 class PlanRun(beam.DoFn):
@@ -44,7 +44,6 @@ class PlanRun(beam.DoFn):
         yield planned._replace(reads=[], scans=[])
 
 
-@beam.typehints.with_output_types(Keyed)
 class ReadBlocks(CallEach):
     """ReadTask → (bucket, versions); tagged: SLICES, SEEN, REJECTS."""
 
@@ -59,6 +58,8 @@ class ReadBlocks(CallEach):
             self._run.staging,
             *element.sizes,
             self._run.max_event_bytes,
+            # Where one process does all the shuffling, versions need not go through it.
+            store_versions=self._cores.workers > 0 and storage.is_local(self._run.staging),
         )
         return partial(read.read_block, element.block, settings)
 
@@ -80,7 +81,7 @@ class ReadBlocks(CallEach):
             "events": block.rows + rejected,
             "rejected": rejected,
             "dead_letter_files": 1 if block.dead_letters else 0,
-            "versions": len(block.versions.table),
+            "versions": sum(block.versions.counts),
             "slices": len(block.slices),
             **{f"rejected.{reason}": count for reason, count in block.rejected.items()},
         }
@@ -107,7 +108,6 @@ class CombineSeen(beam.CombineFn):
         return accumulator
 
 
-@beam.typehints.with_output_types(Keyed)
 class ScanLiveFiles(CallEach):
     """ScanTask, with what was seen → (bucket, versions that may compete)."""
 
@@ -148,68 +148,69 @@ class ScanLiveFiles(CallEach):
         yield TaggedOutput(out.TALLIES, Tally("scan", counts, scanned.seconds))
 
 
-@beam.typehints.with_input_types(pa.Table)
-@beam.typehints.with_output_types(pa.Table)
 class CombineLatest(beam.CombineFn):
-    """Versions of a bucket → those that are superseded, with a count of the versions.
+    """Packed versions of a bucket → those that are superseded.
 
     The accumulator is simply the versions so far: each of them must end as kept or as reported
     superseded, so there is nothing to throw away early.
     """
 
-    def create_accumulator(self) -> pa.Table:
+    def create_accumulator(self) -> list[Packed]:
         """No versions."""
-        return staging.VERSION_SCHEMA.empty_table()
+        return []
 
-    def add_input(self, accumulator: pa.Table, versions: pa.Table) -> pa.Table:
-        """Adds versions; no row is copied."""
-        return pa.concat_tables([accumulator, versions])
+    def add_input(self, accumulator: list[Packed], part: Packed) -> list[Packed]:
+        """Adds versions."""
+        return [*accumulator, part]
 
-    def add_inputs(self, accumulator: pa.Table, elements: Iterable[pa.Table]) -> pa.Table:
+    def add_inputs(self, accumulator: list[Packed], parts: Iterable[Packed]) -> list[Packed]:
         """Adds versions of many elements in one step."""
-        return pa.concat_tables([accumulator, *elements])
+        return [*accumulator, *parts]
 
-    def merge_accumulators(self, accumulators: Iterable[pa.Table]) -> pa.Table:
+    def merge_accumulators(self, accumulators: Iterable[list[Packed]]) -> list[Packed]:
         """All versions."""
-        return pa.concat_tables([*accumulators, staging.VERSION_SCHEMA.empty_table()])
+        return list(itertools.chain.from_iterable(accumulators))
 
-    def extract_output(self, accumulator: pa.Table) -> pa.Table:
-        """See `latest.superseded`; the count, and what it took, are in the table's metadata."""
-        started = time.perf_counter()
-        found = latest.superseded(accumulator)
-        seconds = time.perf_counter() - started
-        return found.replace_schema_metadata(
-            {"versions": str(len(accumulator)), "seconds": str(seconds)}
-        )
-
-    def get_accumulator_coder(self) -> coders.Coder:
-        """Accumulators travel as Arrow."""
-        return ArrowCoder()
+    def extract_output(self, accumulator: list[Packed]) -> Superseded:
+        """See `latest.latest`."""
+        return latest.latest(accumulator)
 
 
-class SplitSuperseded(beam.DoFn):
-    """(bucket, superseded) → (source number, its superseded rows)."""
+class CombineBuckets(CallEach):
+    """(bucket, its versions) → (source number, its superseded rows).
 
-    def process(self, element: Keyed) -> Iterator[Any]:
-        """Splits the rows, which come sorted by `where`, by source; int64, shape (n,)."""
-        _, superseded = element
-        where = superseded["where"].to_numpy()
-        exact = superseded["exact"].to_numpy()
-        sources = staging.source_of(where)
+    Combines what is grouped, as `beam.CombineValues` does, but on all cores.
+    """
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(Cores(workers, processes=False))
+
+    def call(self, element: tuple[int, Iterable[Packed]], *_: Any) -> Callable[[], Any]:
+        """The combining of one bucket."""
+        return partial(_combine, list(element[1]))
+
+    def outputs(self, found: Superseded) -> Iterator[Any]:
+        """Splits the rows by source; int64, shape (n,)."""
+        where, exact, count, seconds = found
+        sources = versions.source_of(where)
         numbers, starts = np.unique(sources, return_index=True)
         borders = [*starts.tolist(), len(where)]
         for number, (start, end) in zip(numbers.tolist(), pairwise(borders), strict=True):
-            yield number, staging.row_of(where[start:end])
-        delivered = sources >= staging.FIRST_BLOCK
+            yield number, versions.row_of(where[start:end])
+        delivered = sources >= versions.FIRST_BLOCK
         counts = {
-            "versions": int(superseded.schema.metadata[b"versions"]),
+            "versions": count,
             "superseded": int(np.sum(~exact)),
             "exact_duplicates": int(np.sum(exact)),
             "superseded_events": int(np.sum(~exact & delivered)),
             "exact_duplicate_events": int(np.sum(exact & delivered)),
         }
-        seconds = float(superseded.schema.metadata[b"seconds"])
         yield TaggedOutput(out.TALLIES, Tally("latest", counts, seconds))
+
+
+def _combine(parts: Sequence[Packed]) -> Superseded:
+    combine = CombineLatest()
+    return combine.extract_output(combine.add_inputs(combine.create_accumulator(), parts))
 
 
 class RouteRows(beam.DoFn):

@@ -37,7 +37,7 @@ def build(
 
     # Combine per key to the latest.
     versions = (read[out.VERSIONS], scan[out.VERSIONS]) | "versions" >> beam.Flatten()
-    latest = versions | "latest" >> do.Latest()
+    latest = versions | "latest" >> do.Latest(run, workers)
 
     # Route by domain, event_type and date.
     sources = {out.SLICES: read[out.SLICES], out.LIVE: plan[out.LIVE], out.ROWS: latest[out.ROWS]}

@@ -8,31 +8,59 @@ the same content, so which of them stays makes no difference to the table; the o
 `where` does, which is the one in a live file if there is one.
 """
 
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
-import pyarrow as pa
+import numpy.typing as npt
 
-SUPERSEDED_SCHEMA = pa.schema([("where", pa.int64()), ("exact", pa.bool_())])
+from pipeline import versions
+from pipeline.versions import Packed, Versions
 
 
-def superseded(versions: pa.Table) -> pa.Table:
-    """Finds the versions that are not the latest of their event_id.
+class Superseded(NamedTuple):
+    """The versions, among some, that are not the latest of their event_id.
+
+    Attributes:
+        where: They lie, ascending; shape (n,).
+        exact: Those that only repeat another version, of the same event_id, timestamp and digest;
+            shape (n,).
+        versions: How many versions were compared, those that stay included.
+        seconds: What it took.
+    """
+
+    where: npt.NDArray[np.int64]
+    exact: npt.NDArray[np.bool_]
+    versions: int
+    seconds: float
+
+
+def latest(parts: Sequence[Packed]) -> Superseded:
+    """Compares versions.
 
     Args:
-        versions: A table of `staging.VERSION_SCHEMA`: all versions of some event_ids, in any order.
-            One that occurs twice, `where` included, counts once.
-
-    Returns:
-        A table of `SUPERSEDED_SCHEMA`, sorted by `where`. `exact` marks those that only repeat
-        another version, of the same event_id, timestamp and digest.
+        parts: All versions of some event_ids, in any order. One that occurs twice, `where`
+            included, counts once.
     """
-    codes = versions["id_low"].combine_chunks().dictionary_encode().indices.to_numpy()
-    # Only the ids that occur twice take part in the sort: they are few.
-    rows = np.flatnonzero((np.bincount(codes) > 1)[codes]) if len(codes) else codes
-    low, high, timestamps, digests, where = (
-        versions[name].to_numpy()[rows]
-        for name in ("id_low", "id_high", "timestamp", "digest", "where")
-    )
+    started = time.perf_counter()
+    found = versions.unpack(parts)
+    where, exact = _losers(_repeated(found))
+    return Superseded(where, exact, len(found), time.perf_counter() - started)
 
+
+def _repeated(found: Versions) -> Versions:
+    """Those whose event_id may occur twice: they are few, and only they need to be sorted."""
+    order = np.argsort(found["id_low"])
+    ids = found["id_low"][order]
+    again = ids[1:] == ids[:-1]
+    return found[order[np.append(again, False) | np.append(False, again)]]
+
+
+def _losers(found: Versions) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    low, high, timestamps, digests, where = (
+        found[name] for name in ("id_low", "id_high", "timestamp", "digest", "where")
+    )
     # Ascending by (id, timestamp, digest), equal ones by descending `where`: of each id the last
     # row is the latest, and a row followed by its equal only repeats it.
     order = np.lexsort((-where, digests, timestamps, high, low))
@@ -44,6 +72,4 @@ def superseded(versions: pa.Table) -> pa.Table:
     loses &= ~(exact & (where[:-1] == where[1:]))
     losers = np.flatnonzero(loses)
     losers = losers[np.argsort(where[losers])]
-    return pa.Table.from_arrays(
-        [pa.array(where[losers]), pa.array(exact[losers])], schema=SUPERSEDED_SCHEMA
-    )
+    return where[losers], exact[losers]

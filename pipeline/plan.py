@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pipeline import alive, blocks, ledger, leftovers, seen, staging, storage, table
+from pipeline import alive, blocks, ledger, leftovers, seen, storage, table, versions
 from pipeline.blocks import Block
 from pipeline.errors import EventsiftError
 from pipeline.table import DataFile
@@ -64,7 +64,7 @@ class Sizes(NamedTuple):
 
     Attributes:
         id_seed: For `events.hash_ids`; new in every run.
-        buckets: Shares of the event_id space; see `staging.by_bucket`.
+        buckets: Shares of the event_id space; see `versions.by_bucket`.
         filter_size: Of the filter for the delivery's event_ids.
     """
 
@@ -165,7 +165,7 @@ def plan(run: Run) -> Plan:
         inputs=inputs,
         matched=len(matched),
         skipped=len(matched) - len(files),
-        reads=[ReadTask(block, sizes) for block in blocks.pack(pieces, staging.FIRST_BLOCK)],
+        reads=[ReadTask(block, sizes) for block in blocks.pack(pieces, versions.FIRST_BLOCK)],
         scans=[ScanTask(number, file, sizes) for number, file in enumerate(live)],
         seconds=time.perf_counter() - started,
         began=began,

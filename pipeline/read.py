@@ -15,12 +15,13 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from pipeline import compression, events, partitions, seen, staging, storage
+from pipeline import compression, events, partitions, seen, staging, storage, versions
 from pipeline.blocks import BLOCK_BYTES, Block, Piece
 from pipeline.compression import DamagedFileError
 from pipeline.decoding import Decoded, Part, decode
 from pipeline.rejects import Reject, shown
 from pipeline.seen import Seen
+from pipeline.versions import Bucketed
 
 
 class ReadSettings(NamedTuple):
@@ -30,9 +31,10 @@ class ReadSettings(NamedTuple):
         run: The run's id, for dead letters.
         directory: Where payloads and dead letters are staged.
         id_seed: For `events.hash_ids`.
-        buckets: Shares of the event_id space; see `staging.by_bucket`.
+        buckets: Shares of the event_id space; see `versions.by_bucket`.
         filter_size: Of the filter for the table's rows.
         max_event_bytes: Limit on one event's data and extra fields.
+        store_versions: Whether versions are stored beside the payloads; else they are returned.
         part_bytes: How many bytes are decoded together.
     """
 
@@ -42,6 +44,7 @@ class ReadSettings(NamedTuple):
     buckets: int
     filter_size: seen.Size
     max_event_bytes: int
+    store_versions: bool = False
     part_bytes: int = BLOCK_BYTES
 
 
@@ -53,7 +56,7 @@ class BlockRead(NamedTuple):
         bytes: Bytes read, as stored.
         rows: Events staged.
         slices: Where their payloads lie.
-        versions: Their versions by bucket, of `staging.VERSION_SCHEMA`.
+        versions: Their versions by bucket.
         seen: What they add to the filter for the table's rows.
         rejected: How many records were refused, by reason.
         dead_letters: The file that holds them, "" if there are none.
@@ -64,7 +67,7 @@ class BlockRead(NamedTuple):
     bytes: int
     rows: int
     slices: list[staging.Slice]
-    versions: staging.Bucketed
+    versions: Bucketed
     seen: Seen
     rejected: Counter[str]
     dead_letters: str
@@ -81,7 +84,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     slices: list[staging.Slice] = []
-    tables: list[pa.Table] = [staging.VERSION_SCHEMA.empty_table()]
+    found = [versions.NONE]
     hashes = [seen.NOTHING.instants]
     rows = 0
     letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
@@ -96,27 +99,28 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
             if len(table):
                 table, new_slices = staging.stage(table, settings.directory, rows)
                 slices += new_slices
-                where = staging.place(block.number, np.arange(rows, rows + len(table)))
+                where = versions.place(block.number, np.arange(rows, rows + len(table)))
                 ids = [table[name].to_numpy() for name in ("id_high", "id_low")]
                 micros = table["timestamp"].cast(pa.int64()).to_numpy()
                 digests = table["digest"].to_numpy()
-                tables.append(staging.versions(ids, micros, digests, where))
+                found.append(versions.pack(ids, micros, digests, where))
                 if settings.filter_size.bits:
                     hashes.append(
                         seen.hash_ids(table["event_id"].combine_chunks(), settings.id_seed)
                     )
                 rows += len(table)
-    versions = pa.concat_tables(tables)
+    together = np.concatenate(found)
+    directory = settings.directory if settings.store_versions else ""
     return BlockRead(
         number=block.number,
         bytes=counts["bytes"],
         rows=rows,
         slices=slices,
-        versions=staging.by_bucket(versions, settings.buckets),
+        versions=versions.by_bucket(together, settings.buckets, directory),
         seen=seen.see(
             settings.filter_size,
             np.concatenate(hashes),
-            versions["timestamp"].to_numpy(),
+            together["timestamp"],
             (partitions.day_number(slice_.destination) for slice_ in slices),
         ),
         rejected=rejected,

@@ -8,9 +8,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import events, seen, staging, table
+from pipeline import events, seen, table, versions
 from pipeline.seen import Seen
 from pipeline.table import DataFile
+from pipeline.versions import Bucketed
 
 # Small enough that memory is used again and again, whatever the size of the file.
 _BATCH_ROWS = 1 << 15
@@ -20,14 +21,14 @@ class Scanned(NamedTuple):
     """What scanning a live file gave.
 
     Attributes:
-        versions: Of the rows that may compete, by bucket, of `staging.VERSION_SCHEMA`.
+        versions: Of the rows that may compete, by bucket.
         rows: How many they are.
         seen: Blocks of the delivery that they were compared with.
         seconds: What it took.
         passed_over: Rows of the file, if it was not looked into.
     """
 
-    versions: staging.Bucketed
+    versions: Bucketed
     rows: int
     seen: int
     seconds: float
@@ -36,7 +37,7 @@ class Scanned(NamedTuple):
 
 def pass_over(file: DataFile, delivery: Seen) -> Scanned:
     """Finds nothing in a live file: by the user's promise none of its rows compete."""
-    nothing = staging.by_bucket(staging.VERSION_SCHEMA.empty_table(), 1)
+    nothing = versions.by_bucket(versions.NONE, 1)
     return Scanned(nothing, 0, delivery.blocks, 0.0, file.rows)
 
 
@@ -50,7 +51,7 @@ def scan_file(
 
     Args:
         root: The table.
-        number: The number of the file as a source; see `staging.place`.
+        number: The number of the file as a source; see `versions.place`.
         file: The live file.
         delivery: What the delivery has.
         id_seed: For `events.hash_ids`.
@@ -65,8 +66,8 @@ def scan_file(
         tied = np.flatnonzero(seen.ties(delivery, hashes, micros)) if len(rows) else rows
         digests[tied] = _digests(parquet, file, rows[tied])
         ids = events.hash_ids(keys["event_id"].to_pylist(), id_seed)
-    versions = staging.versions(ids, micros, digests, staging.place(number, rows))
-    by_bucket = staging.by_bucket(versions, buckets)
+    found = versions.pack(ids, micros, digests, versions.place(number, rows))
+    by_bucket = versions.by_bucket(found, buckets)
     return Scanned(by_bucket, len(rows), delivery.blocks, time.perf_counter() - started)
 
 

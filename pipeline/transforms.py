@@ -64,7 +64,7 @@ class Scan(_Step):
         return pcoll | "spread" >> beam.Reshuffle() | outputs
 
 
-class Latest(beam.PTransform[Any, Any]):
+class Latest(_Step):
     """VERSIONS → ROWS that are superseded, by source."""
 
     def expand(self, pcoll: beam.PCollection[Keyed]) -> Outputs:
@@ -73,13 +73,10 @@ class Latest(beam.PTransform[Any, Any]):
         `beam.CombinePerKey` would combine before it, too. That makes large elements of small ones
         and, since versions do not get fewer by it, copies all of them once more.
         """
-        return (
-            pcoll
-            | "by bucket" >> beam.GroupByKey()
-            | "combine" >> beam.CombineValues(dofns.CombineLatest())
-            | "split"
-            >> beam.ParDo(dofns.SplitSuperseded()).with_outputs(out.TALLIES, main=out.ROWS)
+        outputs = beam.ParDo(dofns.CombineBuckets(self._workers)).with_outputs(
+            out.TALLIES, main=out.ROWS
         )
+        return pcoll | "by bucket" >> beam.GroupByKey() | "combine" >> outputs
 
 
 class Route(beam.PTransform[Any, Any]):

@@ -1,0 +1,144 @@
+"""Versions: an event as it competes with others of its event_id, by its keys and where it lies.
+
+Versions are what is shuffled, so they are packed: 40 bytes each, of fixed width, whatever the
+event. On an engine they travel as these bytes. Where one process does all the shuffling (Beam's
+local runner copies what it shuffles a dozen times) they lie in the temp directory beside the
+payloads, and only where they lie travels.
+"""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline import storage
+
+VERSION = np.dtype(
+    [
+        ("id_high", "<u8"),
+        ("id_low", "<u8"),
+        ("timestamp", "<i8"),
+        ("digest", "<i8"),
+        ("where", "<i8"),
+    ]
+)
+"""A hash of the event_id (128 bits), microseconds since 1970, digest, and where the event lies."""
+
+Versions = npt.NDArray[np.void]
+"""n versions: of dtype `VERSION`, shape (n,)."""
+
+NONE: Versions = np.empty(0, VERSION)
+
+# `where` is the number of a source (a live file, or a block) and a row in it, in one integer.
+# Live files are numbered from 0 and blocks from here: 4 million of each, 10^12 rows in each.
+FIRST_BLOCK = 1 << 22
+_ROW_BITS = 40
+
+
+def pack(
+    id_hashes: Sequence[npt.NDArray[np.uint64]] | npt.NDArray[np.uint64],
+    micros: npt.NDArray[np.int64],
+    digests: npt.NDArray[np.int64],
+    where: npt.NDArray[np.int64],
+) -> Versions:
+    """Versions of n events: from `events.hash_ids`, shape (2, n), and the rest, shape (n,)."""
+    found = np.empty(len(where), VERSION)
+    columns = (*id_hashes, micros, digests, where)
+    for name, values in zip(VERSION.names or (), columns, strict=True):
+        found[name] = values
+    return found
+
+
+class Stored(NamedTuple):
+    """Packed versions in a local file: `number` of them, after the `first` ones."""
+
+    path: str
+    first: int
+    number: int
+
+
+Packed = bytes | Stored
+"""Versions as they travel."""
+
+
+class Bucketed(NamedTuple):
+    """Versions ordered by the bucket of their event_id.
+
+    Attributes:
+        packed: All of them.
+        counts: How many belong to bucket 0, 1, …
+    """
+
+    packed: Packed
+    counts: list[int]
+
+    def split(self) -> Iterator[tuple[int, Packed]]:
+        """Yields each bucket that has versions, with them."""
+        first = 0
+        for bucket, count in enumerate(self.counts):
+            if count:
+                if isinstance(self.packed, Stored):
+                    yield bucket, Stored(self.packed.path, first, count)
+                else:
+                    start, end = first * VERSION.itemsize, (first + count) * VERSION.itemsize
+                    yield bucket, self.packed[start:end]
+            first += count
+
+
+def by_bucket(versions: Versions, buckets: int, directory: str = "") -> Bucketed:
+    """Orders versions by the bucket of their event_id.
+
+    Args:
+        versions: Any.
+        buckets: How many buckets there are.
+        directory: A local directory to store the versions in; "" packs them into bytes.
+    """
+    counts = [len(versions)]
+    if buckets > 1:
+        bucket = versions["id_high"] % np.uint64(buckets)
+        # Small numbers sort by radix, several times faster.
+        bucket = bucket.astype(np.int16 if buckets < 1 << 15 else np.int32)
+        versions = versions[np.argsort(bucket, kind="stable")]
+        counts = np.bincount(bucket).tolist()
+    if not directory:
+        return Bucketed(versions.tobytes(), counts)
+    path = storage.join(directory, f"{uuid.uuid4().hex}.versions")
+    with storage.create(path) as file:
+        file.write(versions.data)
+    return Bucketed(Stored(path, 0, len(versions)), counts)
+
+
+def unpack(parts: Sequence[Packed]) -> Versions:
+    """All versions of some parts, in their order."""
+    counts = [
+        part.number if isinstance(part, Stored) else len(part) // VERSION.itemsize for part in parts
+    ]
+    found = np.empty(sum(counts), VERSION)
+    first = 0
+    for part, count in zip(parts, counts, strict=True):
+        place = found[first : first + count]
+        if isinstance(part, Stored):
+            with open(storage.local(part.path), "rb", buffering=0) as file:
+                file.seek(part.first * VERSION.itemsize)
+                file.readinto(place.data)
+        else:
+            place[:] = np.frombuffer(part, VERSION)
+        first += count
+    return found
+
+
+def place(source: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The `where` of rows of a source (a block or a live file, by its number in the run)."""
+    return (np.int64(source) << _ROW_BITS) | rows
+
+
+def source_of(where: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The number of the source of each `where`."""
+    return where >> _ROW_BITS
+
+
+def row_of(where: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The row, in its source, of each `where`."""
+    return where & ((1 << _ROW_BITS) - 1)
