@@ -12,6 +12,11 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.CRITICAL)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
+    from pipeline import start
+
+    start.skip_unused()
+    start.early(sys.argv[1:])
+
     from pipeline.job import main
 
     sys.exit(main(sys.argv[1:]))

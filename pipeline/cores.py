@@ -7,8 +7,6 @@ makes each call at once.
 
 import concurrent.futures
 import itertools
-import multiprocessing
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -18,10 +16,8 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipeline import worker
-
-# A process reads about that in the time in which another one starts.
-_WORK_BYTES = 96 << 20
+from pipeline import processes
+from pipeline.start import WORK_BYTES
 
 
 class Cores(NamedTuple):
@@ -78,9 +74,9 @@ class CallEach(beam.DoFn):
     def finish_bundle(self) -> Iterator[Any]:
         """Makes the calls gathered, and yields their outputs."""
         # A process takes half a second to start: not for work that is done in that time.
-        processes = self._cores.processes and self._work_bytes >= _WORK_BYTES
+        in_processes = self._cores.processes and self._work_bytes >= WORK_BYTES
         workers = min(self._cores.workers, len(self._calls))
-        for result in _results(self._calls, workers, processes):
+        for result in _results(self._calls, workers, in_processes):
             for output in self.outputs(result):
                 if isinstance(output, TaggedOutput):
                     yield TaggedOutput(output.tag, _global(output.value))
@@ -88,16 +84,14 @@ class CallEach(beam.DoFn):
                     yield _global(output)
 
 
-def _results(calls: Sequence[Callable[[], Any]], workers: int, processes: bool) -> Iterator[Any]:
+def _results(calls: Sequence[Callable[[], Any]], workers: int, in_processes: bool) -> Iterator[Any]:
     """Yields the calls' results in order, with no more calls under way than memory allows for."""
     if workers <= 1:
         yield from (call() for call in calls)
         return
     pool: concurrent.futures.Executor
-    if processes:
-        # Not forked: this process has threads, whose locks a fork would copy in any state.
-        context = multiprocessing.get_context("spawn")
-        pool = concurrent.futures.ProcessPoolExecutor(workers, context, worker.follow_parent)
+    if in_processes:
+        pool = processes.pool(workers)
     else:
         pool = concurrent.futures.ThreadPoolExecutor(workers)
     with pool:
@@ -114,8 +108,3 @@ def _results(calls: Sequence[Callable[[], Any]], workers: int, processes: bool) 
 
 def _global(value: Any) -> WindowedValue:
     return WindowedValue(value, GlobalWindow().max_timestamp(), (GlobalWindow(),))
-
-
-def available() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -32,7 +32,7 @@ def build(
     read = plan[out.READS] | "read" >> do.Read(run, workers)
 
     # Rows that the table already has of these event_ids are versions like any other.
-    seen = read[out.SEEN] | "seen" >> beam.CombineGlobally(dofns.CombineSeen())
+    seen = read[out.SEEN] | "seen" >> beam.CombineGlobally(dofns.CombineSeen()).without_defaults()
     scan = plan[out.SCANS] | "scan" >> do.Scan(run, workers, seen)
 
     # Combine per key to the latest.

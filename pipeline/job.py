@@ -15,12 +15,12 @@ from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 
 from pipeline import (
     alive,
-    cores,
     flow,
     ledger,
     leftovers,
     memory,
     options,
+    processes,
     report,
     runners,
     storage,
@@ -128,7 +128,7 @@ class _Job(NamedTuple):
         if files is not None:
             run = run._replace(listing=storage.join(run.staging, "listing.parquet"))
             ledger.write(run.listing, files)
-        idle = cores.available() if runners.leaves_cores(self.beam) else 0
+        idle = processes.available() if runners.leaves_cores(self.beam) else 0
         workers = idle if self.own.workers is None else self.own.workers
         pipeline = beam.Pipeline(runner=runners.name(self.beam), options=self.beam)
         flow.build(pipeline, run, workers)

@@ -1,19 +1,13 @@
-"""The job's own options; any option of Beam or of the chosen runner may stand beside them."""
+"""The job's own options; any option of Beam or of the chosen runner may stand beside them.
+
+Known before Beam is imported; `runners.EventsiftOptions` are the same for Beam.
+"""
 
 import argparse
 import re
 
-from apache_beam.options.pipeline_options import PipelineOptions
-
-from pipeline.table import LOG_DAYS
-
-
-class EventsiftOptions(PipelineOptions):
-    """What `python -m pipeline` takes besides Beam's options."""
-
-    @classmethod
-    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
-        add_arguments(parser)
+LOG_DAYS = 7
+"""How long the log remembers past versions; older entries go when a checkpoint covers them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

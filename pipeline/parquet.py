@@ -182,14 +182,12 @@ def _write(
     content: pa.Table, destination: Destination, settings: WriteSettings
 ) -> Iterator[DataFile]:
     """Writes rows sorted by (timestamp, event_id) to as many files as their size asks for."""
-    order = pc.sort_indices(
-        content.select(["timestamp", "event_id"]),
-        sort_keys=[("timestamp", "ascending"), ("event_id", "ascending")],
-    )
+    content = content.combine_chunks()
+    order = _by_time(content)
     count = -(-content.nbytes // settings.target_bytes)
     rows_per_file = -(-len(content) // count)
     for first in range(0, len(content), rows_per_file):
-        rows = content.take(order.slice(first, rows_per_file))
+        rows = content.take(pa.array(order[first : first + rows_per_file]))
         path = table.new_path(settings.run, uuid.uuid4().hex[:16])
         with storage.create(storage.join(settings.root, path)) as stream:
             pq.write_table(
@@ -204,3 +202,17 @@ def _write(
             size = stream.tell()
         times = rows["timestamp"].cast(pa.int64())
         yield DataFile(path, destination, len(rows), size, times[0].as_py(), times[-1].as_py())
+
+
+def _by_time(content: pa.Table) -> npt.NDArray[np.int64]:
+    """The rows in the order of (timestamp, event_id); shape (n,)."""
+    micros = content["timestamp"].cast(pa.int64()).to_numpy()
+    order = np.argsort(micros)
+    # Only where timestamps are equal are texts compared, which takes ten times as long.
+    equal = np.diff(micros[order]) == 0
+    tied = np.append(equal, False) | np.append(False, equal)
+    rows = order[tied]
+    keys = content.select(["timestamp", "event_id"]).take(pa.array(rows))
+    by_id = [(name, "ascending") for name in keys.column_names]
+    order[tied] = rows[pc.sort_indices(keys, sort_keys=by_id).to_numpy()]
+    return order

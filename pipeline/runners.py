@@ -25,7 +25,7 @@ from apache_beam.options.pipeline_options import (
 
 from pipeline import storage
 from pipeline.errors import EventsiftError
-from pipeline.options import EventsiftOptions
+from pipeline.options import add_arguments
 
 LOCAL = "FnApiRunner"
 
@@ -36,6 +36,14 @@ _WORKERS = (
     "give --environment_type=LOOPBACK if the engine is on this machine, or"
     " --environment_type=EXTERNAL --environment_config=HOST:PORT for a pool of Python workers"
 )
+
+
+class EventsiftOptions(PipelineOptions):
+    """What `python -m pipeline` takes besides Beam's options."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        add_arguments(parser)
 
 
 class RunnerError(EventsiftError):

@@ -42,6 +42,7 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 
 from pipeline import storage
 from pipeline.errors import EventsiftError
+from pipeline.options import LOG_DAYS
 from pipeline.partitions import (
     PARTITION_COLUMNS,
     PARTITION_SCHEMA,
@@ -69,9 +70,6 @@ NEW_FOLDER = "_eventsift/new"
 
 ABANDONED_SECONDS = 7 * 86_400.0
 """Longer than any run takes; until then the files of a run that died stay where they are."""
-
-LOG_DAYS = 7
-"""How long the log remembers past versions; older entries go when a checkpoint covers them."""
 
 # Two commits every few minutes for years: the log has to stay small to list and quick to replay.
 TABLE_PROPERTIES: Mapping[str, str] = {

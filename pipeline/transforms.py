@@ -8,7 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline import dofns
+from pipeline import dofns, seen
 from pipeline import outputs as out
 from pipeline.dofns import Keyed
 from pipeline.parquet import Rows
@@ -58,9 +58,8 @@ class Scan(_Step):
     def expand(self, pcoll: beam.PCollection[ScanTask]) -> Outputs:
         """Spreads the live files over the workers and scans each."""
         scanner = dofns.ScanLiveFiles(self._run, self._workers)
-        outputs = beam.ParDo(scanner, beam.pvalue.AsSingleton(self._seen)).with_outputs(
-            out.TALLIES, main=out.VERSIONS
-        )
+        delivery = beam.pvalue.AsSingleton(self._seen, seen.NOTHING)
+        outputs = beam.ParDo(scanner, delivery).with_outputs(out.TALLIES, main=out.VERSIONS)
         return pcoll | "spread" >> beam.Reshuffle() | outputs
 
 

@@ -1,0 +1,68 @@
+"""Worker processes: started early, and ended with the process they work for.
+
+They import this module, and those whose functions they call (`read`, `scan`). None of these imports
+Beam, which would take each of them half a second.
+"""
+
+import concurrent.futures
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+
+from pipeline import start
+
+# Those that nobody works with yet.
+_early: ProcessPoolExecutor | None = None
+
+
+def available() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def start_early(workers: int) -> None:
+    """Starts processes for the next call of `pool`, and does not wait for them."""
+    global _early
+    _early = _new(workers)
+    for _ in range(workers):
+        _early.submit(_import)  # a process is started when there is something to do
+
+
+def pool(workers: int) -> ProcessPoolExecutor:
+    """A new pool of processes, or the one that was started early; to be shut down by the caller."""
+    global _early
+    taken, _early = _early, None
+    return taken or _new(workers)
+
+
+def _new(workers: int) -> ProcessPoolExecutor:
+    # Not forked: this process has threads, whose locks a fork would copy in any state.
+    spawn = multiprocessing.get_context("spawn")
+    return concurrent.futures.ProcessPoolExecutor(workers, spawn, _begin)
+
+
+def _begin() -> None:
+    """What a worker does first: from now on it ends when its parent is killed, but not before.
+
+    Otherwise it would wait for work for ever, or go on writing beside the next run. Ctrl-C goes to
+    both; what the worker does then is up to the parent.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    gc.disable()  # no call makes cycles, but so many objects that looking for some takes long
+    start.skip_unused()
+
+
+def _import() -> None:
+    """Imports what most of a worker's calls need."""
+    import pipeline.read  # noqa: F401
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
