@@ -4,6 +4,7 @@ Row order and statistics serve readers: rows are sorted by timestamp, so the sta
 groups and files say which times they hold.
 """
 
+import math
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -15,7 +16,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import staging, storage, table
-from pipeline.partitions import Destination
 from pipeline.table import DataFile
 
 # A row group is what a reader reads at the least: enough rows to compress well and to scan fast.
@@ -105,8 +105,7 @@ def write_destination(rows: Sequence[Rows], settings: WriteSettings) -> Written:
     parts = [part for part in (*live, *staged) if part.kept]
     files: tuple[DataFile, ...] = ()
     if parts:
-        content = pa.concat_tables(_kept(part, settings.root) for part in parts)
-        files = tuple(_write(content, rows[0].source.destination, settings))
+        files = tuple(_write(parts, settings))
     return Written(
         files=files,
         replaced=tuple(part.source for part in live if isinstance(part.source, DataFile)),
@@ -124,8 +123,7 @@ def merge_files(files: Sequence[DataFile], settings: WriteSettings) -> list[Data
     Raises:
         table.ConflictError: Another run has superseded one of the files.
     """
-    content = pa.concat_tables(_read(settings.root, file, staging.STAGED_COLUMNS) for file in files)
-    return list(_write(content, files[0].destination, settings))
+    return list(_write([Rows(file, np.empty(0, np.int64)) for file in files], settings))
 
 
 def content_bytes(file: DataFile, root: str) -> int:
@@ -160,38 +158,25 @@ def _rewritten(live: Sequence[Rows], news: int) -> list[Rows]:
     return rewritten
 
 
-def _kept(rows: Rows, root: str) -> pa.Table:
-    content = (
-        _read(root, rows.source, staging.STAGED_COLUMNS)
-        if isinstance(rows.source, DataFile)
-        else staging.read_slice(rows.source)
-    )
-    if not len(rows.superseded):
-        return content
-    keep = np.ones(len(content), bool)
-    keep[rows.superseded] = False
-    return content.filter(pa.array(keep))
+def _write(parts: Sequence[Rows], settings: WriteSettings) -> Iterator[DataFile]:
+    """Writes what is kept of a destination's rows to as many files as their size asks for.
 
-
-def _read(root: str, file: DataFile, columns: list[str]) -> pa.Table:
-    with table.open_live(root, file) as stream:
-        return pq.ParquetFile(stream).read(columns=columns, use_threads=False)
-
-
-def _write(
-    content: pa.Table, destination: Destination, settings: WriteSettings
-) -> Iterator[DataFile]:
-    """Writes rows sorted by (timestamp, event_id) to as many files as their size asks for."""
+    Rows are copied twice: to lie in one piece, and in their order.
+    """
+    destination = parts[0].source.destination
+    content = pa.concat_tables(_read(part.source, settings.root) for part in parts)
     content = content.combine_chunks()
-    order = _by_time(content)
-    count = -(-content.nbytes // settings.target_bytes)
-    rows_per_file = -(-len(content) // count)
-    for first in range(0, len(content), rows_per_file):
-        rows = content.take(pa.array(order[first : first + rows_per_file]))
+    micros = content["timestamp"].cast(pa.int64()).to_numpy()
+    order = _by_time(content, micros)
+    order = order[_kept(parts)[order]]
+    content_bytes = content.nbytes * len(order) / len(content)
+    rows_per_file = math.ceil(len(order) / math.ceil(content_bytes / settings.target_bytes))
+    for first in range(0, len(order), rows_per_file):
+        rows = order[first : first + rows_per_file]
         path = table.new_path(settings.run, uuid.uuid4().hex[:16])
         with storage.create(storage.join(settings.root, path)) as stream:
             pq.write_table(
-                rows.cast(table.FILE_SCHEMA),
+                content.take(pa.array(rows)).cast(table.FILE_SCHEMA),
                 stream,
                 row_group_size=ROW_GROUP_ROWS,
                 compression="zstd",
@@ -200,13 +185,30 @@ def _write(
                 write_statistics=["event_id", "timestamp"],
             )
             size = stream.tell()
-        times = rows["timestamp"].cast(pa.int64())
-        yield DataFile(path, destination, len(rows), size, times[0].as_py(), times[-1].as_py())
+        times = micros[rows[[0, -1]]].tolist()
+        yield DataFile(path, destination, len(rows), size, *times)
 
 
-def _by_time(content: pa.Table) -> npt.NDArray[np.int64]:
+def _read(source: staging.Slice | DataFile, root: str) -> pa.Table:
+    """All rows of a slice or a live file."""
+    if isinstance(source, staging.Slice):
+        return staging.read_slice(source)
+    with table.open_live(root, source) as stream:
+        columns = staging.STAGED_SCHEMA.names
+        return pq.ParquetFile(stream).read(columns=columns, use_threads=False)
+
+
+def _kept(parts: Sequence[Rows]) -> npt.NDArray[np.bool_]:
+    """Which of the rows of all parts together are still the latest; shape (n,)."""
+    first_rows = np.cumsum([0] + [part.source.rows for part in parts])
+    kept = np.ones(first_rows[-1], bool)
+    for part, first in zip(parts, first_rows, strict=False):
+        kept[first + part.superseded] = False
+    return kept
+
+
+def _by_time(content: pa.Table, micros: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The rows in the order of (timestamp, event_id); shape (n,)."""
-    micros = content["timestamp"].cast(pa.int64()).to_numpy()
     order = np.argsort(micros)
     # Only where timestamps are equal are texts compared, which takes ten times as long.
     equal = np.diff(micros[order]) == 0

@@ -1,7 +1,9 @@
 """Staged files: one block's payloads in the temp directory, ordered by destination.
 
-A staged file is an Arrow IPC file with one record batch for each destination, so that whoever
-writes a destination reads just its rows. What travels on is a `Slice` for each batch.
+A staged file is a row of Arrow record batches, one for each destination, so that whoever writes a
+destination reads just its rows. What travels on is a `Slice` for each batch, which says where it
+lies: with a table of contents in the file (Arrow's file format) each reader would have to read all
+of it. (Arrow columnar format, "Encapsulated message format".)
 """
 
 import uuid
@@ -13,7 +15,15 @@ import pyarrow as pa
 from pipeline import partitions, storage
 from pipeline.partitions import Destination
 
-STAGED_COLUMNS = ["event_id", "timestamp", "nanos", "data", "extra"]
+STAGED_SCHEMA = pa.schema(
+    [
+        ("event_id", pa.string()),
+        ("timestamp", pa.timestamp("us", "UTC")),
+        ("nanos", pa.int16()),
+        ("data", pa.string()),
+        ("extra", pa.string()),
+    ]
+)
 
 
 class Slice(NamedTuple):
@@ -22,14 +32,16 @@ class Slice(NamedTuple):
     Attributes:
         destination: Where they belong.
         path: The staged file.
-        batch: The index of its record batch that holds them.
+        offset: Where in the file their record batch begins.
+        bytes: How long it is.
         first_row: The row in its block of the first of them.
         rows: How many they are.
     """
 
     destination: Destination
     path: str
-    batch: int
+    offset: int
+    bytes: int
     first_row: int
     rows: int
 
@@ -58,26 +70,22 @@ def stage(events: pa.Table, directory: str, first_row: int) -> tuple[pa.Table, l
     # Small codes sort by radix, several times faster than the 32 bits they come in.
     small = codes.astype(np.int16) if len(destinations) < 1 << 15 else codes
     events = events.take(pa.array(np.argsort(small, kind="stable")))
-    staged = events.select(STAGED_COLUMNS)
+    (staged,) = events.select(STAGED_SCHEMA.names).combine_chunks().to_batches() or [None]
     path = storage.join(directory, f"{uuid.uuid4().hex}.arrow")
     slices = []
-    row = 0
-    with storage.create(path) as file, pa.ipc.new_file(file, staged.schema) as writer:
-        for batch, (destination, rows) in enumerate(
-            zip(destinations, np.bincount(codes).tolist(), strict=True)
-        ):
-            writer.write_table(staged.slice(row, rows))
-            slices.append(Slice(destination, path, batch, first_row + row, rows))
+    row = offset = 0
+    with storage.create(path) as file:
+        for destination, rows in zip(destinations, np.bincount(codes).tolist(), strict=True):
+            batch = staged.slice(row, rows).serialize()
+            file.write(batch)
+            slices.append(Slice(destination, path, offset, batch.size, first_row + row, rows))
             row += rows
+            offset += batch.size
     return events, slices
 
 
 def read_slice(slice_: Slice) -> pa.Table:
     """The staged rows of a slice."""
-    source = (
-        pa.memory_map(storage.local(slice_.path))
-        if storage.is_local(slice_.path)
-        else pa.PythonFile(storage.open_read(slice_.path), mode="r")
-    )
-    with source:
-        return pa.Table.from_batches([pa.ipc.open_file(source).get_batch(slice_.batch)])
+    content = storage.read_part(slice_.path, slice_.offset, slice_.bytes)
+    batch = pa.ipc.read_record_batch(pa.py_buffer(content), STAGED_SCHEMA)
+    return pa.Table.from_batches([batch])

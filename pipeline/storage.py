@@ -141,6 +141,13 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
+def read_part(path: str, offset: int, size: int) -> bytes:
+    """`size` bytes of the file `path`, from `offset` on."""
+    with open(local(path), "rb", buffering=0) if is_local(path) else open_read(path) as file:
+        file.seek(offset)
+        return file.read(size)
+
+
 def write_bytes(path: str, data: bytes) -> None:
     """Make (or replace) the file `path` with this content, in one step."""
     with create(path) as file:
