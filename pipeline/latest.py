@@ -53,8 +53,9 @@ def _repeated(found: Versions) -> Versions:
     """Those whose event_id may occur twice: they are few, and only they need to be sorted."""
     order = np.argsort(found["id_low"])
     ids = found["id_low"][order]
-    again = ids[1:] == ids[:-1]
-    return found[order[np.append(again, False) | np.append(False, again)]]
+    again = np.zeros(len(ids) + 1, np.bool_)  # whether an id is that of the row before
+    again[1:-1] = ids[1:] == ids[:-1]
+    return found[order[again[1:] | again[:-1]]]
 
 
 def _losers(found: Versions) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:

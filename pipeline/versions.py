@@ -102,7 +102,7 @@ def by_bucket(versions: Versions, buckets: int, directory: str = "") -> Bucketed
         bucket = bucket.astype(np.int16 if buckets < 1 << 15 else np.int32)
         versions = versions[np.argsort(bucket, kind="stable")]
         counts = np.bincount(bucket).tolist()
-    if not directory:
+    if not directory or not len(versions):
         return Bucketed(versions.tobytes(), counts)
     path = storage.join(directory, f"{uuid.uuid4().hex}.versions")
     with storage.create(path) as file:
@@ -111,7 +111,11 @@ def by_bucket(versions: Versions, buckets: int, directory: str = "") -> Bucketed
 
 
 def unpack(parts: Sequence[Packed]) -> Versions:
-    """All versions of some parts, in their order."""
+    """All versions of some parts, in their order.
+
+    Raises:
+        OSError: A file that they are stored in is missing, or has lost its end.
+    """
     counts = [
         part.number if isinstance(part, Stored) else len(part) // VERSION.itemsize for part in parts
     ]
@@ -120,9 +124,10 @@ def unpack(parts: Sequence[Packed]) -> Versions:
     for part, count in zip(parts, counts, strict=True):
         place = found[first : first + count]
         if isinstance(part, Stored):
-            with open(storage.local(part.path), "rb", buffering=0) as file:
+            with open(storage.local(part.path), "rb") as file:
                 file.seek(part.first * VERSION.itemsize)
-                file.readinto(place.data)
+                if file.readinto(place.data) < place.nbytes:
+                    raise OSError(f"{part.path} ends too early: it has lost versions")
         else:
             place[:] = np.frombuffer(part, VERSION)
         first += count

@@ -17,7 +17,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from deltalake import DeltaTable
 from hypothesis import strategies as st
 
-from pipeline import blocks, flow, parquet, publish, read, seen, staging, storage
+from pipeline import blocks, flow, parquet, publish, read, seen, storage, versions
 from pipeline.partitions import Destination
 from pipeline.plan import Run
 from pipeline.table import DataFile
@@ -211,9 +211,10 @@ def read_events(
     folder: Path,
     events: Sequence[Event],
     *lines: str,
-    number: int = staging.FIRST_BLOCK,
+    number: int = versions.FIRST_BLOCK,
     buckets: int = 1,
     filter_size: seen.Size = NO_FILTER,
+    store_versions: bool = False,
 ) -> read.BlockRead:
     """Reads and stages events, and any other lines, as one block."""
     path = deliver(folder / "blocks", f"{number}.jsonl", events, *lines)
@@ -225,6 +226,7 @@ def read_events(
         buckets=buckets,
         filter_size=filter_size,
         max_event_bytes=1 << 20,
+        store_versions=store_versions,
     )
     return read.read_block(block, settings)
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline import dofns, latest, parquet, read, seen, staging
+from pipeline import dofns, parquet, read, seen, staging, versions
 from pipeline import outputs as out
+from pipeline.latest import Superseded
 from pipeline.parquet import Rows
 from pipeline.partitions import Destination, day_number
 from pipeline.plan import ScanTask, Sizes
@@ -20,7 +20,7 @@ from pipeline.tally import Tally
 from tests.helpers import ID_SEED, NO_FILTER, Event, deliver, new_run, read_events, write_live
 
 MAIN = "main"
-BLOCK = staging.FIRST_BLOCK
+BLOCK = versions.FIRST_BLOCK
 MONDAY = Destination("account", "created", 2021, 1, 8)
 TUESDAY = Destination("account", "created", 2021, 1, 9)
 MONDAYS_FOLDER = "domain=account/event_type=created/year=2021/month=01/day=08"
@@ -76,12 +76,25 @@ class TestPlanRun:
 class TestReadBlocks:
     """What a block gives is told apart by name, and counted."""
 
-    def test_a_call(self, tmp_path: Path) -> None:
-        """Everything that reading depends on comes from the run and its plan."""
+    @pytest.mark.parametrize(
+        ("workers", "temp", "stored"),
+        [
+            pytest.param(0, "", False, id="an engine"),
+            pytest.param(1, "", True, id="one process"),
+            pytest.param(2, "", True, id="one process with workers"),
+            pytest.param(2, "s3://bucket/temp", False, id="one process, staging to a store"),
+        ],
+    )
+    def test_a_call(self, tmp_path: Path, workers: int, temp: str, stored: bool) -> None:
+        """Everything that reading depends on comes from the run and its plan.
+
+        Versions are stored only where whoever combines them has the file at hand.
+        """
         deliver(tmp_path, "1.jsonl", [Event("a")])
         run = new_run(tmp_path, max_event_bytes=999)
         (task,) = dofns.plan.plan(run).reads
-        step = dofns.ReadBlocks(run, 0)
+        run = run._replace(temp=temp or run.temp)
+        step = dofns.ReadBlocks(run, workers)
 
         call = step.call(task)
 
@@ -95,11 +108,13 @@ class TestReadBlocks:
                 buckets=task.sizes.buckets,
                 filter_size=task.sizes.filter_size,
                 max_event_bytes=999,
+                store_versions=stored,
             ),
         )
         assert step.work_bytes(task) == task.block.bytes
 
-    def test_outputs(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("store_versions", [False, True])
+    def test_outputs(self, tmp_path: Path, store_versions: bool) -> None:
         """Versions by bucket, slices by source, the filter, the dead letters and all counts."""
         block = read_events(
             tmp_path,
@@ -108,12 +123,15 @@ class TestReadBlocks:
             '{"a": 1}',
             buckets=2,
             filter_size=seen.Size(1 << 10, True),
+            store_versions=store_versions,
         )
 
         found = by_tag(dofns.ReadBlocks(new_run(tmp_path), 0).outputs(block))
 
-        assert sum(len(versions) for _, versions in found[MAIN]) == 3
+        assert sum(len(versions.unpack([part])) for _, part in found[MAIN]) == 3
         assert {bucket for bucket, _ in found[MAIN]} <= {0, 1}
+        kind = versions.Stored if store_versions else bytes
+        assert {type(part) for _, part in found[MAIN]} == {kind}
         assert found[out.SLICES] == [(BLOCK, staging.Staged(tuple(block.slices)))]
         assert found[out.SEEN] == [block.seen]
         assert found[out.REJECTS] == [block.dead_letters]
@@ -150,8 +168,9 @@ class TestScanLiveFiles:
 
         found = by_tag(scanner.process(ScanTask(7, file, Sizes(ID_SEED, 1, NO_FILTER)), delivery))
 
-        ((bucket, versions),) = found[MAIN]
-        assert (bucket, versions["where"].to_pylist()) == (0, [7 << 40, (7 << 40) + 1])
+        ((bucket, part),) = found[MAIN]
+        where = versions.unpack([part])["where"].tolist()
+        assert (bucket, where) == (0, [7 << 40, (7 << 40) + 1])
         assert tally_of(found, "scan") == {
             "live_files": 1,
             "versions": 2,
@@ -200,22 +219,27 @@ class TestCombineSeen:
             assert seen.ties(whole, ids, np.zeros(9, np.int64)).all()
 
 
-def superseded(rows: Sequence[tuple[int, int, bool]], versions: int) -> pa.Table:
+def superseded(rows: Sequence[tuple[int, int, bool]], number: int) -> Superseded:
     """What the combine gives for a bucket: (source, row, exact) of each superseded version."""
     where = np.array([(source << 40) + row for source, row, _ in rows], np.int64)
-    columns = [pa.array(where), pa.array([exact for _, _, exact in rows], pa.bool_())]
-    schema = latest.SUPERSEDED_SCHEMA.with_metadata({"versions": str(versions), "seconds": "0.5"})
-    return pa.Table.from_arrays(columns, schema=schema)
+    return Superseded(where, np.array([exact for _, _, exact in rows], np.bool_), number, 0.5)
 
 
-class TestSplitSuperseded:
-    """The superseded rows of a bucket go to their sources."""
+def packed(*some: tuple[int, int, int, int, int]) -> bytes:
+    """Versions: event_id, timestamp, digest, source and row of each."""
+    rows = [(id_, id_, micros, digest, (source << 40) + row) for id_, micros, digest, source, row
+            in some]  # fmt: skip
+    return np.array(rows, versions.VERSION).tobytes()
+
+
+class TestCombineBuckets:
+    """The versions of a bucket are combined; its superseded rows go to their sources."""
 
     def test_outputs(self) -> None:
         """Rows of one source stay together; those of the table are counted apart."""
         rows = [(0, 4, False), (2, 1, True), (BLOCK, 0, True), (BLOCK, 9, False), (BLOCK, 10, True)]
 
-        found = by_tag(dofns.SplitSuperseded().process((3, superseded(rows, 20))))
+        found = by_tag(dofns.CombineBuckets(0).outputs(superseded(rows, 20)))
 
         assert [(source, rows.tolist()) for source, rows in found[MAIN]] == [
             (0, [4]),
@@ -229,15 +253,66 @@ class TestSplitSuperseded:
             "superseded_events": 1,
             "exact_duplicate_events": 2,
         }
+        assert found[out.TALLIES][0].seconds == 0.5
 
     def test_a_bucket_in_which_nothing_is_superseded(self) -> None:
         """Most buckets of a table's first run; only its versions are counted.
 
         Seen to fail: the borders of no sources once did not match.
         """
-        found = by_tag(dofns.SplitSuperseded().process((3, superseded([], 20))))
+        found = by_tag(dofns.CombineBuckets(0).outputs(superseded([], 20)))
         assert MAIN not in found
         assert tally_of(found, "latest")["versions"] == 20
+
+    @pytest.mark.parametrize("workers", [0, 1, 2])
+    def test_all_parts_of_a_bucket_are_compared(self, tmp_path: Path, workers: int) -> None:
+        """Bytes and stored ones, on all cores or at once; buckets are told apart.
+
+        The parts come as an iterable, as engines give them. Seen to fail with only the first
+        part of a bucket compared.
+        """
+        buckets = [
+            (
+                packed((1, 10, 0, 0, 4), (2, 10, 5, BLOCK, 0)),
+                packed((1, 11, 0, BLOCK, 1), (2, 10, 5, BLOCK, 2), (2, 9, 5, BLOCK, 3)),
+            ),
+            (packed((3, 10, 0, 1, 6)), packed((3, 9, 0, BLOCK, 4), (4, 1, 0, BLOCK, 5))),
+        ]
+        step = dofns.CombineBuckets(workers)
+        step.start_bundle()
+        outputs: list[Any] = []
+        for number, (one, other) in enumerate(buckets):
+            table = np.frombuffer(other, versions.VERSION)
+            stored = versions.by_bucket(table, 1, str(tmp_path)).packed
+            assert isinstance(stored, versions.Stored)
+            outputs += step.process((number, iter([one, stored])))
+        assert bool(outputs) == (workers == 0)
+        # At its end a bundle gives values with their windows.
+        found = by_tag(outputs)
+        for tag, values in by_tag(step.finish_bundle()).items():
+            found.setdefault(tag, []).extend(value.value for value in values)
+
+        assert [(source, rows.tolist()) for source, rows in found[MAIN]] == [
+            (0, [4]),
+            (BLOCK, [2, 3]),
+            (BLOCK, [4]),
+        ]
+        assert [tally.counts for tally in found[out.TALLIES]] == [
+            {
+                "versions": 5,
+                "superseded": 2,
+                "exact_duplicates": 1,
+                "superseded_events": 1,
+                "exact_duplicate_events": 1,
+            },
+            {
+                "versions": 3,
+                "superseded": 1,
+                "exact_duplicates": 0,
+                "superseded_events": 1,
+                "exact_duplicate_events": 0,
+            },
+        ]
 
 
 def route(

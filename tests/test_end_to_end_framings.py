@@ -51,7 +51,7 @@ def test_every_framing_gives_the_oracles_table(tmp_path: Path, form: dict[str, A
     """Invariants 1 and 7: the latest versions with their payloads byte for byte, all counted.
 
     And each dead letter names the bytes that were refused, where they lie in the source. Seen to
-    fail: `latest.superseded` that sorts without the digest; `decode_by_record` with the end of a
+    fail: `latest.latest` that sorts without the digest; `decode_by_record` with the end of a
     record as its offset.
     """
     files = generate(tmp_path / "in", 1500, **FAULTY, **form)

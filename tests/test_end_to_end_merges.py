@@ -127,7 +127,7 @@ def test_ties_across_runs_settle_as_within_one(tmp_path: Path, order: tuple[int,
     """Invariant 1 at its narrowest: equal instants, exact copies, nanoseconds apart, over runs.
 
     Seen to fail: `events.digest` without `extra`; `scan.scan_file` that leaves all digests 0;
-    `latest.superseded` that lets a live row win any tie.
+    `latest.latest` that lets a live row win any tie.
     """
     deliveries = [write_events(tmp_path / f"{n}.jsonl", *crowded(n)) for n in range(3)]
     output = tmp_path / "out"

@@ -13,12 +13,12 @@ from apache_beam import coders
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import blocks, dofns, flow, staging, storage, table
+from pipeline import blocks, dofns, flow, staging, storage, table, versions
 from pipeline import outputs as out
 from pipeline import plan as planning
 from pipeline import transforms as do
-from pipeline.coder import ArrowCoder
 from pipeline.plan import Run
+from pipeline.versions import VERSION, Packed, Stored
 from tests.helpers import EVENTS, Event, deliver, new_run, oracle, record, run_job, table_rows
 
 LATER = "2021-03-01T00:00:00Z"
@@ -95,8 +95,8 @@ class TestGraph:
             *("latest", "route", "write", "tallies", "commit"),
         }
 
-    def test_tables_travel_as_arrow(self, tmp_path: Path) -> None:
-        """Versions, most of what is shuffled, are never pickled: their coder is inferred."""
+    def test_what_is_shuffled_is_small(self, tmp_path: Path) -> None:
+        """Versions, most of it, are 40 bytes each to Beam's coders, or just a place in a file."""
         pipeline = beam.Pipeline(runner="FnApiRunner")
         flow.build(pipeline, new_run(tmp_path))
         found = {
@@ -104,8 +104,53 @@ class TestGraph:
             for step in pipeline.transforms_stack[0].parts
             for name, elements in step.outputs.items()
         }
+        parts: list[Packed] = [bytes(VERSION.itemsize * n) for n in (1, 1000)]
+        parts.append(Stored(f"{tmp_path}/{'0' * 32}.versions", 1 << 30, 1 << 30))
         for step in ("read", "scan", "versions"):
-            assert isinstance(found[step, None].value_coder(), ArrowCoder), step
+            coder = found[step, None]
+            for part in parts:
+                encoded = coder.encode((7, part))
+                own = len(part) if isinstance(part, bytes) else len(part.path) + 120
+                assert len(encoded) < own + 20, step
+                arrived = coder.decode(encoded)
+                assert arrived == (7, part)
+                assert type(arrived[1]) is type(part)
+
+    @pytest.mark.parametrize("workers", [0, 1, 2])
+    def test_versions_lie_beside_the_payloads_where_one_process_shuffles(
+        self, merge: Run, monkeypatch: pytest.MonkeyPatch, workers: int
+    ) -> None:
+        """The local runner copies what it shuffles a dozen times: it gets places, not versions.
+
+        An engine gets the versions, and rows of the table, which are few, always come as bytes.
+        """
+        arrived: list[tuple[Packed, versions.Versions]] = []
+        call = dofns.CombineBuckets.call
+
+        def note(self: Any, element: tuple[int, Any], *more: Any) -> Callable[[], Any]:
+            bucket, parts = element
+            parts = list(parts)
+            arrived.extend((part, versions.unpack([part])) for part in parts)
+            return call(self, (bucket, parts), *more)
+
+        monkeypatch.setattr(dofns.CombineBuckets, "call", note)
+
+        counts = run_job(merge, workers)["counts"]
+
+        kinds: dict[bool, set[type]] = {True: set(), False: set()}
+        for part, found in arrived:
+            (delivered,) = set(
+                (versions.source_of(found["where"]) >= versions.FIRST_BLOCK).tolist()
+            )
+            kinds[delivered].add(type(part))
+            if isinstance(part, bytes):
+                assert len(part) == len(found) * VERSION.itemsize
+            else:
+                assert Path(part.path).parent == Path(merge.staging)
+        assert kinds == {True: {Stored if workers else bytes}, False: {bytes}}
+        assert sum(len(found) for _, found in arrived) == counts["latest.versions"]
+        assert not Path(merge.staging).exists()
+        assert table_rows(merge.root) == oracle(EVENTS_IN_ALL)
 
     def test_a_merge(self, merge: Run) -> None:
         """The example that the other tests break: it is published, and every step is in it."""
@@ -218,7 +263,7 @@ HOPS = [
     *(Hop(step, name) for step, names in OUTPUTS.items() for name in names),
     *(Hop("Route", out.ROWS, kind) for kind in ("slice", "live file", "folded file")),
 ]
-INPUTS = ["PlanRun", "SplitSuperseded", "RouteRows", "WriteDestinations", "PublishRun"]
+INPUTS = ["PlanRun", "CombineBuckets", "RouteRows", "WriteDestinations", "PublishRun"]
 
 
 class ErrOnce(beam.DoFn):

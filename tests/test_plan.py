@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import alive, ledger, plan, seen, staging, storage, table
+from pipeline import alive, ledger, plan, seen, storage, table, versions
 from pipeline.plan import NoInputError, Run
 from tests.helpers import Event, deliver, new_run, oracle, run_job, table_rows, write_live
 
@@ -41,7 +41,7 @@ class TestInputs:
 
         assert (planned.version, planned.matched, planned.skipped) == (-1, 2, 0)
         assert paths(planned) == ["1.jsonl", "2.jsonl"]
-        assert [task.block.number for task in planned.reads] == [staging.FIRST_BLOCK]
+        assert [task.block.number for task in planned.reads] == [versions.FIRST_BLOCK]
         assert planned.scans == []
 
     def test_published_files_are_skipped(self, tmp_path: Path) -> None:

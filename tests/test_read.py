@@ -14,12 +14,12 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import blocks, seen, staging, storage
+from pipeline import blocks, seen, staging, storage, versions
 from pipeline.blocks import Block, Piece
 from pipeline.read import BlockRead, ReadSettings, read_block
 from pipeline.rejects import REASONS
 
-FIRST = staging.FIRST_BLOCK
+FIRST = versions.FIRST_BLOCK
 COMPRESSIONS = {
     "plain": bytes,
     "gzip": gzip.compress,
@@ -100,10 +100,10 @@ def test_what_a_block_gives(tmp_path: Path) -> None:
     assert [(row, event[1], event[-2]) for row, event in staged(read)] == [
         (0, "a", "1"), (1, "a", "1"), (2, "b", "[2]"), (3, "c", "1"),
     ]  # fmt: skip
-    where = np.sort(read.versions.table["where"].to_numpy())
-    assert len(read.versions.rows) <= 3
-    assert staging.source_of(where).tolist() == [FIRST] * 4
-    assert staging.row_of(where).tolist() == [0, 1, 2, 3]
+    where = np.sort(versions.unpack([read.versions.packed])["where"])
+    assert {bucket for bucket, _ in read.versions.split()} <= {0, 1, 2}
+    assert versions.source_of(where).tolist() == [FIRST] * 4
+    assert versions.row_of(where).tolist() == [0, 1, 2, 3]
     assert read.rejected == Counter({"not-json": 1})
     (letter,) = letters(read)
     assert letter == {
@@ -112,13 +112,48 @@ def test_what_a_block_gives(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("buckets", [1, 3])
+def test_versions_are_the_same_stored_or_not(tmp_path: Path, buckets: int) -> None:
+    """Stored beside the payloads or returned: nothing else about a block depends on it."""
+    texts = [line(f"{n % 50}", f"{n}", domain="dx"[n % 2]) for n in range(200)]
+    block = block_of(tmp_path, "\n".join(texts).encode(), b"oops")
+    # In many parts: what is stored is all of the block.
+    setting = reading(tmp_path, buckets=buckets, part_bytes=1000, filter_size=seen.Size(64, True))
+
+    returned = read_block(block, setting)
+    stored = read_block(block, setting._replace(store_versions=True))
+
+    assert isinstance(returned.versions.packed, bytes)
+    assert isinstance(stored.versions.packed, versions.Stored)
+    assert Path(stored.versions.packed.path).parent == tmp_path / "tmp"
+    assert len(list((tmp_path / "tmp").glob("*.versions"))) == 1
+    assert stored.versions.counts == returned.versions.counts
+    assert sum(stored.versions.counts) == 200
+    for (bucket, part), (other_bucket, other_part) in zip(
+        stored.versions.split(), returned.versions.split(), strict=True
+    ):
+        assert bucket == other_bucket
+        assert versions.unpack([part]).tolist() == versions.unpack([other_part]).tolist()
+    assert staged(stored) == staged(returned)
+    assert letters(stored) == letters(returned)
+    assert (stored.rows, stored.bytes) == (returned.rows, returned.bytes)
+    for one, other in zip(stored.seen, returned.seen, strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("store_versions", [False, True])
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"[]", b"\xef\xbb\xbf", bz2.compress(b"")])
-def test_a_file_without_events(tmp_path: Path, content: bytes) -> None:
-    """It is read, and gives nothing: no file, no letter."""
-    read = read_block(block_of(tmp_path, content, content), reading(tmp_path))
+def test_a_file_without_events(tmp_path: Path, content: bytes, store_versions: bool) -> None:
+    """It is read, and gives nothing: no file, no letter.
+
+    Seen to fail with a file of no versions stored.
+    """
+    settings = reading(tmp_path, store_versions=store_versions)
+    read = read_block(block_of(tmp_path, content, content), settings)
     assert (read.bytes, read.rows, read.slices) == (2 * len(content), 0, [])
     assert (read.rejected, read.dead_letters) == (Counter(), "")
-    assert len(read.versions.table) == 0
+    assert list(read.versions.split()) == []
+    assert len(versions.unpack([read.versions.packed])) == 0
     assert not (tmp_path / "tmp").exists()
 
 

@@ -1,9 +1,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from pipeline import events, scan, seen, staging, table
+from pipeline import events, scan, seen, table, versions
 from tests.helpers import ID_SEED, NO_FILTER, Event, digest, read_events, write_live
 
 FILTER = seen.Size(1 << 16, True)
@@ -27,10 +28,8 @@ def scanned(
     ids = sorted({event.id for event in live})
     names = dict(zip(events.hash_ids(ids, ID_SEED)[1].tolist(), ids, strict=True))
     rows = {}
-    for bucket, versions in found.versions.split():
-        for high, low, micros, digest_, where in zip(
-            *(column.to_pylist() for column in versions.columns), strict=True
-        ):
+    for bucket, part in found.versions.split():
+        for high, low, micros, digest_, where in versions.unpack([part]).tolist():
             assert high % 3 == bucket
             assert where >> 40 == NUMBER
             rows[where & (1 << 40) - 1] = (names[low], micros, digest_)
@@ -59,12 +58,12 @@ class TestScan:
 
         Seen to fail with `extra` left out of the seed, and with nanos left out of the digest.
         """
-        again = read_events(tmp_path, LIVE, number=staging.FIRST_BLOCK + 1)
-        delivered = again.versions.table.sort_by("timestamp")
+        again = read_events(tmp_path, LIVE, number=versions.FIRST_BLOCK + 1)
+        delivered = np.sort(versions.unpack([again.versions.packed]), order="timestamp")
 
         rows = scanned(tmp_path, LIVE, LIVE)
 
-        assert [found[2] for found in rows.values()] == delivered["digest"].to_pylist()
+        assert [found[2] for found in rows.values()] == delivered["digest"].tolist()
         assert [found[2] for found in rows.values()] == [digest(event.row()) for event in LIVE]
 
     def test_where_is_the_row_in_the_file(self, tmp_path: Path) -> None:

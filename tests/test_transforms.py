@@ -7,12 +7,11 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipeline import outputs as out
-from pipeline import plan, publish, seen, staging, table
+from pipeline import plan, publish, seen, staging, table, versions
 from pipeline import transforms as do
 from pipeline.parquet import Rows
 from pipeline.partitions import directory
@@ -32,7 +31,7 @@ from tests.helpers import (
     write_live,
 )
 
-BLOCK = staging.FIRST_BLOCK
+BLOCK = versions.FIRST_BLOCK
 SIZES = plan.Sizes(ID_SEED, 2, NO_FILTER)
 
 
@@ -86,7 +85,7 @@ def test_plan(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_read(tmp_path: Path, workers: int) -> None:
-    """READS → VERSIONS, SLICES, SEEN, REJECTS."""
+    """READS → VERSIONS, SLICES, SEEN, REJECTS. With workers the versions are stored."""
     deliver(tmp_path, "1.jsonl", [Event("a"), Event("b", event_type="sale")], "nonsense")
     run = new_run(tmp_path)
     planned = plan.plan(run)
@@ -96,11 +95,17 @@ def test_read(tmp_path: Path, workers: int) -> None:
             step[out.VERSIONS],
             is_true_of(
                 lambda found: (
-                    rows_by_key([(key, table["where"].to_numpy()) for key, table in found])
+                    rows_by_key([(key, versions.unpack([part])["where"]) for key, part in found])
                     == {0: [BLOCK << 40, (BLOCK << 40) + 1]}
                 )
             ),
             label="versions",
+        )
+        kind = versions.Stored if workers else bytes
+        assert_that(
+            step[out.VERSIONS],
+            is_true_of(lambda found: [type(part) for _, part in found] == [kind]),
+            label="how they travel",
         )
         assert_that(
             step[out.SLICES],
@@ -145,7 +150,7 @@ def test_scan(tmp_path: Path, workers: int) -> None:
             step[out.VERSIONS],
             is_true_of(
                 lambda found: (
-                    sorted(where for _, rows in found for where in rows["where"].to_pylist())
+                    sorted(versions.unpack([part for _, part in found])["where"].tolist())
                     == [1, 1 << 40]
                 )
             ),
@@ -154,23 +159,26 @@ def test_scan(tmp_path: Path, workers: int) -> None:
         assert_counts(step, {"scan.live_files": 2, "scan.versions": 2, "scan.comparisons": 2})
 
 
-def test_latest() -> None:
+@pytest.mark.parametrize("workers", [0, 1, 2])
+@pytest.mark.parametrize("store", [False, True])
+def test_latest(tmp_path: Path, workers: int, store: bool) -> None:
     """VERSIONS → ROWS that are superseded, by source; buckets are combined apart."""
 
-    def versions(*rows: tuple[int, int, int, int]) -> pa.Table:
+    def packed(*rows: tuple[int, int, int, int]) -> versions.Packed:
         ids, times, digests, where = (
             np.array(column, np.int64) for column in zip(*rows, strict=True)
         )
-        return staging.versions(np.stack([ids, ids]).astype(np.uint64), times, digests, where)
+        found = versions.pack(np.stack([ids, ids]).astype(np.uint64), times, digests, where)
+        return versions.by_bucket(found, 1, str(tmp_path) if store else "").packed
 
     elements = [
-        (0, versions((1, 10, 0, 5), (2, 10, 0, BLOCK << 40))),
-        (0, versions((1, 11, 0, (BLOCK << 40) + 1), (2, 10, 0, (BLOCK << 40) + 2))),
-        (1, versions((3, 10, 0, 6))),
+        (0, packed((1, 10, 0, 5), (2, 10, 0, BLOCK << 40))),
+        (0, packed((1, 11, 0, (BLOCK << 40) + 1), (2, 10, 0, (BLOCK << 40) + 2))),
+        (1, packed((3, 10, 0, 6))),
     ]
     with local_pipeline() as pipeline:
-        keyed = beam.Create(elements).with_output_types(tuple[int, pa.Table])
-        step = pipeline | keyed | do.Latest()
+        keyed = beam.Create(elements)
+        step = pipeline | keyed | do.Latest(new_run(tmp_path), workers)
         assert_that(
             step[out.ROWS],
             is_true_of(lambda found: rows_by_key(found) == {0: [5], BLOCK: [2]}),
@@ -270,7 +278,7 @@ def test_the_steps_together(tmp_path: Path) -> None:
     with local_pipeline() as pipeline:
         planned = pipeline | beam.Create([run]) | "p" >> do.Plan()
         read = planned[out.READS] | "r" >> do.Read(run, 0)
-        latest = read[out.VERSIONS] | "l" >> do.Latest()
+        latest = read[out.VERSIONS] | "l" >> do.Latest(run, 0)
         sources = {
             out.SLICES: read[out.SLICES],
             out.LIVE: planned[out.LIVE],
