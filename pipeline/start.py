@@ -11,7 +11,7 @@ WORK_BYTES = 96 << 20
 
 # Beam and pyarrow import them if they are there. Nothing here uses them, and they take half as long
 # again as all that is used.
-_UNUSED = ("pandas", "pymongo", "bson")
+_UNUSED = ("pandas", "pymongo")
 
 
 class _NotThere(importlib.abc.MetaPathFinder):

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -31,18 +32,27 @@ def publish(root: Path, run_id: str, delivered: dict[Destination, list[Event]]) 
     add = [
         file
         for destination, events in delivered.items()
-        for file in parquet._write(staged(events), destination, settings)
+        for file in parquet._write([staged(root, events, destination)], settings)
     ]
     table.commit(str(root), snapshot, run_id, add, [])
     table.settle(str(root))
 
 
-def staged(events: list[Event]) -> pa.Table:
+def staged(root: Path, events: list[Event], destination: Destination) -> Rows:
+    """Events staged beside the table."""
+    batch = table_of(events).to_batches()[0].serialize().to_pybytes()
+    path = root.with_name("staged")
+    path.write_bytes(batch)
+    slice_ = staging.Slice(destination, str(path), 0, len(batch), 0, len(events))
+    return Rows(slice_, np.empty(0, np.int64))
+
+
+def table_of(events: list[Event]) -> pa.Table:
     """Events as the columns of a staged file."""
     columns = zip(*(event.row()[:5] for event in events), strict=True)
-    fields = [table.FILE_SCHEMA.field(name) for name in staging.STAGED_COLUMNS]
+    fields = staging.STAGED_SCHEMA
     arrays = [pa.array(column, field.type) for column, field in zip(columns, fields, strict=True)]
-    return pa.table(arrays, schema=pa.schema(fields))
+    return pa.table(arrays, schema=fields)
 
 
 @pytest.fixture
@@ -211,7 +221,7 @@ def test_many_small_deliveries_leave_few_files(tmp_path: Path) -> None:
     for number in range(200):
         events = [Event(f"{number}-{row}", row, number) for row in range(5)]
         kind = pa.DictionaryArray.from_arrays(pa.array([0] * 5, pa.int32()), ["same"])
-        content = staged(events).append_column("domain", kind).append_column("event_type", kind)
+        content = table_of(events).append_column("domain", kind).append_column("event_type", kind)
         _, slices = staging.stage(content, str(tmp_path / "temp"), 0)
         rows = [Rows(source, pa.array([], pa.int64()).to_numpy()) for source in (*slices, *live)]
         written = parquet.write_destination(rows, settings)

@@ -1,10 +1,7 @@
 import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -12,10 +9,9 @@ import pytest
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.testing.util import assert_that, equal_to
 
-from pipeline.cores import _WORK_BYTES, CallEach, Cores, available
+from pipeline.cores import CallEach, Cores
+from pipeline.start import WORK_BYTES
 from tests.helpers import local_pipeline
-
-ROOT = Path(__file__).parent.parent
 
 PLACES = [Cores(0, False), Cores(1, False), Cores(2, False), Cores(2, True)]
 
@@ -29,7 +25,7 @@ class DivideEach(CallEach):
 
     def work_bytes(self, element: tuple[int, int]) -> int:
         """Enough for worker processes."""
-        return _WORK_BYTES
+        return WORK_BYTES
 
     def outputs(self, result: tuple[int, int]) -> Iterator[Any]:
         """Both parts of the result."""
@@ -58,7 +54,7 @@ class CallAll(CallEach):
         yield result
 
 
-def bundle(cores: Cores, calls: list[Callable[[], Any]], work: int = _WORK_BYTES) -> list[Any]:
+def bundle(cores: Cores, calls: list[Callable[[], Any]], work: int = WORK_BYTES) -> list[Any]:
     """The values that a bundle of calls gives, without Beam."""
     step = CallAll(cores, work)
     step.start_bundle()
@@ -141,19 +137,3 @@ def test_a_bundle_that_runs_again_starts_afresh() -> None:
         step.start_bundle()
         assert list(step.process(partial(int, 7))) == []
     assert [windowed.value for windowed in step.finish_bundle()] == [7]
-
-
-def test_there_is_a_core() -> None:
-    """By default a step uses the cores this process may run on."""
-    assert 1 <= available() <= (os.cpu_count() or 1)
-
-
-def test_worker_processes_need_no_beam() -> None:
-    """What they import starts in a fraction of the second that Beam would take each of them.
-
-    Seen to fail while the function that they call first was in `cores`.
-    """
-    program = "import sys, pipeline.worker, pipeline.read, pipeline.scan; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    assert "pipeline.scan" in done.stdout.split()
-    assert "apache_beam" not in done.stdout.split()

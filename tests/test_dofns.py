@@ -341,8 +341,8 @@ class TestRouteRows:
 
         Seen to fail with ``side="right"`` for the first row of a slice.
         """
-        monday = staging.Slice(MONDAY, "x.arrow", 0, 0, 5)
-        tuesday = staging.Slice(TUESDAY, "x.arrow", 1, 5, 5)
+        monday = staging.Slice(MONDAY, "x.arrow", 0, 99, 0, 5)
+        tuesday = staging.Slice(TUESDAY, "x.arrow", 99, 99, 5, 5)
 
         found = route(BLOCK, slices=[[monday, tuesday]], rows=[[4, 5], [9, 0]])
 
@@ -370,7 +370,7 @@ class TestRouteRows:
 
     def test_a_source_of_which_nothing_is_superseded(self) -> None:
         """Its rows go on all the same."""
-        slice_ = staging.Slice(MONDAY, "x.arrow", 0, 0, 5)
+        slice_ = staging.Slice(MONDAY, "x.arrow", 0, 99, 0, 5)
         assert routed(route(BLOCK, slices=[[slice_]])) == [(MONDAYS_FOLDER, slice_, [])]
 
     def test_superseded_rows_of_a_lost_source_are_counted(self) -> None:

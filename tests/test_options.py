@@ -8,7 +8,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline import options
-from pipeline.options import EventsiftOptions
+from pipeline.runners import EventsiftOptions
 
 NEEDED = ["--input", "in", "--output", "out"]
 

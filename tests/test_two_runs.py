@@ -120,7 +120,7 @@ def unpublished(root: Path, temp: Path) -> list[Path]:
 def test_workers_end_with_a_killed_run(tmp_path: Path) -> None:
     """A worker left alone would wait for ever, or write beside the next run.
 
-    Seen to fail (by its time limit) without `worker.follow_parent`.
+    Seen to fail (by its time limit) without `processes._begin`.
     """
     script = tmp_path / "script.py"
     script.write_text(

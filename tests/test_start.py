@@ -1,0 +1,96 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import processes, start
+
+ROOT = Path(__file__).parent.parent
+
+
+def python(program: str) -> str:
+    """What a program prints that runs in a new interpreter."""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+def test_beam_starts_without_what_is_not_used() -> None:
+    """The job's imports leave out packages that only others use, though they are installed.
+
+    Seen to fail with `sys.modules["pandas"] = None`: pyarrow takes that for pandas.
+    """
+    found = python(
+        "import importlib.util, logging, sys\n"
+        "from pipeline import start\n"
+        "logging.disable()\n"
+        "assert importlib.util.find_spec('pandas')\n"
+        "start.skip_unused()\n"
+        "import pipeline.job, pyarrow\n"
+        "print(pyarrow.array(['a']).to_pylist(), {'pandas', 'pymongo'} & set(sys.modules))"
+    )
+    assert found == "['a'] set()"
+
+
+def test_options_are_known_before_beam_is_imported() -> None:
+    """Else processes could not start while it is."""
+    found = python(
+        "import sys\n"
+        "from pipeline import start\n"
+        "start.early(['--input', 'nothing', '--output', 'out'])\n"
+        "print('apache_beam' in sys.modules)"
+    )
+    assert found == "False"
+
+
+class TestEarly:
+    """Processes start early where the job will need them."""
+
+    @pytest.fixture(autouse=True)
+    def started(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
+        """How many processes were started, call by call; and some large input."""
+        found: list[int] = []
+        monkeypatch.setattr(processes, "start_early", found.append)
+        monkeypatch.setattr(start, "WORK_BYTES", 1000)
+        (tmp_path / "large.jsonl").write_bytes(b"x" * 600)
+        (tmp_path / "larger.jsonl").write_bytes(b"x" * 600)
+        return found
+
+    def early(self, folder: Path, *options: str) -> None:
+        """As the command does it."""
+        start.early(["--input", f"{folder}/large*.jsonl", "--output", "out", *options])
+
+    def test_for_large_input(self, started: list[int], tmp_path: Path) -> None:
+        """As many as the job will use."""
+        self.early(tmp_path, "--workers", "3")
+        assert started == [3]
+
+    def test_not_for_small_input(self, started: list[int], tmp_path: Path) -> None:
+        """It is read before a process has started."""
+        (tmp_path / "larger.jsonl").unlink()
+        self.early(tmp_path, "--workers", "3")
+        assert started == []
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ["--workers=0"],
+            ["--workers=1"],
+            ["--runner=PrismRunner"],
+            ["--runner", "PortableRunner"],
+            ["--direct_running_mode=multi_processing"],
+        ],
+        ids=" ".join,
+    )
+    def test_not_where_others_read(
+        self, options: list[str], started: list[int], tmp_path: Path
+    ) -> None:
+        """One worker is this process, and a runner may have workers of its own."""
+        self.early(tmp_path, *options)
+        assert started == []
+
+    def test_not_for_input_elsewhere(self, started: list[int]) -> None:
+        """Looking into a store would need Beam first; the processes start later then."""
+        start.early(["--input", "s3://bucket/*", "gs://bucket/*", "--output", "s3://bucket/out"])
+        assert started == []
