@@ -5,10 +5,12 @@ Elements are small named tuples; versions are packed into bytes, see `versions`.
 
 import itertools
 import time
+import zlib
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -19,7 +21,7 @@ from pipeline import outputs as out
 from pipeline.cores import CallEach, Cores
 from pipeline.latest import Superseded
 from pipeline.parquet import Rows, Written
-from pipeline.partitions import day_number, directory
+from pipeline.partitions import Destination, day_number, directory
 from pipeline.plan import ReadTask, Run, ScanTask
 from pipeline.seen import Seen
 from pipeline.table import DataFile
@@ -27,6 +29,15 @@ from pipeline.tally import Tally
 from pipeline.versions import Packed
 
 Keyed = tuple[int, Packed]
+
+# As many calls can write at a time, each a few of the destinations.
+_GROUPS = 512
+
+
+class Several(NamedTuple):
+    """Rows of one source for one group, as one element: pickling each by itself takes longer."""
+
+    rows: tuple[Rows, ...]
 
 
 class PlanRun(beam.DoFn):
@@ -214,67 +225,81 @@ def _combine(parts: Sequence[Packed]) -> Superseded:
 
 
 class RouteRows(beam.DoFn):
-    """(source number, slices or live file, and superseded rows) → (partition, Rows).
+    """(source number, slices or live file, and superseded rows) → (group, Several).
 
-    Of a live file, all rows are one element; of a block, the rows of each slice.
+    Of a live file, all rows are one `Rows`; of a block, the rows of each slice. Destinations are
+    written in groups, of which there are few: elements for thousands of destinations in each block
+    would take longer than their rows.
     """
 
     def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Any]:
         """Gives each slice and live file its share of the superseded rows."""
-        _, groups = element
-        superseded = np.sort(np.concatenate([np.empty(0, np.int64), *groups[out.ROWS]]))
-        slices = [slice_ for staged in groups[out.SLICES] for slice_ in staged.slices]
-        files: list[DataFile] = list(groups[out.LIVE])
+        _, sources = element
+        superseded = np.sort(np.concatenate([np.empty(0, np.int64), *sources[out.ROWS]]))
+        slices = [slice_ for staged in sources[out.SLICES] for slice_ in staged.slices]
+        files: list[DataFile] = list(sources[out.LIVE])
+        groups: defaultdict[int, list[Rows]] = defaultdict(list)
         for file in files:
-            yield directory(file.destination), Rows(file, superseded)
+            groups[_group(file.destination)].append(Rows(file, superseded))
         for slice_ in slices:
             first, last = np.searchsorted(
                 superseded, [slice_.first_row, slice_.first_row + slice_.rows]
             )
             own = superseded[first:last] - slice_.first_row
-            yield directory(slice_.destination), Rows(slice_, own)
+            groups[_group(slice_.destination)].append(Rows(slice_, own))
+        for group, rows in groups.items():
+            yield group, Several(tuple(rows))
         counts = {
             "live_files": len(files),
-            "blocks": len(list(groups[out.SLICES])),
+            "blocks": len(list(sources[out.SLICES])),
             "slices": len(slices),
             "superseded": len(superseded),
         }
         yield TaggedOutput(out.TALLIES, Tally("route", counts, 0.0))
 
 
+def _group(destination: Destination) -> int:
+    """Which destinations are written together: the same on every worker."""
+    return zlib.crc32(directory(destination).encode()) % _GROUPS
+
+
 class WriteDestinations(CallEach):
-    """(partition, Rows of it) → Written."""
+    """(group, Several Rows of its destinations) → Written of each destination."""
 
     def __init__(self, run: Run, workers: int) -> None:
         super().__init__(Cores(workers, processes=False))
         self._settings = parquet.WriteSettings(run.root, run.id, run.target_file_bytes)
 
-    def call(self, element: tuple[str, Iterable[Rows]], *_: Any) -> Callable[[], Any]:
-        """The writing of one destination."""
-        return partial(_write_destination, list(element[1]), self._settings)
+    def call(self, element: tuple[int, Iterable[Several]], *_: Any) -> Callable[[], Any]:
+        """The writing of one group."""
+        destinations: defaultdict[Destination, list[Rows]] = defaultdict(list)
+        for several in element[1]:
+            for rows in several.rows:
+                destinations[rows.source.destination].append(rows)
+        return partial(_write, list(destinations.values()), self._settings)
 
-    def outputs(self, result: tuple[Written, float]) -> Iterator[Any]:
-        """The elements for a destination."""
-        written, seconds = result
-        if written.files or written.replaced:
-            yield written
+    def outputs(self, result: tuple[list[Written], float]) -> Iterator[Any]:
+        """The elements for a group."""
+        group, seconds = result
+        yield from (written for written in group if written.files or written.replaced)
         counts = {
-            "slices": written.slices,
-            "live_files": written.live_files,
-            "kept": written.staged,
-            "superseded": written.superseded,
-            "files": len(written.files),
-            "replaced": len(written.replaced),
-            "live_rows": written.live,
+            "slices": sum(written.slices for written in group),
+            "live_files": sum(written.live_files for written in group),
+            "kept": sum(written.staged for written in group),
+            "superseded": sum(written.superseded for written in group),
+            "files": sum(len(written.files) for written in group),
+            "replaced": sum(len(written.replaced) for written in group),
+            "live_rows": sum(written.live for written in group),
         }
         yield TaggedOutput(out.TALLIES, Tally("write", counts, seconds))
 
 
-def _write_destination(
-    rows: Sequence[Rows], settings: parquet.WriteSettings
-) -> tuple[Written, float]:
+def _write(
+    destinations: Sequence[Sequence[Rows]], settings: parquet.WriteSettings
+) -> tuple[list[Written], float]:
     started = time.perf_counter()
-    return parquet.write_destination(rows, settings), time.perf_counter() - started
+    written = [parquet.write_destination(rows, settings) for rows in destinations]
+    return written, time.perf_counter() - started
 
 
 class PublishRun(beam.DoFn):

@@ -10,8 +10,7 @@ import apache_beam as beam
 
 from pipeline import dofns, seen
 from pipeline import outputs as out
-from pipeline.dofns import Keyed
-from pipeline.parquet import Rows
+from pipeline.dofns import Keyed, Several
 from pipeline.plan import ReadTask, Run, ScanTask
 from pipeline.seen import Seen
 
@@ -79,7 +78,7 @@ class Latest(_Step):
 
 
 class Route(beam.PTransform[Any, Any]):
-    """SLICES, LIVE and superseded ROWS → ROWS by partition, with what is superseded of each."""
+    """SLICES, LIVE and superseded ROWS → ROWS by group of destinations, with what is superseded."""
 
     def expand(self, pcoll: dict[str, beam.PCollection[tuple[int, Any]]]) -> Outputs:
         """Joins by source."""
@@ -91,10 +90,10 @@ class Route(beam.PTransform[Any, Any]):
 
 
 class Write(_Step):
-    """ROWS by partition → WRITTEN."""
+    """ROWS by group of destinations → WRITTEN."""
 
-    def expand(self, pcoll: beam.PCollection[tuple[str, Rows]]) -> Outputs:
-        """Groups by partition, its destination, and writes each."""
+    def expand(self, pcoll: beam.PCollection[tuple[int, Several]]) -> Outputs:
+        """Brings together what belongs to a destination, and writes each."""
         outputs = beam.ParDo(dofns.WriteDestinations(self._run, self._workers)).with_outputs(
             out.TALLIES, main=out.WRITTEN
         )

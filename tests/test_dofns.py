@@ -23,8 +23,6 @@ MAIN = "main"
 BLOCK = versions.FIRST_BLOCK
 MONDAY = Destination("account", "created", 2021, 1, 8)
 TUESDAY = Destination("account", "created", 2021, 1, 9)
-MONDAYS_FOLDER = "domain=account/event_type=created/year=2021/month=01/day=08"
-TUESDAYS_FOLDER = "domain=account/event_type=created/year=2021/month=01/day=09"
 LIVE_FILE = DataFile("live.parquet", MONDAY, 10, 100, None, None)
 
 
@@ -328,9 +326,14 @@ def route(
     return by_tag(dofns.RouteRows().process((source, groups)))
 
 
-def routed(found: dict[str, list[Any]]) -> list[tuple[str, Any, list[int]]]:
-    """The rows by partition."""
-    return [(folder, rows.source, rows.superseded.tolist()) for folder, rows in found[MAIN]]
+def routed(found: dict[str, list[Any]]) -> list[tuple[Any, list[int]]]:
+    """The sources and their superseded rows; each lies in the group of its destination."""
+    several = {group: some.rows for group, some in found[MAIN]}
+    assert len(several) == len(found[MAIN])
+    for group, rows in several.items():
+        assert {dofns._group(one.source.destination) for one in rows} == {group}
+    every = [one for rows in several.values() for one in rows]
+    return sorted((one.source, one.superseded.tolist()) for one in every)
 
 
 class TestRouteRows:
@@ -346,10 +349,7 @@ class TestRouteRows:
 
         found = route(BLOCK, slices=[[monday, tuesday]], rows=[[4, 5], [9, 0]])
 
-        assert routed(found) == [
-            (MONDAYS_FOLDER, monday, [0, 4]),
-            (TUESDAYS_FOLDER, tuesday, [0, 4]),
-        ]
+        assert routed(found) == [(monday, [0, 4]), (tuesday, [0, 4])]
         assert tally_of(found, "route") == {
             "live_files": 0,
             "blocks": 1,
@@ -360,7 +360,7 @@ class TestRouteRows:
     def test_a_live_file(self) -> None:
         """Its rows are counted from the file's first."""
         found = route(0, files=[LIVE_FILE], rows=[[7], [2]])
-        assert routed(found) == [(MONDAYS_FOLDER, LIVE_FILE, [2, 7])]
+        assert routed(found) == [(LIVE_FILE, [2, 7])]
         assert tally_of(found, "route") == {
             "live_files": 1,
             "blocks": 0,
@@ -371,7 +371,7 @@ class TestRouteRows:
     def test_a_source_of_which_nothing_is_superseded(self) -> None:
         """Its rows go on all the same."""
         slice_ = staging.Slice(MONDAY, "x.arrow", 0, 99, 0, 5)
-        assert routed(route(BLOCK, slices=[[slice_]])) == [(MONDAYS_FOLDER, slice_, [])]
+        assert routed(route(BLOCK, slices=[[slice_]])) == [(slice_, [])]
 
     def test_superseded_rows_of_a_lost_source_are_counted(self) -> None:
         """Where a runner has lost the slices, the counts must not agree by chance."""
@@ -388,7 +388,7 @@ class TestWriteDestinations:
         (slice_,) = read_events(tmp_path, [Event("a"), Event("b")]).slices
         step = dofns.WriteDestinations(new_run(tmp_path), 0)
 
-        found = by_tag(step.process((MONDAYS_FOLDER, iter([Rows(slice_, np.array([0]))]))))
+        found = by_tag(step.process((7, iter([several(Rows(slice_, np.array([0])))]))))
 
         (written,) = found[MAIN]
         assert [file.rows for file in written.files] == [1]
@@ -405,9 +405,36 @@ class TestWriteDestinations:
     def test_a_destination_without_news_is_only_counted(self, tmp_path: Path) -> None:
         """There is nothing to commit of it (invariant 6)."""
         step = dofns.WriteDestinations(new_run(tmp_path), 0)
-        found = by_tag(step.process((MONDAYS_FOLDER, [Rows(LIVE_FILE, np.empty(0, np.int64))])))
+        found = by_tag(step.process((7, [several(Rows(LIVE_FILE, np.empty(0, np.int64)))])))
         assert MAIN not in found
         assert tally_of(found, "write")["live_files"] == 1
+
+    def test_a_group_of_destinations(self, tmp_path: Path) -> None:
+        """Rows of one destination come together from all sources; each has files of its own.
+
+        Seen to fail with one file for each of the sources.
+        """
+        first = read_events(tmp_path, [Event("a"), Event("b", event_type="sale")]).slices
+        more = read_events(tmp_path, [Event("c")], number=BLOCK + 1).slices
+        step = dofns.WriteDestinations(new_run(tmp_path), 0)
+
+        parts = [
+            several(*(Rows(one, np.empty(0, np.int64)) for one in some)) for some in (first, more)
+        ]
+        found = by_tag(step.process((7, parts)))
+
+        assert sorted(
+            (file.destination.event_type, file.rows)
+            for written in found[MAIN]
+            for file in written.files
+        ) == [("created", 2), ("sale", 1)]
+        assert tally_of(found, "write")["slices"] == 3
+        assert tally_of(found, "write")["kept"] == 3
+
+
+def several(*rows: Rows) -> dofns.Several:
+    """Rows as they come from one source."""
+    return dofns.Several(rows)
 
 
 class TestPublishRun:

@@ -243,7 +243,7 @@ class Hop(NamedTuple):
         """Whether an element is of this kind."""
         if not self.kind:
             return True
-        _, rows = element
+        rows = element[1].rows[0]  # all are of one source: of a live file there is one
         if isinstance(rows.source, staging.Slice):
             return self.kind == "slice"
         # On this day there is news, so the file is written anew though nothing of it is superseded.

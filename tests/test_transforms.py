@@ -13,6 +13,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from pipeline import outputs as out
 from pipeline import plan, publish, seen, staging, table, versions
 from pipeline import transforms as do
+from pipeline.dofns import Several
 from pipeline.parquet import Rows
 from pipeline.partitions import directory
 from pipeline.tally import Tally, add_up
@@ -197,7 +198,7 @@ def test_latest(tmp_path: Path, workers: int, store: bool) -> None:
 
 
 def test_route(tmp_path: Path) -> None:
-    """SLICES, LIVE and superseded ROWS → ROWS by partition."""
+    """SLICES, LIVE and superseded ROWS → ROWS by group of destinations."""
     file = write_live(tmp_path, [Event("a"), Event("b")])
     block = read_events(tmp_path, [Event("a"), Event("b", event_type="sale")])
     staged = staging.Staged(tuple(block.slices))
@@ -215,23 +216,31 @@ def test_route(tmp_path: Path) -> None:
             is_true_of(
                 lambda found: (
                     sorted(
-                        (folder, isinstance(part.source, staging.Slice), part.superseded.tolist())
-                        for folder, part in found
+                        (
+                            directory(part.source.destination),
+                            isinstance(part.source, staging.Slice),
+                            part.superseded.tolist(),
+                        )
+                        for _, several in found
+                        for part in several.rows
                     )
                     == [(monday, False, [1]), (monday, True, []), (sale, True, [0])]
                 )
             ),
-            label="rows by partition",
+            label="rows by group",
         )
         assert_counts(step, {"route.slices": 2, "route.live_files": 1, "route.superseded": 2})
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_write(tmp_path: Path, workers: int) -> None:
-    """ROWS by partition → WRITTEN; all of a partition come together."""
+    """ROWS by group → WRITTEN; all of a destination come together."""
     first = read_events(tmp_path, [Event("a")]).slices
     more = read_events(tmp_path, [Event("b"), Event("c", event_type="sale")], number=BLOCK + 1)
-    parts = [(directory(one.destination), Rows(one, NO_ROWS)) for one in [*first, *more.slices]]
+    parts = [
+        (len(one.destination.event_type), Several((Rows(one, NO_ROWS),)))
+        for one in [*first, *more.slices]
+    ]
     with local_pipeline() as pipeline:
         step = pipeline | beam.Create(parts) | do.Write(new_run(tmp_path), workers)
         assert_that(
