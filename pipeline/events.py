@@ -200,7 +200,9 @@ def _rejects_of_rows(
     first_rows: npt.NDArray[np.int64],
 ) -> list[Reject]:
     """The rejects for rows found faulty after decoding."""
-    rejects = []
+    rejects: list[Reject] = []
+    if not errors:
+        return rejects
     rows = np.array(sorted(errors), np.int64)
     for (part, decoded), first, end in zip(parts, first_rows, first_rows[1:], strict=False):
         own = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)].tolist()

@@ -18,7 +18,6 @@ from pipeline import (
     flow,
     ledger,
     leftovers,
-    memory,
     options,
     processes,
     report,
@@ -63,7 +62,6 @@ def main(arguments: Sequence[str]) -> int:
     beam_options = PipelineOptions(rest)
     if own.verbose:
         logging.getLogger().setLevel(logging.INFO)
-    memory.give_back_when_freed()
     try:
         runners.check(beam_options, [*own.input, own.output, own.temp or own.output])
         if unknown := runners.unknown_options(beam_options, rest):
