@@ -5,14 +5,19 @@ Beam, which would take each of them half a second.
 """
 
 import concurrent.futures
+import ctypes
 import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
 
 from pipeline import start
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of the GNU C library
+_MOST_BYTES = 32 << 20  # what it takes at the most
 
 # Those that nobody works with yet.
 _early: ProcessPoolExecutor | None = None
@@ -53,7 +58,19 @@ def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     gc.disable()  # no call makes cycles, but so many objects that looking for some takes long
+    _keep_memory()
     start.skip_unused()
+
+
+def _keep_memory() -> None:
+    """Lets the C library, if it is GNU's, keep what is freed: the next block needs as much again.
+
+    Otherwise it gives large pieces back, and the kernel has to clear each page of the next ones.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _MOST_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def _import() -> None:
