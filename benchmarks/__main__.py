@@ -118,7 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     added = command("fallbacks", "what input costs that is not clean JSON Lines", 2)
     added.set_defaults(measure=_fallbacks)
     added.add_argument(
-        "--events", metavar="N", type=_whole, default=200_000, help="default: %(default)s"
+        "--events", metavar="N", type=_whole, default=800_000, help="default: %(default)s"
     )
     added.add_argument(
         "--only",

@@ -84,6 +84,29 @@ class TestContent:
         ]
         assert ids(tmp_path, write(tmp_path, parts).files) == ["b", "c", "a", "d"]
 
+    @given(
+        st.lists(
+            st.tuples(st.integers(-3, 3), st.text("ab", max_size=3)),
+            unique=True,
+            min_size=1,
+            max_size=20,
+        )
+    )
+    def test_ties_are_sorted_by_id(self, rows: list[tuple[int, str]]) -> None:
+        """A table has its rows in one order, in whatever order they have come.
+
+        Seen to fail with the rows left as `argsort` has put them.
+        """
+        micros = np.array([instant for instant, _ in rows], np.int64)
+        content = pa.table(
+            {
+                "timestamp": pa.array(micros).cast(pa.timestamp("us", "UTC")),
+                "event_id": pa.array([id_ for _, id_ in rows], pa.string()),
+            }
+        )
+        order = parquet._by_time(content, micros)
+        assert [rows[row] for row in order] == sorted(rows)
+
     def test_superseded_rows_are_left_out(self, tmp_path: Path) -> None:
         """Of staged rows and live ones; the counts say what became of all (invariant 3).
 
