@@ -7,6 +7,7 @@ the Delta commit, which is compiled code, go by time.
 
 import concurrent.futures
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import pytest
+from deltalake import DeltaTable
 
 from pipeline import latest, table
 from tests import deliveries
@@ -171,6 +173,11 @@ def heal(base: Path, inputs: Path) -> None:
     assert deliveries.plain_rows(root) == AFTER
     assert deliveries.strays(root) == []
     assert deliveries.recorded(root) == ["news.jsonl", "old.jsonl"]
+    # What was published is recorded, whoever did it, and so is what could not be read.
+    published = {commit["run"] for commit in DeltaTable(str(root)).history() if "run" in commit}
+    assert published <= {path.stem for path in (root / "_eventsift" / "runs").iterdir()}
+    letters = [path.read_text() for path in (root / "_eventsift" / "rejects").iterdir()]
+    assert [json.loads(letter)["raw"].strip() for letter in letters] == ["{broken"]
 
 
 def kill_and_check(prepared: Path, name: str, target: Callable[..., None], *how: Any) -> str:
