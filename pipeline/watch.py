@@ -94,18 +94,17 @@ def watch(
     with _stop_on_signal() as stop:
         poll = Poll(patterns, root, storage_options)
         _say(f"watching {' '.join(patterns)} every {seconds:g} s; stop with Ctrl-C or SIGTERM")
-        growing: list[FileInfo] = []
+        last: Found | None = None
         while not stop.is_set():
             try:
                 found = poll.look()
             except (OSError, EventsiftError) as error:
                 _say(f"the input cannot be listed, the next poll tries again: {error}")
-                found = Found([], growing)
-            if found.growing and found.growing != growing:
-                _say(f"{len(found.growing):,} new files, left until they no longer change")
-            growing = found.growing
-            if found.complete:
-                run(found.complete)
+            else:
+                _report(found, last)
+                last = found
+                if found.complete:
+                    run(found.complete)
             stop.wait(seconds)
     _say("stopped")
     return 0
@@ -132,6 +131,14 @@ def _stop_on_signal() -> Iterator[threading.Event]:
         yield stop
     finally:
         restore()
+
+
+def _report(found: Found, last: Found | None) -> None:
+    """One line about a round, unless it says of itself what it did, or all is as it was."""
+    if found.growing and (last is None or found.growing != last.growing):
+        _say(f"{len(found.growing):,} new files, left until they no longer change")
+    elif not found.complete and not found.growing and found != last:
+        _say("nothing new")
 
 
 def _say(text: str) -> None:

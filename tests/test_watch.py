@@ -122,6 +122,32 @@ class TestWatch:
             "stopped",
         ]
 
+    def test_a_line_a_round(
+        self, tmp_path: Path, inputs: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """The last line says how things stand; nothing is repeated while they stay so."""
+        rounds = iter(range(100))
+
+        def look(_: watch.Poll) -> watch.Found:
+            files = [FileInfo("a", 1, 1.0)]
+            number = next(rounds)
+            if number == 8:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return watch.Found(files if number == 5 else [], files if number in (2, 3, 4) else [])
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(watch.Poll, "look", look)
+            watch.watch([str(inputs)], str(tmp_path), 0.0, lambda _: print("eventsift: run"))
+
+        assert [line.split(" ", 1)[1] for line in capfd.readouterr().out.splitlines()][1:] == [
+            "nothing new",
+            "1 new files, left until they no longer change",
+            "run",
+            "nothing new",
+            "stopping after this round",
+            "stopped",
+        ]
+
     def test_an_input_that_cannot_be_listed_for_a_while_ends_nothing(
         self, tmp_path: Path, inputs: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
