@@ -39,6 +39,24 @@ NEWS = [
 ]
 BEFORE, AFTER = deliveries.oracle(OLD), deliveries.oracle([*OLD, *NEWS])
 
+# What must be among the points: one or more of each phase of a run.
+PHASES = {
+    "open r /table/_eventsift/ledger.parquet",  # planning
+    "open r /in/news.jsonl",  # reading
+    "os.rename /table/_eventsift/temp/RUN/.*.arrow.*.tmp",  # staging
+    *("before latest", "after latest"),  # combining
+    "open x /table/_eventsift/new/RUN/.part-RUN-*.parquet.*.tmp",  # writing
+    "os.rename /table/_eventsift/new/RUN/.part-RUN-*.parquet.*.tmp",  # renaming
+    "os.rename /table/_eventsift/temp/RUN/.journal.json.*.tmp",
+    *("before commit", "before log", "after log", "after commit"),
+    "os.link /table/_eventsift/new/RUN/part-RUN-*.parquet",  # settling
+    "os.remove /table/PARTITION",  # removing old files
+    "os.rename /table/_eventsift/rejects/.RUN.jsonl.*.tmp",  # recording
+    "os.rename /table/_eventsift/.ledger.parquet.*.tmp",
+    "os.rename /table/_eventsift/runs/.RUN.json.*.tmp",
+    "os.remove /table/_eventsift/alive/RUN",
+}
+
 _EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link"}
 _RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
 _HEX = re.compile(r"[0-9a-f]{16,}")
@@ -212,6 +230,7 @@ def test_killed_anywhere_nothing_is_lost(prepared: Path) -> None:
         wrong = [text for text in pool.map(killed, chosen) if text]
 
     assert len(chosen) >= 60
+    assert {point.label for point in chosen} >= PHASES
     assert not wrong, "\n".join(wrong)
 
 
