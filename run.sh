@@ -18,7 +18,7 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   generate ...   sample events:   generate --events 1000 --output my           (generate --help)
   verify ...     check a published table, independently of the job
   compact ...    merge a table's small files
-  test ...       the tests (arguments go to pytest; paths from the project folder)
+  test ...       the tests, on all cores if no arguments are given (these go to pytest)
   test-pythons   the tests on every Python from 3.10 to 3.13 that is here
   test-engines   the tests on Flink, Spark, Prism, S3, ... (arguments go to pytest)
   soak [N]       deliveries, crashes, compactions at random, N long examples (default: 200)
@@ -223,7 +223,14 @@ case "$command" in
   generate) prepare && module generator "$@" ;;
   verify) prepare && module pipeline.verify "$@" ;;
   compact) prepare && module pipeline.compact "$@" ;;
-  test) prepare test && run_tests "$@" ;;
+  test)
+    prepare test
+    # All of them on all cores; but not with arguments, such as --pdb, or in somebody else's
+    # environment. The tests of a file stay together: they share what takes long to make. In the
+    # order of their names the longest ones are not the last.
+    [[ $# -gt 0 || -n "${EVENTSIFT_VENV:-}" ]] || set -- -n auto --dist loadfile --no-loadscope-reorder
+    run_tests "$@"
+    ;;
   test-pythons) test_pythons "$@" ;;
   test-engines)
     # An environment of its own: what engines and stores need must not change what is tested.

@@ -36,6 +36,7 @@ setup(
             "pandas>=2.3,<4",
             "polars>=2,<3",
             "pytest>=9,<10",
+            "pytest-xdist>=3.8,<4",  # the whole suite on all cores
             "ruff==0.17.*",  # the formatter's style changes between minors
         ],
     },

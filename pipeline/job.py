@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 from pipeline import (
     alive,
     flow,
+    journal,
     ledger,
     leftovers,
     options,
@@ -29,7 +30,6 @@ from pipeline import (
 )
 from pipeline.alive import Dead
 from pipeline.plan import Run, new_run_id
-from pipeline.publish import RUNS
 from pipeline.storage import FileInfo
 
 PUBLISHED, FAILED = 0, 1
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
     if own.watch is None:
         return job.run()
     inputs = [_absolute(pattern) for pattern in own.input]
-    return watch.watch(inputs, root, own.watch, job.run)
+    return watch.watch(inputs, root, own.watch, job.run, job.storage_options)
 
 
 class _Job(NamedTuple):
@@ -109,7 +109,7 @@ class _Job(NamedTuple):
                     print("The job's graph is built; it was not asked to run.")
                     return PUBLISHED
                 record = msgspec.json.decode(
-                    storage.read_bytes(storage.join(run.root, RUNS, f"{run.id}.json"))
+                    storage.read_bytes(journal.record_path(run.root, run.id))
                 )
                 print(report.line(record) if files else report.text(record), flush=True)
                 return PUBLISHED

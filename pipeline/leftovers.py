@@ -1,10 +1,10 @@
-"""What dead runs have left behind, and the next run removes."""
+"""What dead runs have left behind, and the next run removes, or finishes."""
 
 import contextlib
 import re
 from collections.abc import Sequence
 
-from pipeline import alive, storage, table
+from pipeline import alive, journal, storage, table
 from pipeline.alive import Dead
 
 # How the store below deltalake 1.6 (object_store's LocalFileSystem) calls what it has begun.
@@ -16,6 +16,8 @@ def clear(
 ) -> None:
     """Removes what these runs have staged and what they have written but not committed.
 
+    What one has published and not yet recorded is recorded first.
+
     Args:
         root: The table.
         run_id: The run that clears up.
@@ -23,13 +25,16 @@ def clear(
         storage_options: What deltalake needs to reach the table's store.
 
     Raises:
-        OSError: Something cannot be removed.
+        OSError: Something cannot be removed, or recorded.
         table.TableError: The table cannot be read.
     """
     for run in dead:
-        storage.delete_tree(run.staging)
-        if table.published(root, run.id, storage_options) is None:
+        version = table.published(root, run.id, storage_options)
+        if version is None:
             storage.delete_tree(storage.join(root, table.NEW_FOLDER, run.id))
+        else:
+            journal.finish(root, run, version, storage_options)
+        storage.delete_tree(run.staging)
     if not dead:
         return
     # A half-written file does not tell whose it is. Listed first: what a run that starts now makes
@@ -60,6 +65,8 @@ def abandon(
     version = None
     with contextlib.suppress(Exception):  # the next run does what cannot be done now
         version = table.published(root, run.id, storage_options)
+        if version is not None:
+            journal.finish(root, run, version, storage_options)
         storage.delete_tree(run.staging)
         if version is None and all_ended:
             clear(root, run.id, [run], storage_options)

@@ -7,7 +7,7 @@ groups and files say which times they hold.
 import math
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -161,7 +161,8 @@ def _rewritten(live: Sequence[Rows], news: int) -> list[Rows]:
 def _write(parts: Sequence[Rows], settings: WriteSettings) -> Iterator[DataFile]:
     """Writes what is kept of a destination's rows to as many files as their size asks for.
 
-    Rows are copied twice: to lie in one piece, and in their order.
+    Rows are copied twice: to lie in one piece, and in their order. The latter by row groups, so
+    that memory does not hold all of them once more.
     """
     destination = parts[0].source.destination
     content = pa.concat_tables(_read(part.source, settings.root) for part in parts)
@@ -175,18 +176,24 @@ def _write(parts: Sequence[Rows], settings: WriteSettings) -> Iterator[DataFile]
         rows = order[first : first + rows_per_file]
         path = table.new_path(settings.run, uuid.uuid4().hex[:16])
         with storage.create(storage.join(settings.root, path)) as stream:
-            pq.write_table(
-                content.take(pa.array(rows)).cast(table.FILE_SCHEMA),
-                stream,
-                row_group_size=ROW_GROUP_ROWS,
-                compression="zstd",
-                use_dictionary=_DICTIONARY_COLUMNS,
-                column_encoding=_ENCODINGS,
-                write_statistics=["event_id", "timestamp"],
-            )
+            with _writer(stream) as writer:
+                for start in range(0, len(rows), ROW_GROUP_ROWS):
+                    group = content.take(pa.array(rows[start : start + ROW_GROUP_ROWS]))
+                    writer.write_table(group.cast(table.FILE_SCHEMA))
             size = stream.tell()
         times = micros[rows[[0, -1]]].tolist()
         yield DataFile(path, destination, len(rows), size, *times)
+
+
+def _writer(stream: BinaryIO) -> pq.ParquetWriter:
+    return pq.ParquetWriter(
+        stream,
+        table.FILE_SCHEMA,
+        compression="zstd",
+        use_dictionary=_DICTIONARY_COLUMNS,
+        column_encoding=_ENCODINGS,
+        write_statistics=["event_id", "timestamp"],
+    )
 
 
 def _read(source: staging.Slice | DataFile, root: str) -> pa.Table:

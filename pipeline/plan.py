@@ -153,7 +153,7 @@ def plan(run: Run) -> Plan:
         raise NoInputError(f"no file matches {' '.join(run.inputs)!r}")
     # Where the table has gone, what was published is no longer there.
     afresh = run.rebuild or snapshot.version < 0
-    published = [] if afresh else ledger.read(storage.join(run.root, ledger.LEDGER))
+    published = [] if afresh else ledger.published(run.root, run.storage_options)
     files = ledger.unpublished(matched, published)
     inputs = storage.join(run.staging, "inputs.parquet")
     ledger.write(inputs, files)

@@ -1,26 +1,25 @@
 """Publishing: the sums are checked, then the run becomes the table in one commit.
 
-In this order, so that being killed anywhere does no harm: check, commit, settle the files, record
-the run (dead letters, ledger, report), remove what was staged. The commit alone decides: what
-comes before it is invisible, what comes after it is repeated or tidied by the next run.
+In this order, so that being killed anywhere does no harm: check, stage the journal, commit, settle
+the files, keep the journal (dead letters, ledger, record), remove what was staged. The commit alone
+decides: what comes before it is invisible, what comes after it is repeated, or done by the next
+run.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from pipeline import ledger, storage, table
+from pipeline import journal, storage, table
 from pipeline.errors import EventsiftError
+from pipeline.journal import Journal
 from pipeline.parquet import Written
 from pipeline.partitions import directory
 from pipeline.plan import Plan, Run
 from pipeline.table import DataFile, Snapshot
 from pipeline.tally import Tally, add_up, disagreements
-
-RUNS = "_eventsift/runs"
-REJECTS = "_eventsift/rejects"
 
 
 class ReconciliationError(EventsiftError):
@@ -51,14 +50,14 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
     """Checks, commits, settles and records a run; again after it did so, only returns the record.
 
     Returns:
-        The run's record, which is also stored as JSON; see `record`.
+        The run's record, which is also stored as JSON; see `journal`.
 
     Raises:
         ReconciliationError, TooManyPartitionsError: Nothing was published.
         table.TableError: Another run was faster, or the table cannot be written.
     """
     started = time.perf_counter()
-    path = storage.join(run.root, RUNS, f"{run.id}.json")
+    path = journal.record_path(run.root, run.id)
     if storage.exists(path):  # the runner repeats a step that was done
         storage.delete_tree(run.staging)
         return msgspec.json.decode(storage.read_bytes(path))
@@ -86,20 +85,11 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
             f"nothing was published: the run has {len(partitions):,} partitions, the limit is"
             f" {run.max_partitions:,}; raise it with --max-partitions"
         )
-    if run.rebuild and add:  # what was published before will no longer be in the table
-        storage.delete([storage.join(run.root, ledger.LEDGER)])
-    if add or planned.version >= 0:  # no valid event and no table: none is made
-        base = Snapshot(planned.version, tuple(live))
-        table.commit(run.root, base, run.id, add, remove, run.storage_options)
-    after = table.settle(run.root, run.storage_options, run.keep_seconds)
-    seconds["commit"] = time.perf_counter() - started
-    wall_seconds = time.time() - planned.began
     touched = partitions | {directory(file.destination) for file in remove}
-    rejects = _record_rejects(run, outcome.dead_letters)
-    record = {
+    record: dict[str, Any] = {
         "run": run.id,
         "output": run.root,
-        "version": after.version,
+        "version": planned.version + bool(add or remove),
         "published": bool(add or remove),
         "rebuild": run.rebuild,
         "files": {"matched": planned.matched, "skipped": planned.skipped},
@@ -116,7 +106,7 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
             for name, count in sorted(counts.items())
             if name.startswith("read.rejected.")
         },
-        "rejects": rejects,
+        "rejects": journal.rejects_path(run.root, run.id) if outcome.dead_letters else None,
         "horizon": None
         if run.dedup_days is None
         else {
@@ -125,35 +115,28 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
             "rows_not_searched": counts["scan.rows_passed_over"],
         },
         "table": {
-            "rows": sum(file.rows for file in after.files),
             "replaced_rows": counts["latest.superseded"] - counts["latest.superseded_events"],
-            "files": len(after.files),
-            "bytes": sum(file.bytes for file in after.files),
-            "partitions": len({file.destination for file in after.files}),
             "partitions_written": len(partitions),
             "partitions_touched": len(touched),
             "files_written": len(add),
             "files_replaced": len(remove),
         },
-        "wall_seconds": round(wall_seconds, 3),
+        "wall_seconds": round(time.time() - planned.began, 3),
         "seconds": {step: round(total, 3) for step, total in seconds.items()},
         "counts": dict(sorted(counts.items())),
     }
-    ledger.extend(storage.join(run.root, ledger.LEDGER), ledger.read(planned.inputs))
-    storage.write_bytes(path, msgspec.json.format(msgspec.json.encode(record)))
+    staged = Journal(record, planned.inputs, list(outcome.dead_letters))
+    journal.stage(staged, run.staging)
+    published = -1
+    if add or planned.version >= 0:  # no valid event and no table: none is made
+        base = Snapshot(planned.version, tuple(live))
+        published = table.commit(
+            run.root, base, run.id, add, remove, run.storage_options, rebuild=run.rebuild
+        )
+    after = table.settle(run.root, run.storage_options, run.keep_seconds)
+    record["version"] = after.version
+    record["wall_seconds"] = round(time.time() - planned.began, 3)
+    record["seconds"] |= {"commit": round(time.perf_counter() - started, 3)}
+    record = journal.keep(run.root, staged, published, after)
     storage.delete_tree(run.staging)
     return record
-
-
-def _record_rejects(run: Run, dead_letters: Iterable[str]) -> str | None:
-    """Gathers the run's dead letters into one file beside the table; its path, if there are any."""
-    staged = sorted(dead_letters)
-    if not staged:
-        return None
-    path = storage.join(run.root, REJECTS, f"{run.id}.jsonl")
-    with storage.create(path) as target:
-        for source in staged:
-            with storage.open_read(source) as letters:
-                while chunk := letters.read(1 << 20):
-                    target.write(chunk)
-    return path

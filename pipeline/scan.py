@@ -46,8 +46,9 @@ def scan_file(
 ) -> Scanned:
     """Finds the rows of a live file that may compete with the delivery.
 
-    Only event_ids are read of all rows. A digest is computed, and the payload read for it, where a
-    delivered version has the same timestamp; elsewhere it decides nothing and is 0.
+    Only event_ids are read of all rows, and timestamps where a row group has any that competes. A
+    digest is computed, and the payload read for it, where a delivered version has the same
+    timestamp; elsewhere it decides nothing and is 0.
 
     Args:
         root: The table.
@@ -60,50 +61,45 @@ def scan_file(
     started = time.perf_counter()
     with table.open_live(root, file) as stream:
         parquet = pq.ParquetFile(stream)
-        keys, rows, hashes = _competing(parquet, delivery, id_seed)
-        micros = keys["timestamp"].cast(pa.int64()).to_numpy()
-        digests = np.zeros(len(rows), np.int64)
-        tied = np.flatnonzero(seen.ties(delivery, hashes, micros)) if len(rows) else rows
-        digests[tied] = _digests(parquet, file, rows[tied])
-        ids = events.hash_ids(keys["event_id"].to_pylist(), id_seed)
-    found = versions.pack(ids, micros, digests, versions.place(number, rows))
+        ids, rows, hashes = _competing(parquet, delivery, id_seed)
+        times = _take(parquet, rows, ["timestamp"])
+        micros = times["timestamp"].cast(pa.int64()).to_numpy()
+        tied = np.flatnonzero(seen.ties(delivery, hashes, micros))
+        content = _take(parquet, rows[tied], ["nanos", "data", "extra"])
+    digests = np.zeros(len(rows), np.int64)
+    digests[tied] = events.digest(content, file.destination.domain, file.destination.event_type)
+    id_hashes = events.hash_ids(ids, id_seed)
+    found = versions.pack(id_hashes, micros, digests, versions.place(number, rows))
     by_bucket = versions.by_bucket(found, buckets)
     return Scanned(by_bucket, len(rows), delivery.blocks, time.perf_counter() - started)
 
 
 def _competing(
     parquet: pq.ParquetFile, delivery: Seen, id_seed: int
-) -> tuple[pa.Table, npt.NDArray[np.int64], seen.Hashes]:
-    """The keys of the rows that may compete; which rows these are, and their hashes."""
-    columns = ["event_id", "timestamp"]
-    keys = [parquet.schema_arrow.empty_table().select(columns)]
-    rows, hashes = [np.empty(0, np.int64)], [seen.NOTHING.instants]
+) -> tuple[list[str], npt.NDArray[np.int64], seen.Hashes]:
+    """The ids of the rows that may compete; which rows these are, ascending, and their hashes."""
+    ids: list[str] = []
+    rows, hashes = [np.empty(0, np.int64)], [seen.NOTHING.ids]
     first = 0
-    for batch in parquet.iter_batches(_BATCH_ROWS, columns=columns, use_threads=False):
+    for batch in parquet.iter_batches(_BATCH_ROWS, columns=["event_id"], use_threads=False):
         batch_hashes = seen.hash_ids(batch["event_id"], id_seed)
-        found = np.flatnonzero(seen.competes(delivery, batch_hashes))
-        keys.append(pa.Table.from_batches([batch]).take(pa.array(found)))
+        found = seen.competes(delivery, batch_hashes)
+        ids += batch["event_id"].take(pa.array(found)).to_pylist()
         rows.append(found + first)
         hashes.append(batch_hashes[found])
         first += len(batch)
-    return pa.concat_tables(keys), np.concatenate(rows), np.concatenate(hashes)
+    return ids, np.concatenate(rows), np.concatenate(hashes)
 
 
-def _digests(
-    parquet: pq.ParquetFile, file: DataFile, rows: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """The digests of some rows of a file, ascending; reads only the row groups that have any."""
-    found = [np.empty(0, np.int64)]
+def _take(parquet: pq.ParquetFile, rows: npt.NDArray[np.int64], columns: list[str]) -> pa.Table:
+    """Some rows of a file, ascending; reads only the row groups that have any."""
+    taken = [parquet.schema_arrow.empty_table().select(columns)]
     first = 0
     for group in range(parquet.num_row_groups):
         count = parquet.metadata.row_group(group).num_rows
         start, end = np.searchsorted(rows, [first, first + count])
         if end > start:
-            columns = ["nanos", "data", "extra"]
             content = parquet.read_row_group(group, columns=columns, use_threads=False)
-            content = content.take(pa.array(rows[start:end] - first))
-            found.append(
-                events.digest(content, file.destination.domain, file.destination.event_type)
-            )
+            taken.append(content.take(pa.array(rows[start:end] - first)))
         first += count
-    return np.concatenate(found)
+    return pa.concat_tables(taken)

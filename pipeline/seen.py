@@ -2,13 +2,15 @@
 
 A row of the table competes with the delivery only if its event_id is delivered again; and its
 digest, for which its payload must be read, decides only if the timestamp is the same, too. So the
-delivery's event_ids go into a Bloom filter, which says "no" for nearly all other rows (where it
-says "yes" wrongly, the row wins against nobody, which is harmless), and its (event_id, timestamp)
-pairs into a sorted list of hashes. (B. H. Bloom, "Space/time trade-offs in hash coding with
-allowable errors", 1970.) Its days are kept for users who promise that versions lie close together.
+delivery's event_ids go into a Bloom filter, which says "no" for nearly all other rows at little
+cost (B. H. Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970). And unless
+they are very many, they go into a sorted list of hashes, too, which says "no" for the few that are
+left, and its (event_id, timestamp) pairs into another one. (Where "yes" is wrong all the same, the
+row wins against nobody, which is harmless.) Its days are kept for users who promise that versions
+lie close together.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +23,8 @@ Hashes = npt.NDArray[np.uint64]
 _BITS_PER_ID = 16
 # 64 MiB; with more ids than that most rows of any table pass, and looking costs more than it saves.
 _BITS_LIMIT = 1 << 29
-# 32 MiB of hashes; with more pairs than that, payloads are read for all competing rows instead.
-_INSTANTS_LIMIT = 1 << 22
+# Twice 32 MiB of hashes; with more than that, payloads are read for all competing rows instead.
+_LISTED_LIMIT = 1 << 22
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads what differs in low bits
 # So much of an event_id is hashed; longer ones that begin alike all compete, which is harmless.
 _HASHED_BYTES = 256
@@ -36,11 +38,11 @@ class Size(NamedTuple):
 
     Attributes:
         bits: Of the Bloom filter, a power of two; 0 for no filter: every row competes.
-        instants: Whether the (event_id, timestamp) pairs are listed.
+        listed: Whether the event_ids and the (event_id, timestamp) pairs are listed as well.
     """
 
     bits: int
-    instants: bool
+    listed: bool
 
 
 class Seen(NamedTuple):
@@ -49,7 +51,8 @@ class Seen(NamedTuple):
     Attributes:
         size: How large the filter is.
         bitmap: The Bloom filter, ``size.bits // 8`` bytes; or of size 0, if nothing was seen yet.
-        instants: Hashes of (event_id, timestamp) pairs.
+        ids: Hashes of event_ids, if listed.
+        instants: Hashes of (event_id, timestamp) pairs, if listed.
         blocks: How many blocks are in it. Were one lost, rows of the table would not be found to
             compete, and stay beside their later versions: so these are counted, too.
         days: On which the events are, as `partitions.day_number`.
@@ -57,13 +60,15 @@ class Seen(NamedTuple):
 
     size: Size
     bitmap: npt.NDArray[np.uint8]
+    ids: Hashes
     instants: Hashes
     blocks: int
     days: npt.NDArray[np.int64]
 
 
+_NO_HASHES = np.empty(0, np.uint64)
 NOTHING = Seen(
-    Size(0, False), np.empty(0, np.uint8), np.empty(0, np.uint64), 0, np.empty(0, np.int64)
+    Size(0, False), np.empty(0, np.uint8), _NO_HASHES, _NO_HASHES, 0, np.empty(0, np.int64)
 )
 
 
@@ -72,7 +77,7 @@ def size_for(ids: int, rows: int) -> Size:
     bits = 1 << max(10, (ids * _BITS_PER_ID - 1).bit_length())
     if ids >= rows or bits > _BITS_LIMIT:
         return Size(0, False)
-    return Size(bits, ids <= _INSTANTS_LIMIT)
+    return Size(bits, ids <= _LISTED_LIMIT)
 
 
 def hash_ids(ids: pa.StringArray, seed: int) -> Hashes:
@@ -83,25 +88,34 @@ def hash_ids(ids: pa.StringArray, seed: int) -> Hashes:
     without Python's interpreter lock. Nearly all ids of a table are hashed just to be left out.
     """
     parts = (ids.slice(first, _HASH_ROWS) for first in range(0, len(ids), _HASH_ROWS))
-    return np.concatenate([NOTHING.instants, *(_hash_part(part, seed) for part in parts)])
+    return np.concatenate([_NO_HASHES, *(_hash_part(part, seed) for part in parts)])
 
 
 def _hash_part(ids: pa.StringArray, seed: int) -> Hashes:
+    """Hashes eight bytes of every id at a time.
+
+    What an id hashes to must depend on nothing but its own bytes: not on its neighbours' lengths.
+    """
     _, offsets, data = ids.buffers()
     borders = np.frombuffer(offsets, np.int32)[ids.offset : ids.offset + len(ids) + 1]
-    size = int(borders[-1] - borders[0])
+    starts, lengths = borders[:-1] - borders[0], np.diff(borders)
+    size, longest = int(borders[-1] - borders[0]), int(lengths.max())
     content = np.zeros(size + 8, np.uint8)  # there are eight bytes to read from each place
     if size:
         content[:size] = np.frombuffer(data, np.uint8)[borders[0] : borders[-1]]
     words = np.ndarray(size + 1, "<u8", content, strides=(1,))
-    starts, lengths = borders[:-1] - borders[0], np.diff(borders)
+    alike = longest == int(lengths.min())  # as UUIDs are: then words need not be searched for
     hashes = lengths.astype(np.uint64) ^ np.uint64(seed)
-    for at in range(0, min(int(lengths.max()), _HASHED_BYTES), 8):
-        own = words[np.minimum(starts + at, size)] & _MASKS[np.clip(lengths - at, 0, 8)]
-        mixed = (hashes ^ own) * _MIX
-        mixed ^= mixed >> np.uint64(32)
-        # What an id hashes to must not depend on how long its neighbours are.
-        hashes = np.where(lengths > at, mixed, hashes)
+    for at in range(0, min(longest, _HASHED_BYTES), 8):
+        if alike:
+            own = np.ndarray(len(ids), "<u8", content, at, (longest,))
+            own = own & _MASKS[min(longest - at, 8)]
+        else:
+            own = words[np.minimum(starts + at, size)] & _MASKS[np.clip(lengths - at, 0, 8)]
+        own ^= hashes
+        own *= _MIX
+        own ^= own >> np.uint64(32)
+        hashes = own if alike else np.where(lengths > at, own, hashes)
     return hashes
 
 
@@ -113,17 +127,18 @@ def see(
     if not size.bits:
         return NOTHING._replace(blocks=1, days=distinct)
     bitmap = np.zeros(size.bits // 8, np.uint8)
-    at = _positions(id_hashes, size.bits)
-    np.bitwise_or.at(bitmap, at >> np.uint32(3), _bit(at))
-    pairs = _pairs(id_hashes, micros) if size.instants else NOTHING.instants
-    return Seen(size, bitmap, pairs, 1, distinct)
+    for at in _positions(id_hashes, size.bits):
+        np.bitwise_or.at(bitmap, at >> np.uint32(3), _bit(at))
+    ids = instants = _NO_HASHES
+    if size.listed:
+        ids, instants = np.unique(id_hashes), np.unique(_pairs(id_hashes, micros))
+    return Seen(size, bitmap, ids, instants, 1, distinct)
 
 
 def union(parts: Iterable[Seen]) -> Seen:
     """What several parts of a delivery add together."""
     seen = NOTHING
-    instants = []
-    days = []
+    ids, instants, days = [NOTHING.ids], [NOTHING.instants], [NOTHING.days]
     blocks = 0
     for part in parts:
         blocks += part.blocks
@@ -131,10 +146,14 @@ def union(parts: Iterable[Seen]) -> Seen:
         if part.size.bits:
             bitmap = seen.bitmap | part.bitmap if seen.size.bits else part.bitmap
             seen = NOTHING._replace(size=part.size, bitmap=bitmap)
+            ids.append(part.ids)
             instants.append(part.instants)
-    together = np.unique(np.concatenate([NOTHING.instants, *instants]))
-    all_days = np.unique(np.concatenate([NOTHING.days, *days]))
-    return seen._replace(instants=together, blocks=blocks, days=all_days)
+    return seen._replace(
+        ids=np.unique(np.concatenate(ids)),
+        instants=np.unique(np.concatenate(instants)),
+        blocks=blocks,
+        days=np.unique(np.concatenate(days)),
+    )
 
 
 def near(seen: Seen, day: int, days: int) -> bool:
@@ -142,30 +161,40 @@ def near(seen: Seen, day: int, days: int) -> bool:
     return bool(np.any(np.abs(seen.days - day) <= days))
 
 
-def competes(seen: Seen, id_hashes: Hashes) -> npt.NDArray[np.bool_]:
-    """Which rows may have an event_id that was delivered."""
+def competes(seen: Seen, id_hashes: Hashes) -> npt.NDArray[np.int64]:
+    """Which of n rows may have an event_id that was delivered: their indices, ascending."""
+    rows = np.arange(len(id_hashes))
     if not seen.size.bits:
-        return np.ones(len(id_hashes), bool)
-    at = _positions(id_hashes, seen.size.bits)
-    hits = (seen.bitmap[at >> np.uint32(3)] & _bit(at)) != 0
-    both: npt.NDArray[np.bool_] = hits[: len(id_hashes)] & hits[len(id_hashes) :]
-    return both
+        return rows
+    for at in _positions(id_hashes, seen.size.bits):  # the second bit only where the first is set
+        at = at[rows]
+        rows = rows[(seen.bitmap[at >> np.uint32(3)] & _bit(at)) != 0]
+    if seen.size.listed:
+        rows = rows[_is_in(id_hashes[rows], seen.ids)]
+    return rows
 
 
 def ties(seen: Seen, id_hashes: Hashes, micros: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Which competing rows may have the event_id and the timestamp of a delivered event."""
-    if not seen.size.instants:
+    if not seen.size.listed:
         return np.ones(len(id_hashes), bool)
-    pairs = _pairs(id_hashes, micros)
-    at = np.searchsorted(seen.instants, pairs)
-    found: npt.NDArray[np.bool_] = seen.instants[np.minimum(at, len(seen.instants) - 1)] == pairs
+    return _is_in(_pairs(id_hashes, micros), seen.instants)
+
+
+def _is_in(hashes: Hashes, listed: Hashes) -> npt.NDArray[np.bool_]:
+    """Which hashes are in a sorted list."""
+    if not len(listed):
+        return np.zeros(len(hashes), bool)
+    at = np.searchsorted(listed, hashes)
+    found: npt.NDArray[np.bool_] = listed[np.minimum(at, len(listed) - 1)] == hashes
     return found
 
 
-def _positions(id_hashes: Hashes, bits: int) -> npt.NDArray[np.uint32]:
-    """The two bits of each event_id: first all the first ones, then all the second ones."""
+def _positions(id_hashes: Hashes, bits: int) -> Iterator[npt.NDArray[np.uint32]]:
+    """The first bit of each event_id, then the second."""
     mask = np.uint64(bits - 1)
-    return np.concatenate([id_hashes & mask, (id_hashes >> np.uint64(32)) & mask]).astype(np.uint32)
+    yield (id_hashes & mask).astype(np.uint32)
+    yield ((id_hashes >> np.uint64(32)) & mask).astype(np.uint32)
 
 
 def _bit(positions: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:

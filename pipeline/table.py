@@ -83,6 +83,7 @@ TABLE_PROPERTIES: Mapping[str, str] = {
 }
 
 _ATTEMPTS = 10
+_REBUILT = "eventsift/rebuilt"  # no run is called that: their ids begin with a date
 _OUR_NAME = re.compile(r"part-.+-\w+\.parquet")
 # Delta tools call theirs part-00000-<uuid>-c000.snappy.parquet, which is none of ours.
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -195,6 +196,7 @@ def commit(
     storage_options: dict[str, str] | None = None,
     *,
     same_rows: bool = False,
+    rebuild: bool = False,
 ) -> int:
     """Publish a run: in one step `add` become live and `remove` cease to be.
 
@@ -210,6 +212,7 @@ def commit(
         storage_options: what `deltalake` needs to reach an object store.
         same_rows: `add` holds just the rows of `remove`, so readers of changes can skip it
             (Delta protocol, `dataChange`).
+        rebuild: the table is made afresh: what was published before is no longer in it.
 
     Returns:
         The version in which the run's files are live.
@@ -233,10 +236,11 @@ def commit(
     # Only the very next version will do (no retries), so it is known already, and what the log
     # remembers of this run is where it was published.
     now = _now_millis()
+    transactions = [Transaction(_app_id(run_id), version + 1, now)]
+    if rebuild:
+        transactions.append(Transaction(_REBUILT, version + 1))  # without a time it never expires
     properties = CommitProperties(
-        custom_metadata={"run": run_id},
-        max_commit_retries=0,
-        app_transactions=[Transaction(_app_id(run_id), version + 1, now)],
+        custom_metadata={"run": run_id}, max_commit_retries=0, app_transactions=transactions
     )
     adds = [_add_action(file, file.path, now, data_change=not same_rows) for file in add]
     removes = [_remove_action(file, now, data_change=not same_rows) for file in remove]
@@ -272,6 +276,13 @@ def published(root: str, run_id: str, storage_options: dict[str, str] | None = N
     """The version in which a run was committed; None if it was not, or more than `LOG_DAYS` ago."""
     table = _open(_root(root), storage_options)
     return None if table is None else table.transaction_version(_app_id(run_id))
+
+
+def rebuilt(root: str, storage_options: dict[str, str] | None = None) -> int:
+    """The version in which the table was last made afresh; -1 if it never was, or is not there."""
+    table = _open(_root(root), storage_options)
+    version = None if table is None else table.transaction_version(_REBUILT)
+    return -1 if version is None else version
 
 
 def settle(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from pipeline import ledger, storage
+from pipeline.errors import EventsiftError
 from pipeline.storage import FileInfo
 
 # What browsers, rsync, scp clients and editors call a file that is not there yet.
@@ -33,8 +34,11 @@ class Found(NamedTuple):
 class Poll:
     """Looks for unpublished files, and remembers what it has seen the last time."""
 
-    def __init__(self, patterns: Sequence[str], root: str) -> None:
+    def __init__(
+        self, patterns: Sequence[str], root: str, storage_options: dict[str, str] | None = None
+    ) -> None:
         self._patterns = patterns
+        self._root, self._storage_options = root, storage_options
         self._ledger = storage.join(root, ledger.LEDGER)
         self._ledger_file: list[FileInfo] = []
         self._published: set[FileInfo] = set()
@@ -47,10 +51,11 @@ class Poll:
 
         Raises:
             OSError: The input or the ledger cannot be read.
+            table.TableError: The table cannot be read.
         """
         ledger_file = storage.match([self._ledger])
         if ledger_file != self._ledger_file:
-            self._published = set(ledger.read(self._ledger))
+            self._published = set(ledger.published(self._root, self._storage_options))
             self._ledger_file = ledger_file
         new = [
             file
@@ -66,7 +71,11 @@ class Poll:
 
 
 def watch(
-    patterns: Sequence[str], root: str, seconds: float, run: Callable[[Sequence[FileInfo]], Any]
+    patterns: Sequence[str],
+    root: str,
+    seconds: float,
+    run: Callable[[Sequence[FileInfo]], Any],
+    storage_options: dict[str, str] | None = None,
 ) -> int:
     """Runs the job on new files until SIGINT or SIGTERM comes; a run under way ends first.
 
@@ -77,25 +86,25 @@ def watch(
         root: The table.
         seconds: From the end of a round to the next poll.
         run: Runs the job on some files, and prints a line about it, or about its failure.
+        storage_options: What deltalake needs to reach the table's store.
 
     Returns:
         The exit code, 0.
     """
     with _stop_on_signal() as stop:
-        poll = Poll(patterns, root)
+        poll = Poll(patterns, root, storage_options)
         _say(f"watching {' '.join(patterns)} every {seconds:g} s; stop with Ctrl-C or SIGTERM")
-        growing: list[FileInfo] = []
+        last: Found | None = None
         while not stop.is_set():
             try:
                 found = poll.look()
-            except OSError as error:
+            except (OSError, EventsiftError) as error:
                 _say(f"the input cannot be listed, the next poll tries again: {error}")
-                found = Found([], growing)
-            if found.growing and found.growing != growing:
-                _say(f"{len(found.growing):,} new files, left until they no longer change")
-            growing = found.growing
-            if found.complete:
-                run(found.complete)
+            else:
+                _report(found, last)
+                last = found
+                if found.complete:
+                    run(found.complete)
             stop.wait(seconds)
     _say("stopped")
     return 0
@@ -122,6 +131,14 @@ def _stop_on_signal() -> Iterator[threading.Event]:
         yield stop
     finally:
         restore()
+
+
+def _report(found: Found, last: Found | None) -> None:
+    """One line about a round, unless it says of itself what it did, or all is as it was."""
+    if found.growing and (last is None or found.growing != last.growing):
+        _say(f"{len(found.growing):,} new files, left until they no longer change")
+    elif not found.complete and not found.growing and found != last:
+        _say("nothing new")
 
 
 def _say(text: str) -> None:

@@ -142,5 +142,5 @@ def _is_record(name: str) -> bool:
 
 def recorded(root: Path) -> list[str]:
     """The names of the files that the ledger holds."""
-    files = ledger.read(str(root / ledger.LEDGER))
+    files = ledger.published(str(root))
     return sorted(Path(file.path).name for file in files)

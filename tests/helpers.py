@@ -17,7 +17,7 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from deltalake import DeltaTable
 from hypothesis import strategies as st
 
-from pipeline import blocks, flow, parquet, publish, read, seen, storage, versions
+from pipeline import blocks, flow, journal, parquet, read, seen, storage, versions
 from pipeline.partitions import Destination
 from pipeline.plan import Run
 from pipeline.table import DataFile
@@ -178,7 +178,7 @@ def run_job(run: Run, workers: int = 0, **beam_options: Any) -> dict[str, Any]:
 
 def record(run: Run) -> dict[str, Any]:
     """The record of a run that was published."""
-    path = storage.join(run.root, publish.RUNS, f"{run.id}.json")
+    path = journal.record_path(run.root, run.id)
     found: dict[str, Any] = msgspec.json.decode(storage.read_bytes(path))
     return found
 

@@ -7,6 +7,7 @@ the Delta commit, which is compiled code, go by time.
 
 import concurrent.futures
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -21,6 +22,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 import pytest
+from deltalake import DeltaTable
 
 from pipeline import latest, table
 from tests import deliveries
@@ -36,6 +38,24 @@ NEWS = [
     OLD[3],
 ]
 BEFORE, AFTER = deliveries.oracle(OLD), deliveries.oracle([*OLD, *NEWS])
+
+# What must be among the points: one or more of each phase of a run.
+PHASES = {
+    "open r /table/_eventsift/ledger.parquet",  # planning
+    "open r /in/news.jsonl",  # reading
+    "os.rename /table/_eventsift/temp/RUN/.*.arrow.*.tmp",  # staging
+    *("before latest", "after latest"),  # combining
+    "open x /table/_eventsift/new/RUN/.part-RUN-*.parquet.*.tmp",  # writing
+    "os.rename /table/_eventsift/new/RUN/.part-RUN-*.parquet.*.tmp",  # renaming
+    "os.rename /table/_eventsift/temp/RUN/.journal.json.*.tmp",
+    *("before commit", "before log", "after log", "after commit"),
+    "os.link /table/_eventsift/new/RUN/part-RUN-*.parquet",  # settling
+    "os.remove /table/PARTITION",  # removing old files
+    "os.rename /table/_eventsift/rejects/.RUN.jsonl.*.tmp",  # recording
+    "os.rename /table/_eventsift/.ledger.parquet.*.tmp",
+    "os.rename /table/_eventsift/runs/.RUN.json.*.tmp",
+    "os.remove /table/_eventsift/alive/RUN",
+}
 
 _EVENTS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link"}
 _RUN_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}")
@@ -171,6 +191,11 @@ def heal(base: Path, inputs: Path) -> None:
     assert deliveries.plain_rows(root) == AFTER
     assert deliveries.strays(root) == []
     assert deliveries.recorded(root) == ["news.jsonl", "old.jsonl"]
+    # What was published is recorded, whoever did it, and so is what could not be read.
+    published = {commit["run"] for commit in DeltaTable(str(root)).history() if "run" in commit}
+    assert published <= {path.stem for path in (root / "_eventsift" / "runs").iterdir()}
+    letters = [path.read_text() for path in (root / "_eventsift" / "rejects").iterdir()]
+    assert [json.loads(letter)["raw"].strip() for letter in letters] == ["{broken"]
 
 
 def kill_and_check(prepared: Path, name: str, target: Callable[..., None], *how: Any) -> str:
@@ -205,6 +230,7 @@ def test_killed_anywhere_nothing_is_lost(prepared: Path) -> None:
         wrong = [text for text in pool.map(killed, chosen) if text]
 
     assert len(chosen) >= 60
+    assert {point.label for point in chosen} >= PHASES
     assert not wrong, "\n".join(wrong)
 
 

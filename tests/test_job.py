@@ -105,11 +105,13 @@ def test_a_run_that_was_overtaken_starts_again(
     commit = table.commit
     calls: list[str] = []
 
-    def overtaken(root: str, snapshot: table.Snapshot, run_id: str, *rest: Any) -> int:
+    def overtaken(
+        root: str, snapshot: table.Snapshot, run_id: str, *rest: Any, **options: Any
+    ) -> int:
         calls.append(run_id)
         if len(calls) == 1:
             raise table.ConflictError("another run has committed version 7")
-        return commit(root, snapshot, run_id, *rest)
+        return commit(root, snapshot, run_id, *rest, **options)
 
     monkeypatch.setattr(table, "commit", overtaken)
 
@@ -127,7 +129,7 @@ def test_a_run_that_is_always_overtaken_gives_up(
 ) -> None:
     """It ends, says whose fault it was not, and leaves no table."""
 
-    def overtaken(*_: Any) -> int:
+    def overtaken(*_: Any, **__: Any) -> int:
         raise table.ConflictError("another run has committed version 7")
 
     monkeypatch.setattr(table, "commit", overtaken)

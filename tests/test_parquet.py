@@ -234,13 +234,19 @@ class TestWhatIsRewritten:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(parquet, "ROW_GROUP_ROWS", smallest * 8)
             for news in deliveries:
-                files = [Rows(data_file(str(n), rows), NO_ROWS) for n, rows in enumerate(sizes)]
-                taken = parquet._rewritten(files, news)
-                gone = {part.source.path for part in taken if isinstance(part.source, DataFile)}
-                sizes = [rows for n, rows in enumerate(sizes) if str(n) not in gone]
-                sizes.append(news + sum(part.kept for part in taken))
+                sizes = after_delivery(sizes, news)
         assert sum(sizes) == sum(deliveries)
         assert len(sizes) <= 1 + math.log2(sum(sizes))
+
+    def test_two_hundred_deliveries_of_a_thousand(self) -> None:
+        """The number that the README states: into one partition, never more than five files."""
+        sizes: list[int] = []
+        most = 0
+        for _ in range(200):
+            sizes = after_delivery(sizes, 1000)
+            most = max(most, len(sizes))
+        assert sum(sizes) == 200_000
+        assert most <= 5
 
     def test_two_hundred_small_deliveries(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -266,6 +272,15 @@ class TestWhatIsRewritten:
         assert sorted(ids(tmp_path, list(files.values()))) == sorted(f"e{n}" for n in range(200))
         assert most_files <= 1 + math.log2(200)
         assert rewritten <= 200 * math.log2(200)
+
+
+def after_delivery(sizes: list[int], news: int) -> list[int]:
+    """The rows of a destination's files after a delivery of news, from those before it."""
+    files = [Rows(data_file(str(n), rows), NO_ROWS) for n, rows in enumerate(sizes)]
+    taken = parquet._rewritten(files, news)
+    gone = {part.source.path for part in taken if isinstance(part.source, DataFile)}
+    left = [rows for n, rows in enumerate(sizes) if str(n) not in gone]
+    return [*left, news + sum(part.kept for part in taken)]
 
 
 def data_file(path: str, rows: int, **changes: Any) -> DataFile:

@@ -3,9 +3,18 @@ from typing import Any
 
 import pytest
 
-from pipeline import alive, ledger, plan, seen, storage, table, versions
+from pipeline import alive, journal, ledger, plan, seen, storage, table, versions
 from pipeline.plan import NoInputError, Run
-from tests.helpers import Event, deliver, new_run, oracle, run_job, table_rows, write_live
+from tests.helpers import (
+    Event,
+    deliver,
+    new_run,
+    oracle,
+    record,
+    run_job,
+    table_rows,
+    write_live,
+)
 
 EVENTS = [Event("a"), Event("b", "2021-01-09T00:00:00Z")]
 
@@ -213,3 +222,38 @@ class TestDeadRuns:
         plan.plan(new_run(tmp_path, "r2"))
 
         assert table_rows(other.root) == oracle([*EVENTS, Event("c")])
+
+    @pytest.mark.parametrize("step", ["settle", "_keep_rejects", "extend", "delete_tree"])
+    def test_what_a_dead_run_has_published_is_recorded(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        """Killed after its commit: record, dead letters and ledger come with the next run.
+
+        Whatever that one reads. Seen to fail: they had been removed as staged leftovers.
+        """
+        deliver(tmp_path, "1.jsonl", EVENTS, "nonsense")
+        run = new_run(tmp_path, "dead", inputs=(f"{tmp_path}/in/1.jsonl",))
+        module = next(one for one in (journal, ledger, storage, table) if hasattr(one, step))
+        real = getattr(module, step)
+
+        def dies(*arguments: Any, **options: Any) -> Any:
+            if table.published(run.root, run.id) is not None:
+                raise KeyboardInterrupt
+            return real(*arguments, **options)
+
+        with monkeypatch.context() as patch, pytest.raises((RuntimeError, KeyboardInterrupt)):
+            patch.setattr(module, step, dies)
+            with alive.hold(run.root, run.id, run.staging):
+                run_job(run)
+        Path(tmp_path, "in", "1.jsonl").unlink()
+        deliver(tmp_path, "2.jsonl", [Event("c")])
+
+        plan.plan(new_run(tmp_path, "next", inputs=(f"{tmp_path}/in/2.jsonl",)))
+
+        kept = record(run)
+        assert (kept["published"], kept["events"]["rejected"]) == (True, 1)
+        assert kept["version"] in (0, 1)
+        assert kept["table"]["rows"] == len(oracle(EVENTS))
+        assert len(storage.read_bytes(kept["rejects"]).splitlines()) == 1
+        assert [Path(file.path).name for file in ledger.published(run.root)] == ["1.jsonl"]
+        assert not Path(run.staging).exists()

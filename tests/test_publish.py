@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pipeline import ledger, parquet, plan, publish, storage, table
+from pipeline import journal, ledger, parquet, plan, publish, storage, table
 from pipeline.parquet import Rows
 from pipeline.plan import Run
 from pipeline.publish import Outcome, ReconciliationError, TooManyPartitionsError
@@ -105,7 +105,7 @@ class TestRecord:
         assert record["table"]["rows"] == 5
         assert record["table"]["partitions_written"] == 2
         assert record["seconds"]["read"] == 0.5
-        stored = storage.read_bytes(storage.join(run.root, publish.RUNS, "r1.json"))
+        stored = storage.read_bytes(journal.record_path(run.root, "r1"))
         assert msgspec.json.decode(stored) == record
         assert table_rows(run.root) == oracle([*OLD, *NEW])
 
@@ -169,7 +169,7 @@ class TestRefusals:
         with pytest.raises(ReconciliationError, match="nothing was published"):
             publish.publish(run, changed)
         assert listing(old) == before
-        assert not storage.exists(storage.join(run.root, publish.RUNS, "r1.json"))
+        assert not storage.exists(journal.record_path(run.root, "r1"))
 
     def test_too_many_partitions(self, tmp_path: Path) -> None:
         """A timestamp taken for a type makes a folder an event; the way out is in the message."""
@@ -198,13 +198,14 @@ class TestOrder:
     """Whatever a run dies of, it has either not happened or can be finished (invariant 5)."""
 
     STEPS = (
-        (publish.table, "load"),
-        (publish.table, "commit"),
-        (publish.table, "settle"),
-        (publish, "_record_rejects"),
-        (publish.ledger, "extend"),
-        (publish.storage, "write_bytes"),
-        (publish.storage, "delete_tree"),
+        (table, "load"),
+        (journal, "stage"),
+        (table, "commit"),
+        (table, "settle"),
+        (journal, "_keep_rejects"),
+        (ledger, "extend"),
+        (storage, "write_bytes"),
+        (storage, "delete_tree"),
     )
 
     def test_the_steps_come_in_this_order(
@@ -219,9 +220,9 @@ class TestOrder:
         order: list[str] = []
 
         def noted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-            def call(*arguments: Any) -> Any:
+            def call(*arguments: Any, **options: Any) -> Any:
                 order.append(name)
-                return real(*arguments)
+                return real(*arguments, **options)
 
             return call
 
@@ -230,9 +231,9 @@ class TestOrder:
 
         publish.publish(run, result)
 
-        # The ledger, too, is written with `write_bytes`.
+        # The staged journal and the ledger, too, are written with `write_bytes`.
         assert order == [
-            *("load", "commit", "settle", "_record_rejects"),
+            *("load", "stage", "write_bytes", "commit", "settle", "_keep_rejects"),
             *("extend", "write_bytes", "write_bytes", "delete_tree"),
         ]
 
@@ -252,9 +253,9 @@ class TestOrder:
         result = outcome(run, NEW, "nonsense")
         real = getattr(module, name)
 
-        def fails(*arguments: Any) -> None:
+        def fails(*arguments: Any, **options: Any) -> None:
             if when == "after":
-                real(*arguments)
+                real(*arguments, **options)
             raise OSError("killed")
 
         monkeypatch.setattr(module, name, fails)
@@ -268,7 +269,7 @@ class TestOrder:
         assert table_rows(run.root) == oracle(NEW)
         assert table.load(run.root).version == 1
         assert len(storage.read_bytes(record["rejects"]).splitlines()) == 1
-        assert len(ledger.read(f"{run.root}/{ledger.LEDGER}")) == 1
+        assert len(ledger.published(run.root)) == 1
         assert not Path(run.staging).exists()
 
 
@@ -286,11 +287,16 @@ class TestRebuild:
         real = table.commit
 
         def commit(
-            root: str, base: table.Snapshot, run_id: str, *files: Sequence[DataFile] | Any
+            root: str,
+            base: table.Snapshot,
+            run_id: str,
+            add: Sequence[DataFile],
+            remove: Sequence[DataFile],
+            *rest: Any,
+            **options: Any,
         ) -> int:
-            add, remove, options = files
             seen.append((len(add), len(remove)))
-            return real(root, base, run_id, add, remove, options)
+            return real(root, base, run_id, add, remove, *rest, **options)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(table, "commit", commit)
@@ -313,19 +319,47 @@ class TestRebuild:
         assert again["files"] == {"matched": 2, "skipped": 1}
         assert table_rows(run.root) == oracle([*OLD, *NEW])
 
-    def test_killed_before_its_commit_it_costs_time_only(
+    def test_killed_before_its_commit_it_changes_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The ledger goes first: a file may be read twice, but none is ever left out."""
+        """The table is as it was, and so is what is known to be in it."""
         old_table(tmp_path)
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
         result = outcome(run, NEW)
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-            patch.setattr(table, "commit", lambda *_: 1 // 0)
+            patch.setattr(table, "commit", lambda *_, **__: 1 // 0)
             publish.publish(run, result)
         assert table_rows(run.root) == oracle(OLD)
-        run_job(new_run(tmp_path, "r2"))
+        again = run_job(new_run(tmp_path, "r2"))
+        assert again["files"] == {"matched": 2, "skipped": 1}
         assert table_rows(run.root) == oracle([*OLD, *NEW])
+
+    def test_a_run_that_it_drops_is_not_in_the_ledger(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Also if that run writes its entry last: its files are read again, and nothing is lost.
+
+        Seen to fail with entries that do not say which version they are about.
+        """
+        old_table(tmp_path)
+        slow = new_run(tmp_path, "slow")
+        result = outcome(slow, [Event("c")])
+        rebuild = new_run(tmp_path, "r1", rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
+        keep = journal.keep
+
+        def rebuild_first(*arguments: Any) -> dict[str, Any]:
+            monkeypatch.setattr(journal, "keep", keep)
+            publish.publish(rebuild, outcome(rebuild, NEW))
+            return keep(*arguments)
+
+        monkeypatch.setattr(journal, "keep", rebuild_first)
+        publish.publish(slow, result)
+        assert table_rows(slow.root) == oracle(NEW)
+
+        again = run_job(new_run(tmp_path, "r2"))
+
+        assert again["files"] == {"matched": 3, "skipped": 1}
+        assert table_rows(slow.root) == oracle([*OLD, Event("c"), *NEW])
 
     def test_without_a_valid_event_the_table_stays(self, tmp_path: Path) -> None:
         """A rebuild from the wrong files must not empty the table.

@@ -249,7 +249,10 @@ def test_test_tools_are_installed_once_and_only_for_tests(checkout: Checkout) ->
     checkout.run("test", "-k", "a b")
     checkout.run("test")
     assert sum(".[test]" in call for call in checkout.pip_calls()) == 1
-    assert "-m pytest -k a b" in checkout.calls()
+    assert [call for call in checkout.calls() if "-m pytest" in call] == [
+        "-m pytest -k a b",
+        "-m pytest -n auto --dist loadfile --no-loadscope-reorder",
+    ]
 
 
 def test_benchmarks_have_an_environment_of_their_own(checkout: Checkout) -> None:

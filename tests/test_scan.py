@@ -45,6 +45,19 @@ class TestScan:
         delivered = [Event("nanos", "2021-02-01T00:00:00Z"), Event("new")]
         assert [id_ for id_, _, _ in scanned(tmp_path, LIVE, delivered).values()] == ["nanos"]
 
+    @pytest.mark.parametrize("size", [FILTER, FILTER._replace(listed=False)])
+    def test_ids_of_any_length_are_found(self, tmp_path: Path, size: seen.Size) -> None:
+        """A row missed stays beside its later version (invariant 2).
+
+        Seen to fail when what an id hashed to depended on the lengths of its neighbours, which are
+        others in the table than in the delivery.
+        """
+        ids = ["a", "", "b" * 9, "c" * 36, "d" * 37, "e" * 8, "f" * 300, "é" * 20]
+        live = [Event(f"{id_}{n}", f"{MIDNIGHT}.00000{n}Z") for n, id_ in enumerate(ids)]
+        for event in live:
+            found = scanned(tmp_path, live, [event, Event("new" * 20)], size)
+            assert event.id in {id_ for id_, _, _ in found.values()}
+
     def test_without_a_filter_every_row_comes_out(self, tmp_path: Path) -> None:
         """Where no filter is worth its size, all rows compete, and each has its digest."""
         rows = scanned(tmp_path, LIVE, [Event("new")], NO_FILTER)
@@ -86,9 +99,9 @@ class TestScan:
         later = [event._replace(timestamp="2021-02-01T00:00:00Z") for event in LIVE]
 
         assert {found[2] for found in scanned(tmp_path, LIVE, later).values()} == {0}
-        assert digested == []
+        assert sum(digested) == 0
         scanned(tmp_path, LIVE, [LIVE[1], *later])
-        assert digested == [1]
+        assert sum(digested) == 1
 
     def test_any_row_group_is_found(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Digests belong to their rows also where a file has many row groups."""

@@ -800,7 +800,9 @@ class TestLog:
                 now = (time.time() - long_ago) * 1000
                 monkeypatch.setattr(table, "_now_millis", lambda now=int(now): now)
             add = write_file(root, f"r{number}", "0", {"a": number})
-            version = table.commit(root, snapshot, f"r{number}", [add], snapshot.files)
+            version = table.commit(
+                root, snapshot, f"r{number}", [add], snapshot.files, rebuild=number == 5
+            )
             snapshot = table.Snapshot(version, (add,))
         names = sorted(os.listdir(f"{root}/_delta_log"))
         assert len([name for name in names if name.endswith(".json")]) <= 250 - 180
@@ -817,6 +819,8 @@ class TestLog:
         assert latest.transaction_version("eventsift/r249") == 249
         assert latest.transaction_version("eventsift/r205") == 205
         assert latest.transaction_version("eventsift/r5") is None
+        # But that a table was made afresh is never forgotten: older entries of the ledger are void.
+        assert table.rebuilt(root) == 5
 
     def test_the_table_carries_its_limits(self, root: str) -> None:
         """Whoever writes to the table, with whatever tool, keeps its log as small."""

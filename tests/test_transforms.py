@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
+from pipeline import journal, plan, seen, staging, table, versions
 from pipeline import outputs as out
-from pipeline import plan, publish, seen, staging, table, versions
 from pipeline import transforms as do
 from pipeline.dofns import Several
 from pipeline.parquet import Rows
@@ -305,4 +305,4 @@ def test_the_steps_together(tmp_path: Path) -> None:
         outcome | "c" >> do.Commit(run)
     assert table_rows(run.root) == oracle(events)
     assert table.load(run.root).version == 1
-    assert publish.RUNS in str(next((tmp_path / "out").rglob("r1.json")))
+    assert journal.RUNS in str(next((tmp_path / "out").rglob("r1.json")))

@@ -82,9 +82,9 @@ class TestPoll:
         (inputs / "a").write_text("1")
         (inputs / "b").write_text("1")
         poll.look()
-        ledger.extend(ledger_path, storage.match([str(inputs / "a")]))
+        ledger.extend(ledger_path, storage.match([str(inputs / "a")]), 1)
         published = poll.look()
-        ledger.extend(ledger_path, storage.match([str(inputs / "b")]))
+        ledger.extend(ledger_path, storage.match([str(inputs / "b")]), 2)
         everything = poll.look()
         (inputs / "a").write_text("12")
         changed = poll.look()
@@ -119,6 +119,32 @@ class TestWatch:
             "watching",
             "1",
             "stopping",
+            "stopped",
+        ]
+
+    def test_a_line_a_round(
+        self, tmp_path: Path, inputs: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """The last line says how things stand; nothing is repeated while they stay so."""
+        rounds = iter(range(100))
+
+        def look(_: watch.Poll) -> watch.Found:
+            files = [FileInfo("a", 1, 1.0)]
+            number = next(rounds)
+            if number == 8:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return watch.Found(files if number == 5 else [], files if number in (2, 3, 4) else [])
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(watch.Poll, "look", look)
+            watch.watch([str(inputs)], str(tmp_path), 0.0, lambda _: print("eventsift: run"))
+
+        assert [line.split(" ", 1)[1] for line in capfd.readouterr().out.splitlines()][1:] == [
+            "nothing new",
+            "1 new files, left until they no longer change",
+            "run",
+            "nothing new",
+            "stopping after this round",
             "stopped",
         ]
 
