@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from benchmarks import build, data, fallbacks, merge, programs
+from benchmarks import build, data, elements, fallbacks, merge, programs
 from benchmarks.measure import CommandError
 
 _QUICK_EVENTS, _QUICK_ROUNDS = 500_000, 2
@@ -52,6 +52,12 @@ def _fallbacks(options: argparse.Namespace, work: pathlib.Path) -> str:
 def _merge(options: argparse.Namespace, work: pathlib.Path) -> str:
     cases = merge.cases(options.tables, options.deliveries)
     return merge.markdown(merge.measure(cases, options.rounds, work))
+
+
+def _elements(options: argparse.Namespace, work: pathlib.Path) -> str:
+    delivery = build.delivery(options.events, work)
+    onto = None if options.onto is None else build.delivery(options.onto, work)
+    return elements.markdown(elements.compare(delivery, onto, work))
 
 
 def _peers(text: str) -> list[str]:
@@ -144,6 +150,18 @@ def _parser() -> argparse.ArgumentParser:
         type=_numbers,
         default=[1_000, 10_000, 100_000, 1_000_000],
         help="events delivered (default: 1000,10000,100000,1000000)",
+    )
+
+    added = command("elements", "how large the elements are that a run shuffles", 1)
+    added.set_defaults(measure=_elements)
+    added.add_argument(
+        "--events", metavar="N", type=_whole, default=1_000_000, help="default: %(default)s"
+    )
+    added.add_argument(
+        "--onto",
+        metavar="N",
+        type=_whole,
+        help="events that the table was built from before (default: none, a new table)",
     )
     return parser
 
