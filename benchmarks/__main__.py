@@ -6,8 +6,10 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from benchmarks import build, data, elements, fallbacks, merge, programs
+from benchmarks import build, data, elements, engines, fallbacks, merge, programs
 from benchmarks.measure import CommandError
+from engines.install import MissingError
+from engines.servers import ServerError
 
 _QUICK_EVENTS, _QUICK_ROUNDS = 500_000, 2
 _WORK = programs.ROOT / ".bench"
@@ -23,7 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         work = data.work_folder(options.work)
         report: str = options.measure(options, work)
-    except (CommandError, build.DisagreementError, merge.DisagreementError, OSError) as error:
+    except (
+        *(CommandError, MissingError, ServerError, OSError),
+        *(build.DisagreementError, merge.DisagreementError),
+    ) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
     print(f"\n{report}", end="")
@@ -58,6 +63,10 @@ def _elements(options: argparse.Namespace, work: pathlib.Path) -> str:
     delivery = build.delivery(options.events, work)
     onto = None if options.onto is None else build.delivery(options.onto, work)
     return elements.markdown(elements.compare(delivery, onto, work))
+
+
+def _engines(options: argparse.Namespace, work: pathlib.Path) -> str:
+    return engines.markdown(engines.measure(options.events, options.rounds, options.only, work))
 
 
 def _peers(text: str) -> list[str]:
@@ -162,6 +171,20 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         type=_whole,
         help="events that the table was built from before (default: none, a new table)",
+    )
+
+    added = command("engines", "Prism and Flink next to the local runner", 3)
+    added.set_defaults(measure=_engines)
+    added.add_argument(
+        "--events", metavar="N", type=_whole, default=1_000_000, help="default: %(default)s"
+    )
+    added.add_argument(
+        "--only",
+        metavar="ENGINE",
+        nargs="+",
+        default=list(engines.NAMES[1:]),
+        choices=engines.NAMES[1:],
+        help=f"of {', '.join(engines.NAMES[1:])}; the local runner always",
     )
     return parser
 

@@ -9,7 +9,7 @@ their shuffle (its accumulators are of the same type as its elements), so they a
 import contextlib
 import pathlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -17,7 +17,8 @@ import apache_beam as beam
 from apache_beam import coders
 
 from benchmarks import data, tables
-from pipeline import dofns, flow, plan
+from pipeline import dofns, flow, plan, runners
+from pipeline.seen import Seen
 
 LIMIT_BYTES = 16 << 20
 """What no element may exceed: engines hold a few of them at once, and some refuse larger ones."""
@@ -40,6 +41,7 @@ class Shuffle(NamedTuple):
 
 
 _measured: dict[str, Shuffle] = {}
+_GroupByKey = beam.GroupByKey
 
 
 class _Element(beam.DoFn):
@@ -76,39 +78,37 @@ class _Group(beam.DoFn):
         yield key, held
 
 
+class _MeasuredGroupByKey(beam.PTransform[Any, Any]):
+    """Groups, and measures before and after it."""
+
+    def expand(self, pcoll: beam.PCollection[Any]) -> beam.PCollection[Any]:
+        """The groups."""
+        name = pcoll.pipeline.transforms_stack[-1].full_label.split("/")[0]
+        coder = coders.registry.get_coder(pcoll.element_type)
+        element = beam.ParDo(_Element(name, coder)).with_output_types(pcoll.element_type)
+        groups = pcoll | "measure" >> element | "group" >> _GroupByKey()
+        group = beam.ParDo(_Group(name, coder)).with_output_types(groups.element_type)
+        return groups | "measure group" >> group
+
+
+class _MeasuredCombineSeen(dofns.CombineSeen):
+    """Notes how large the parts and the accumulators are: each is an element of a shuffle."""
+
+    def merge_accumulators(self, accumulators: Iterable[Seen]) -> Seen:
+        """The union."""
+        noted = _Element("seen", coders.registry.get_coder(Any))
+        return super().merge_accumulators([next(noted.process(part)) for part in accumulators])
+
+
 @contextlib.contextmanager
 def _instruments() -> Iterator[None]:
     """Measures around each shuffle of the graphs that are built within the ``with`` block."""
-    shuffle = beam.GroupByKey.expand
-    combine = dofns.CombineSeen
-
-    def measured(self: beam.GroupByKey, pcoll: beam.PCollection[Any]) -> beam.PCollection[Any]:
-        name = _place(pcoll.pipeline.transforms_stack[-1].full_label)
-        coder = coders.registry.get_coder(pcoll.element_type)
-        kept = beam.ParDo(_Element(name, coder)).with_output_types(pcoll.element_type)
-        groups = shuffle(self, pcoll | "measure" >> kept)
-        type_ = groups.element_type
-        return groups | "measure group" >> beam.ParDo(_Group(name, coder)).with_output_types(type_)
-
-    class CombineSeen(combine):  # type: ignore[misc, valid-type]
-        """Notes how large the parts and the accumulators are."""
-
-        def merge_accumulators(self, accumulators: Any) -> Any:
-            """Each accumulator is an element of a shuffle."""
-            coder = coders.registry.get_coder(Any)
-            note = _Element("seen", coder).process
-            return super().merge_accumulators([next(note(part)) for part in accumulators])
-
     with (
-        mock.patch.object(beam.GroupByKey, "expand", measured),
-        mock.patch.object(dofns, "CombineSeen", CombineSeen),
+        mock.patch.object(beam, "GroupByKey", _MeasuredGroupByKey),
+        mock.patch.object(beam.transforms.util, "GroupByKey", _MeasuredGroupByKey),
+        mock.patch.object(dofns, "CombineSeen", _MeasuredCombineSeen),
     ):
         yield
-
-
-def _place(label: str) -> str:
-    """The step of a transform: ``latest`` of ``latest/by bucket``."""
-    return label.split("/")[0]
 
 
 def measure(
@@ -127,7 +127,7 @@ def measure(
         target_file_bytes=256 << 20,
         storage_options={},
     )
-    with _instruments(), beam.Pipeline(runner="FnApiRunner") as pipeline:
+    with _instruments(), runners.quiet(False), beam.Pipeline(runner="FnApiRunner") as pipeline:
         flow.build(pipeline, run)
     return dict(_measured)
 
