@@ -19,7 +19,8 @@ from engines import install, job_servers, servers
 from pipeline import cores
 
 LOCAL = "local"
-NAMES = (LOCAL, "prism", "flink")
+NAMES = (LOCAL, "prism", "flink", "flink-kept")
+"""The last one is Flink keeping its Python workers from stage to stage; see docs/flink.md."""
 
 
 class Took(NamedTuple):
@@ -78,7 +79,7 @@ def _started(names: Sequence[str], folder: pathlib.Path) -> Iterator[dict[str, l
         if "prism" in names:
             program = install.go_program(install.PRISM)
             options["prism"] = ["--runner=PrismRunner", f"--prism_location={program}"]
-        if "flink" in names:
+        if {"flink", "flink-kept"} & {*names}:
             server: servers.Server = stack.enter_context(job_servers.flink(folder))
             options["flink"] = [
                 "--runner=PortableRunner",
@@ -86,8 +87,8 @@ def _started(names: Sequence[str], folder: pathlib.Path) -> Iterator[dict[str, l
                 "--environment_type=LOOPBACK",
                 f"--parallelism={workers}",
                 "--experiments=use_loopback_process_worker=True",
-                "--environment_cache_millis=60000",
             ]
+            options["flink-kept"] = [*options["flink"], "--environment_cache_millis=60000"]
         yield options
 
 
