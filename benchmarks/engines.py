@@ -16,7 +16,7 @@ from typing import NamedTuple
 from benchmarks import build, data, programs, tables
 from benchmarks.measure import Usage
 from engines import install, job_servers, servers
-from pipeline import cores
+from pipeline import processes
 
 LOCAL = "local"
 NAMES = (LOCAL, "prism", "flink", "flink-kept")
@@ -73,7 +73,7 @@ def _started(names: Sequence[str], folder: pathlib.Path) -> Iterator[dict[str, l
     """Starts the engines; yields the options that lead to each."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    workers = cores.available()
+    workers = processes.available()
     options: dict[str, list[str]] = {LOCAL: []}
     with contextlib.ExitStack() as stack:
         if "prism" in names:
