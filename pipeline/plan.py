@@ -162,13 +162,13 @@ def plan(run: Run) -> Plan:
     ledger.write(inputs, files)
     live = snapshot.files if files and not run.rebuild else ()
     sizes = _sizes(files, live)
-    pieces = (piece for file in files for piece in blocks.cut(file))
+    packed = blocks.pack(blocks.cut_all(files), versions.FIRST_BLOCK)
     return Plan(
         version=snapshot.version,
         inputs=inputs,
         matched=len(matched),
         skipped=len(matched) - len(files),
-        reads=[ReadTask(block, sizes) for block in blocks.pack(pieces, versions.FIRST_BLOCK)],
+        reads=[ReadTask(block, sizes) for block in packed],
         scans=[ScanTask(number, file, sizes) for number, file in enumerate(live)],
         seconds=time.perf_counter() - started,
         began=began,
