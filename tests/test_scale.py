@@ -55,6 +55,7 @@ def test_one_terabyte_is_planned_as_reckoned() -> None:
         "versions through the shuffle": width * events,
         "in so many elements": n * min(k, events / n),
         "versions in each": events / (n * k),
+        "everything else": 2 * events + 100 * n * DESTINATIONS,
         "versions in a bucket": width * events / k,
         "tallies": 2 * n + k + min(DESTINATIONS, dofns._GROUPS),
         "data files": DESTINATIONS + 0.68 * TB / (256 << 20),
