@@ -6,8 +6,10 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from benchmarks import build, data, fallbacks, merge, programs
+from benchmarks import build, data, elements, engines, fallbacks, merge, programs
 from benchmarks.measure import CommandError
+from engines.install import MissingError
+from engines.servers import ServerError
 
 _QUICK_EVENTS, _QUICK_ROUNDS = 500_000, 2
 _WORK = programs.ROOT / ".bench"
@@ -23,7 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         work = data.work_folder(options.work)
         report: str = options.measure(options, work)
-    except (CommandError, build.DisagreementError, merge.DisagreementError, OSError) as error:
+    except (
+        *(CommandError, MissingError, ServerError, OSError),
+        *(build.DisagreementError, merge.DisagreementError),
+    ) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 1
     print(f"\n{report}", end="")
@@ -52,6 +57,16 @@ def _fallbacks(options: argparse.Namespace, work: pathlib.Path) -> str:
 def _merge(options: argparse.Namespace, work: pathlib.Path) -> str:
     cases = merge.cases(options.tables, options.deliveries)
     return merge.markdown(merge.measure(cases, options.rounds, work))
+
+
+def _elements(options: argparse.Namespace, work: pathlib.Path) -> str:
+    delivery = build.delivery(options.events, work)
+    onto = None if options.onto is None else build.delivery(options.onto, work)
+    return elements.markdown(elements.compare(delivery, onto, work))
+
+
+def _engines(options: argparse.Namespace, work: pathlib.Path) -> str:
+    return engines.markdown(engines.measure(options.events, options.rounds, options.only, work))
 
 
 def _peers(text: str) -> list[str]:
@@ -144,6 +159,32 @@ def _parser() -> argparse.ArgumentParser:
         type=_numbers,
         default=[1_000, 10_000, 100_000, 1_000_000],
         help="events delivered (default: 1000,10000,100000,1000000)",
+    )
+
+    added = command("elements", "how large the elements are that a run shuffles", 1)
+    added.set_defaults(measure=_elements)
+    added.add_argument(
+        "--events", metavar="N", type=_whole, default=1_000_000, help="default: %(default)s"
+    )
+    added.add_argument(
+        "--onto",
+        metavar="N",
+        type=_whole,
+        help="events that the table was built from before (default: none, a new table)",
+    )
+
+    added = command("engines", "Prism and Flink next to the local runner", 3)
+    added.set_defaults(measure=_engines)
+    added.add_argument(
+        "--events", metavar="N", type=_whole, default=1_000_000, help="default: %(default)s"
+    )
+    added.add_argument(
+        "--only",
+        metavar="ENGINE",
+        nargs="+",
+        default=list(engines.NAMES[1:]),
+        choices=engines.NAMES[1:],
+        help=f"of {', '.join(engines.NAMES[1:])}; the local runner always",
     )
     return parser
 

@@ -1,9 +1,11 @@
 """Running eventsift and its peers as users do: each a command of its own."""
 
 import importlib.util
+import os
 import pathlib
 import shutil
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -55,13 +57,15 @@ def title(name: str) -> str:
     return f"{PEERS[name].name} {version(PEERS[name].package)}"
 
 
-def run_eventsift(output: pathlib.Path, *patterns: str) -> Usage:
-    """Runs the job with nothing but input and output, into a fresh or an existing table.
+def run_eventsift(output: pathlib.Path, *patterns: str, options: Sequence[str] = ()) -> Usage:
+    """Runs the job, with nothing but input and output unless said, in a fresh or existing table.
 
     Raises:
         measure.CommandError: It failed.
     """
-    return _run("pipeline", "--input", *patterns, "--output", str(output), log=_log(output))
+    return _run(
+        "pipeline", "--input", *patterns, "--output", str(output), *options, log=_log(output)
+    )
 
 
 def run_peer(peer: str, output: pathlib.Path, pattern: str) -> Usage:
@@ -87,4 +91,7 @@ def _log(output: pathlib.Path) -> pathlib.Path:
 
 
 def _run(module: str, *arguments: str, log: pathlib.Path) -> Usage:
-    return run([sys.executable, "-m", module, *arguments], log, cwd=ROOT)
+    # Beam starts its worker processes as "python".
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    command = [sys.executable, "-m", module, *arguments]
+    return run(command, log, cwd=ROOT, env={**os.environ, "PATH": path})

@@ -21,6 +21,7 @@ POMS = pathlib.Path(__file__).parent
 
 PRISM = "github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0"
 VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+FAKE_GCS = "github.com/fsouza/fake-gcs-server@v1.56.1"
 
 # A cold cache on a slow machine.
 _TIMEOUT_SECONDS = 900

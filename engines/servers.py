@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 HOST = "127.0.0.1"
 
-_START_SECONDS = 120.0
-_POLL_SECONDS = 0.05
+START_SECONDS = 120.0
+POLL_SECONDS = 0.05
 
 # Runs a command, and kills the whole group when the command ends or standard input does: the pipe
 # behind it closes with the process that holds the other end.
@@ -112,20 +112,20 @@ def wait_for_line(server: Server, text: str) -> None:
     Raises:
         ServerError: It has ended, or says nothing of the kind within two minutes.
     """
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + START_SECONDS
     while text not in server.log.read_text(errors="replace"):
         if server.process.poll() is not None or time.monotonic() > deadline:
             raise ServerError(f"no {text!r} in {server.log}:\n{server.last_words()}")
-        time.sleep(_POLL_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def _wait(server: Server) -> None:
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
             raise ServerError(f"the server has ended; {server.log}:\n{server.last_words()}")
         with contextlib.suppress(OSError):
-            socket.create_connection((HOST, server.port), _START_SECONDS).close()
+            socket.create_connection((HOST, server.port), START_SECONDS).close()
             return
-        time.sleep(_POLL_SECONDS)
+        time.sleep(POLL_SECONDS)
     raise ServerError(f"nobody listens on {server.address}; {server.log}:\n{server.last_words()}")

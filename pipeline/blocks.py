@@ -4,7 +4,8 @@ A block is about `BLOCK_BYTES` of input: a byte range of a large file that can b
 cannot (compressed, or a JSON array), or many small files packed together.
 """
 
-from collections.abc import Iterable, Iterator
+import concurrent.futures
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pipeline import compression, framing, storage
@@ -17,6 +18,9 @@ BLOCK_BYTES = 32 << 20
 _WINDOWS_BYTES = (64 << 10, 1 << 20)
 # Bounds what one block with very small files has to open, and how large its element is.
 _FILES_PER_BLOCK = 4096
+
+# Files looked into at a time.
+_CUTS_AT_A_TIME = 16
 
 
 class Piece(NamedTuple):
@@ -63,6 +67,16 @@ def cut(file: storage.FileInfo, block_bytes: int = BLOCK_BYTES) -> list[Piece]:
                         break
     ends = [*starts[1:], file.bytes]
     return [Piece(file.path, start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def cut_all(files: Sequence[storage.FileInfo]) -> Iterator[Piece]:
+    """The pieces of all files, in order; see `cut`."""
+    large = [file for file in files if file.bytes > BLOCK_BYTES]
+    # A look into a file in an object store is a request that waits, for each block of it.
+    with concurrent.futures.ThreadPoolExecutor(_CUTS_AT_A_TIME) as pool:
+        found = dict(zip((file.path for file in large), pool.map(cut, large), strict=True))
+    for file in files:
+        yield from found.get(file.path) or cut(file)
 
 
 def pack(pieces: Iterable[Piece], first: int, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:

@@ -126,6 +126,9 @@ class Plan(NamedTuple):
 # A bucket is one element of the shuffle and is combined in memory. With 32 MiB of input each (about
 # 125,000 events, 8 MB of keys) it stays small enough for every runner, and there are few of them.
 _BUCKET_BYTES = 32 << 20
+# From 1 TB on buckets grow instead: a block sends an element to each bucket, and elements of one or
+# two versions cost more than these do. (At 100 TB a bucket has 11 million versions, 0.5 GB.)
+_BUCKETS_LIMIT = (1 << 15) - 1
 # Compressed input holds more events than its size says.
 _COMPRESSION_RATIO = 8
 # Events are hardly smaller than this; it bounds their number from above.
@@ -159,13 +162,13 @@ def plan(run: Run) -> Plan:
     ledger.write(inputs, files)
     live = snapshot.files if files and not run.rebuild else ()
     sizes = _sizes(files, live)
-    pieces = (piece for file in files for piece in blocks.cut(file))
+    packed = blocks.pack(blocks.cut_all(files), versions.FIRST_BLOCK)
     return Plan(
         version=snapshot.version,
         inputs=inputs,
         matched=len(matched),
         skipped=len(matched) - len(files),
-        reads=[ReadTask(block, sizes) for block in blocks.pack(pieces, versions.FIRST_BLOCK)],
+        reads=[ReadTask(block, sizes) for block in packed],
         scans=[ScanTask(number, file, sizes) for number, file in enumerate(live)],
         seconds=time.perf_counter() - started,
         began=began,
@@ -174,7 +177,7 @@ def plan(run: Run) -> Plan:
 
 def _sizes(files: Sequence[storage.FileInfo], live: Sequence[DataFile]) -> Sizes:
     content = sum(_content_bytes(files))
-    buckets = max(1, -(-content // _BUCKET_BYTES))
+    buckets = min(max(1, -(-content // _BUCKET_BYTES)), _BUCKETS_LIMIT)
     ids = -(-content // _EVENT_BYTES)
     return Sizes(secrets.randbits(64), buckets, seen.size_for(ids, sum(file.rows for file in live)))
 

@@ -2,9 +2,9 @@
 
 Beam's own options (``--s3_endpoint_url``, ``--s3_region_name``, ``--hdfs_host`` ...) come first,
 then the environment variables that every tool for the store reads (``AWS_ENDPOINT_URL``,
-``AWS_REGION``, ``AWS_ACCESS_KEY_ID`` ...). Where a store is found travels to the workers with the
-job. A secret does so only if it was given as an option: a worker has an environment, or a role, of
-its own.
+``AWS_REGION``, ``AWS_ACCESS_KEY_ID`` ...; ``GOOGLE_APPLICATION_CREDENTIALS``,
+``STORAGE_EMULATOR_HOST``). Where a store is found travels to the workers with the job. A secret
+does so only if it was given as an option: a worker has an environment, or a role, of its own.
 """
 
 import json
@@ -84,13 +84,18 @@ def inherit() -> None:
         FileSystems.set_options(PipelineOptions([]))
 
 
-def delta_options(root: str, options: PipelineOptions) -> dict[str, str]:
+def delta_options(
+    root: str, options: PipelineOptions, environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
     """What deltalake needs, besides its own environment, to reach the table at `root`.
 
     Args:
         root: The table's folder or URI.
         options: The pipeline's, completed by `configure`.
+        environment: Variables.
     """
+    if root.startswith("gs://"):
+        return _gcs(environment.get("STORAGE_EMULATOR_HOST"))
     if not root.startswith("s3://"):
         return {}
     given = _given(options)
@@ -101,6 +106,14 @@ def delta_options(root: str, options: PipelineOptions) -> dict[str, str]:
     if found.get("AWS_ENDPOINT_URL", "").startswith("http://"):
         found["AWS_ALLOW_HTTP"] = "true"
     return found
+
+
+def _gcs(url: str | None) -> dict[str, str]:
+    """What leads deltalake to `url`, where Google's own libraries find Google Cloud Storage."""
+    if not url:
+        return {}
+    plain = {"allow_http": "true"} if url.startswith("http://") else {}
+    return {"google_base_url": url.rstrip("/"), **plain}
 
 
 def _share_s3_client() -> None:

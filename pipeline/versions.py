@@ -32,9 +32,10 @@ Versions = npt.NDArray[np.void]
 NONE: Versions = np.empty(0, VERSION)
 
 # `where` is the number of a source (a live file, or a block) and a row in it, in one integer.
-# Live files are numbered from 0 and blocks from here: 4 million of each, 10^12 rows in each.
-FIRST_BLOCK = 1 << 22
-_ROW_BITS = 40
+# Live files are numbered from 0 and blocks from here: 67 million of each (2 PB of input), with 69
+# billion rows in each.
+FIRST_BLOCK = 1 << 26
+_ROW_BITS = 36
 
 
 def pack(

@@ -25,6 +25,19 @@ def lines(count: int, indent: int | None = None) -> bytes:
     return "".join(json.dumps(one, indent=indent) + "\n" for one in objects).encode()
 
 
+def test_files_are_cut_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large ones, looked into several at a time, and small ones: as if one after the other."""
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 30_000)
+    monkeypatch.setattr(cut, "__defaults__", (30_000,))
+    sizes = [3000, 1, 500, 2000, 400, 2]
+    files = [write(tmp_path / f"{n}", lines(count)) for n, count in enumerate(sizes)]
+
+    pieces = list(blocks.cut_all(files))
+
+    assert pieces == [piece for file in files for piece in cut(file)]
+    assert len(pieces) > len(files)
+
+
 @pytest.mark.parametrize("indent", [None, 0, 2])
 @pytest.mark.parametrize("block_bytes", [10_000, 70_000, 199_999])
 def test_a_large_file_is_cut_between_records(

@@ -132,3 +132,22 @@ def test_flink_cluster() -> None:
     settings = yaml.safe_load(services["taskmanager"]["environment"]["FLINK_PROPERTIES"])
     assert settings["jobmanager.rpc.address"] == "jobmanager"
     assert settings["restart-strategy.type"] == "fixed-delay"
+    # What the tests' own cluster, of as many slots, was seen not to do without.
+    tested = yaml.safe_load((ROOT / "engines" / "flink" / "conf" / "flink-conf.yaml").read_text())
+    for name in ("taskmanager.numberOfTaskSlots", "taskmanager.memory.network.min"):
+        assert settings[name] == tested[name]
+
+
+def test_scheduled_launch() -> None:
+    """The page's message to the scheduler is JSON, and asks for options that the template has."""
+    page = (ROOT / "docs" / "dataflow.md").read_text()
+    (message,) = re.findall(r"^cat > launch.json <<END\n(.*?)^END$", page, re.M | re.S)
+
+    launch = json.loads(message)["launchParameter"]
+
+    # The image is an option of Dataflow, which every template has.
+    given = set(launch["parameters"]) - {"sdk_container_image"}
+    assert given == {name for name, found in _template().items() if not found.get("isOptional")}
+    for name in given:
+        (pattern,) = _template()[name].get("regexes", [".*"])
+        assert re.search(pattern, launch["parameters"][name])

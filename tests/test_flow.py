@@ -251,6 +251,8 @@ class Hop(NamedTuple):
         return self.kind == ("folded file" if folded else "live file")
 
 
+SEEN_IN_ALL = Hop("Scan", out.SEEN)
+"""What the steps before the scan have seen, brought together: the scan's side input."""
 OUTPUTS = {
     "Plan": (out.PLAN, out.READS, out.SCANS, out.LIVE, out.TALLIES),
     "Read": (out.VERSIONS, out.SLICES, out.SEEN, out.REJECTS, out.TALLIES),
@@ -262,6 +264,7 @@ OUTPUTS = {
 HOPS = [
     *(Hop(step, name) for step, names in OUTPUTS.items() for name in names),
     *(Hop("Route", out.ROWS, kind) for kind in ("slice", "live file", "folded file")),
+    SEEN_IN_ALL,
 ]
 INPUTS = ["PlanRun", "CombineBuckets", "RouteRows", "WriteDestinations", "PublishRun"]
 
@@ -286,6 +289,14 @@ class ErrOnce(beam.DoFn):
 
 def err_at_output(monkeypatch: pytest.MonkeyPatch, hop: Hop, copies: int) -> None:
     """One element of an output of a step comes out `copies` times."""
+    if hop == SEEN_IN_ALL:
+        make = do.Scan.__init__
+
+        def make_wrongly(self: Any, run: Run, workers: int, seen: Any) -> None:
+            make(self, run, workers, seen | "err" >> beam.ParDo(ErrOnce(hop, copies)))
+
+        monkeypatch.setattr(do.Scan, "__init__", make_wrongly)
+        return
     transform = getattr(do, hop.step)
     expand = transform.expand
 
@@ -312,6 +323,20 @@ def err_at_input(monkeypatch: pytest.MonkeyPatch, name: str, copies: int) -> Non
             yield from process(self, element)
 
     monkeypatch.setattr(dofn, "process", process_wrongly)
+
+
+def test_every_hop_is_tried(tmp_path: Path) -> None:
+    """A collection that is added to the graph shows up here, so that it gets a test below."""
+    pipeline = beam.Pipeline(runner="FnApiRunner")
+    flow.build(pipeline, new_run(tmp_path))
+    outputs = {
+        step.full_label: set(step.outputs)
+        for step in pipeline.transforms_stack[0].parts
+        # These only bring the others together.
+        if step.full_label not in ("Create", "versions", "tallies", "commit")
+    }
+    assert outputs.pop("seen") == {None}
+    assert outputs == {step.lower(): {None, *names[1:]} for step, names in OUTPUTS.items()}
 
 
 @pytest.mark.slow  # a whole run for each of 60 tests

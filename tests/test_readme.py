@@ -1,11 +1,13 @@
 """What the README says is so: its tables are those of the code, its commands and examples work."""
 
+import argparse
 import json
 import re
 import shlex
 from pathlib import Path
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 
 import generator.options
 from pipeline import options
@@ -34,7 +36,26 @@ def test_options_table_is_the_parsers() -> None:
         for action in actions
         for name in action.option_strings[:1]
     ]
-    assert re.findall(r"^\| `--.*$", README, re.MULTILINE) == expected
+    rows = re.findall(r"^\| `--.*$", README, re.MULTILINE)
+    assert rows[: len(expected)] == expected
+    own = set(options.parser()._option_string_actions)
+    assert not {row.split("`")[1].split()[0] for row in rows[len(expected) :]} & own
+
+
+def test_options_of_engines_are_in_the_same_table() -> None:
+    """What a refusal tells people to set is in the one table; what is there, Beam knows."""
+    text = README[README.index("| `--input PATTERN`") :]
+    table = text[: text.index("\n\n")]
+    listed = {row.split()[0] for row in re.findall(r"^\| `(--.*)` \|", table, re.MULTILINE)}
+    engines = listed - set(options.parser()._option_string_actions)
+    sentences = (ROOT / "pipeline" / "runners.py").read_text()
+    told = set(re.findall(r"--[a-z_]+\b", sentences)) - {"--help"}
+    known = argparse.ArgumentParser(add_help=False)
+    for kind in PipelineOptions.__subclasses__():
+        kind._add_argparse_args(known)
+    assert told - set(options.parser()._option_string_actions) - engines == set()
+    # Flink's and Spark's own options are known to their job servers.
+    assert engines - set(known._option_string_actions) == set()
 
 
 def test_reasons_table_is_that_of_the_code() -> None:

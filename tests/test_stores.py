@@ -66,6 +66,16 @@ def test_options_come_first() -> None:
     }
 
 
+def test_stand_in_for_google_cloud_storage() -> None:
+    """The variable that leads Google's own libraries to another server leads Delta there, too."""
+    options = PipelineOptions([])
+
+    found = delta_options("gs://b/t", options, {"STORAGE_EMULATOR_HOST": "http://localhost:4443/"})
+
+    assert found == {"google_base_url": "http://localhost:4443", "allow_http": "true"}
+    assert delta_options("gs://b/t", options, {}) == {}
+
+
 def test_local_table_needs_nothing() -> None:
     """A local table is not told about S3."""
     options = PipelineOptions(["--s3_endpoint_url=https://ours"])

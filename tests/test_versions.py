@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pipeline import versions
 from pipeline.versions import VERSION, Packed, Stored, Versions
 
-MAX_ROW = (1 << 40) - 1
-MAX_SOURCE = (1 << 23) - 1
+MAX_ROW = (1 << 36) - 1
+MAX_SOURCE = (1 << 27) - 1
 UINT64 = st.integers(0, 2**64 - 1)
 INT64 = st.integers(-(2**63), 2**63 - 1)
 VERSIONS = st.lists(st.tuples(UINT64, UINT64, INT64, INT64, st.integers(0, 2**63 - 1)), max_size=30)

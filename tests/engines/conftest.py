@@ -95,6 +95,13 @@ def flink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def flink_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Flink 1.19 of several processes."""
+    with engine(job_servers.flink_session, tmp_path_factory) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A Spark 3.5."""
     with engine(job_servers.spark, tmp_path_factory) as server:

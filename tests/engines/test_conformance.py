@@ -8,8 +8,9 @@ import pathlib
 from collections.abc import Sequence
 
 from conftest import Deliveries
-from jobs import Published, publish
+from jobs import ROOT, Published, commands, environment, publish
 
+from engines import job_servers
 from engines.servers import Server
 
 
@@ -48,6 +49,31 @@ def test_flink(
     options = loopback(flink, "--parallelism=2", "--experiments=use_loopback_process_worker=True")
 
     assert _both(deliveries, tmp_path / "table", options) == list(expected), flink.last_words()
+
+
+def test_flink_session(
+    flink_session: Server,
+    deliveries: Deliveries,
+    expected: list[Published],
+    tmp_path: pathlib.Path,
+) -> None:
+    """Flink as a cluster of processes, with a pool of Python workers: the page's command for it."""
+    _, command = commands(ROOT / "docs" / "flink.md")
+    with job_servers.worker_pool(tmp_path, environment()) as pool:
+        ours = {
+            "--job_endpoint=localhost:8099": f"--job_endpoint={flink_session.address}",
+            "--environment_config=localhost:50000": f"--environment_config={pool.address}",
+        }
+        assert {*ours, "--input=/data/in/*.jsonl", "--output=/data/out"} <= set(command)
+        options = [
+            ours.get(argument, argument)
+            for argument in command
+            if not argument.startswith(("--input=", "--output="))
+        ]
+
+        outcomes = _both(deliveries, tmp_path / "table", options)
+
+    assert outcomes == list(expected), flink_session.last_words()
 
 
 def test_spark(
