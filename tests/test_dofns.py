@@ -168,7 +168,7 @@ class TestScanLiveFiles:
 
         ((bucket, part),) = found[MAIN]
         where = versions.unpack([part])["where"].tolist()
-        assert (bucket, where) == (0, [7 << 40, (7 << 40) + 1])
+        assert (bucket, where) == (0, [7 << versions._ROW_BITS, (7 << versions._ROW_BITS) + 1])
         assert tally_of(found, "scan") == {
             "live_files": 1,
             "versions": 2,
@@ -219,14 +219,16 @@ class TestCombineSeen:
 
 def superseded(rows: Sequence[tuple[int, int, bool]], number: int) -> Superseded:
     """What the combine gives for a bucket: (source, row, exact) of each superseded version."""
-    where = np.array([(source << 40) + row for source, row, _ in rows], np.int64)
+    where = np.array([(source << versions._ROW_BITS) + row for source, row, _ in rows], np.int64)
     return Superseded(where, np.array([exact for _, _, exact in rows], np.bool_), number, 0.5)
 
 
 def packed(*some: tuple[int, int, int, int, int]) -> bytes:
     """Versions: event_id, timestamp, digest, source and row of each."""
-    rows = [(id_, id_, micros, digest, (source << 40) + row) for id_, micros, digest, source, row
-            in some]  # fmt: skip
+    rows = [
+        (id_, id_, micros, digest, (source << versions._ROW_BITS) + row)
+        for id_, micros, digest, source, row in some
+    ]
     return np.array(rows, versions.VERSION).tobytes()
 
 

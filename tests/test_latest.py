@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pipeline import latest
 from pipeline.dofns import CombineLatest
 from pipeline.latest import Superseded
-from pipeline.versions import FIRST_BLOCK, VERSION, Packed, by_bucket
+from pipeline.versions import _ROW_BITS, FIRST_BLOCK, VERSION, Packed, by_bucket
 
-LIVE = 3 << 40  # row 0 of the fourth live file
-BLOCK = FIRST_BLOCK << 40  # row 0 of the first block
+LIVE = 3 << _ROW_BITS  # row 0 of the fourth live file
+BLOCK = FIRST_BLOCK << _ROW_BITS  # row 0 of the first block
 
 
 # The hashes of the event_ids: each half of the 128 bits tells two of them apart.

@@ -31,8 +31,8 @@ def scanned(
     for bucket, part in found.versions.split():
         for high, low, micros, digest_, where in versions.unpack([part]).tolist():
             assert high % 3 == bucket
-            assert where >> 40 == NUMBER
-            rows[where & (1 << 40) - 1] = (names[low], micros, digest_)
+            assert where >> versions._ROW_BITS == NUMBER
+            rows[where & (1 << versions._ROW_BITS) - 1] = (names[low], micros, digest_)
     assert found.rows == len(rows)
     return dict(sorted(rows.items()))
 

@@ -97,7 +97,7 @@ def test_read(tmp_path: Path, workers: int) -> None:
             is_true_of(
                 lambda found: (
                     rows_by_key([(key, versions.unpack([part])["where"]) for key, part in found])
-                    == {0: [BLOCK << 40, (BLOCK << 40) + 1]}
+                    == {0: [BLOCK << versions._ROW_BITS, (BLOCK << versions._ROW_BITS) + 1]}
                 )
             ),
             label="versions",
@@ -152,7 +152,7 @@ def test_scan(tmp_path: Path, workers: int) -> None:
             is_true_of(
                 lambda found: (
                     sorted(versions.unpack([part for _, part in found])["where"].tolist())
-                    == [1, 1 << 40]
+                    == [1, 1 << versions._ROW_BITS]
                 )
             ),
             label="versions",
@@ -173,8 +173,14 @@ def test_latest(tmp_path: Path, workers: int, store: bool) -> None:
         return versions.by_bucket(found, 1, str(tmp_path) if store else "").packed
 
     elements = [
-        (0, packed((1, 10, 0, 5), (2, 10, 0, BLOCK << 40))),
-        (0, packed((1, 11, 0, (BLOCK << 40) + 1), (2, 10, 0, (BLOCK << 40) + 2))),
+        (0, packed((1, 10, 0, 5), (2, 10, 0, BLOCK << versions._ROW_BITS))),
+        (
+            0,
+            packed(
+                (1, 11, 0, (BLOCK << versions._ROW_BITS) + 1),
+                (2, 10, 0, (BLOCK << versions._ROW_BITS) + 2),
+            ),
+        ),
         (1, packed((3, 10, 0, 6))),
     ]
     with local_pipeline() as pipeline:
