@@ -100,7 +100,7 @@ class ReadBlocks(CallEach):
 
 
 class CombineSeen(beam.CombineFn):
-    """Seen by parts of the delivery → Seen by all of it."""
+    """Seen of parts of the delivery → Seen of all of it."""
 
     def create_accumulator(self) -> Seen:
         """Nothing."""
@@ -115,7 +115,7 @@ class CombineSeen(beam.CombineFn):
         return seen.union(accumulators)
 
     def extract_output(self, accumulator: Seen) -> Seen:
-        """The filter."""
+        """All of it."""
         return accumulator
 
 

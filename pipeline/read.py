@@ -90,7 +90,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
     rejected: Counter[str] = Counter()
     slices: list[staging.Slice] = []
     found = [versions.NONE]
-    hashes = [seen.NOTHING.instants]
+    hashes = [seen.NO_HASHES]
     rows = 0
     letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
     with contextlib.ExitStack() as stack:
@@ -127,7 +127,8 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
             settings.filter_size,
             np.concatenate(hashes),
             together["timestamp"],
-            (partitions.day_number(slice_.destination) for slice_ in slices),
+            {partitions.day_number(slice_.destination) for slice_ in slices},
+            settings.directory,
         ),
         rejected=rejected,
         dead_letters=letters if file else "",

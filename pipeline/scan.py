@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import events, seen, table, versions
-from pipeline.seen import Seen
+from pipeline.seen import Filter, Seen
 from pipeline.table import DataFile
 from pipeline.versions import Bucketed
 
@@ -61,10 +61,11 @@ def scan_file(
     started = time.perf_counter()
     with table.open_live(root, file) as stream:
         parquet = pq.ParquetFile(stream)
-        ids, rows, hashes = _competing(parquet, delivery, id_seed)
+        delivered = seen.filter_of(delivery)
+        ids, rows, hashes = _competing(parquet, delivered, id_seed)
         times = _take(parquet, rows, ["timestamp"])
         micros = times["timestamp"].cast(pa.int64()).to_numpy()
-        tied = np.flatnonzero(seen.ties(delivery, hashes, micros))
+        tied = np.flatnonzero(seen.ties(delivered, hashes, micros))
         content = _take(parquet, rows[tied], ["nanos", "data", "extra"])
     digests = np.zeros(len(rows), np.int64)
     digests[tied] = events.digest(content, file.destination.domain, file.destination.event_type)
@@ -75,15 +76,15 @@ def scan_file(
 
 
 def _competing(
-    parquet: pq.ParquetFile, delivery: Seen, id_seed: int
+    parquet: pq.ParquetFile, delivered: Filter, id_seed: int
 ) -> tuple[list[str], npt.NDArray[np.int64], seen.Hashes]:
     """The ids of the rows that may compete; which rows these are, ascending, and their hashes."""
     ids: list[str] = []
-    rows, hashes = [np.empty(0, np.int64)], [seen.NOTHING.ids]
+    rows, hashes = [np.empty(0, np.int64)], [seen.NO_HASHES]
     first = 0
     for batch in parquet.iter_batches(_BATCH_ROWS, columns=["event_id"], use_threads=False):
         batch_hashes = seen.hash_ids(batch["event_id"], id_seed)
-        found = seen.competes(delivery, batch_hashes)
+        found = seen.competes(delivered, batch_hashes)
         ids += batch["event_id"].take(pa.array(found)).to_pylist()
         rows.append(found + first)
         hashes.append(batch_hashes[found])

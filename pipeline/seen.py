@@ -8,14 +8,23 @@ they are very many, they go into a sorted list of hashes, too, which says "no" f
 left, and its (event_id, timestamp) pairs into another one. (Where "yes" is wrong all the same, the
 row wins against nobody, which is harmless.) Its days are kept for users who promise that versions
 lie close together.
+
+All of this has up to a hundred megabytes, too many for an element: each block stores its part, and
+where these lie is what travels. Who scans the table makes the filter of them.
 """
 
+import functools
+import itertools
+import threading
+import uuid
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from pipeline import storage
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -33,6 +42,10 @@ _HASH_ROWS = 1 << 14
 _MASKS = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)  # the first bytes of 8
 
 
+# Scanning threads wait for one filter, and do not each make their own.
+_LOADING = threading.Lock()
+
+
 class Size(NamedTuple):
     """How large the filter is.
 
@@ -46,30 +59,40 @@ class Size(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What some events of a delivery add to the filter, or all of them together.
+    """What some blocks of a delivery have, or all: it lies in the temp directory, and this tells.
 
     Attributes:
         size: How large the filter is.
-        bitmap: The Bloom filter, ``size.bits // 8`` bytes; or of size 0, if nothing was seen yet.
-        ids: Hashes of event_ids, if listed.
-        instants: Hashes of (event_id, timestamp) pairs, if listed.
+        paths: Files with a hash of the event_id and the timestamp of each event.
         blocks: How many blocks are in it. Were one lost, rows of the table would not be found to
             compete, and stay beside their later versions: so these are counted, too.
         days: On which the events are, as `partitions.day_number`.
     """
 
     size: Size
+    paths: tuple[str, ...]
+    blocks: int
+    days: frozenset[int]
+
+
+class Filter(NamedTuple):
+    """The filter itself, made of all of a delivery.
+
+    Attributes:
+        size: How large it is.
+        bitmap: The Bloom filter, ``size.bits // 8`` bytes.
+        ids: Hashes of event_ids, if listed.
+        instants: Hashes of (event_id, timestamp) pairs, if listed.
+    """
+
+    size: Size
     bitmap: npt.NDArray[np.uint8]
     ids: Hashes
     instants: Hashes
-    blocks: int
-    days: npt.NDArray[np.int64]
 
 
-_NO_HASHES = np.empty(0, np.uint64)
-NOTHING = Seen(
-    Size(0, False), np.empty(0, np.uint8), _NO_HASHES, _NO_HASHES, 0, np.empty(0, np.int64)
-)
+NOTHING = Seen(Size(0, False), (), 0, frozenset())
+NO_HASHES: Hashes = np.empty(0, np.uint64)
 
 
 def size_for(ids: int, rows: int) -> Size:
@@ -88,7 +111,7 @@ def hash_ids(ids: pa.StringArray, seed: int) -> Hashes:
     without Python's interpreter lock. Nearly all ids of a table are hashed just to be left out.
     """
     parts = (ids.slice(first, _HASH_ROWS) for first in range(0, len(ids), _HASH_ROWS))
-    return np.concatenate([_NO_HASHES, *(_hash_part(part, seed) for part in parts)])
+    return np.concatenate([NO_HASHES, *(_hash_part(part, seed) for part in parts)])
 
 
 def _hash_part(ids: pa.StringArray, seed: int) -> Hashes:
@@ -120,65 +143,91 @@ def _hash_part(ids: pa.StringArray, seed: int) -> Hashes:
 
 
 def see(
-    size: Size, id_hashes: Hashes, micros: npt.NDArray[np.int64], days: Iterable[int] = ()
+    size: Size,
+    id_hashes: Hashes,
+    micros: npt.NDArray[np.int64],
+    days: Iterable[int],
+    directory: str,
 ) -> Seen:
-    """What a block of n events adds: from their `hash_ids`, their timestamps and their days."""
-    distinct = np.array(sorted(set(days)), np.int64)
-    if not size.bits:
-        return NOTHING._replace(blocks=1, days=distinct)
-    bitmap = np.zeros(size.bits // 8, np.uint8)
-    for at in _positions(id_hashes, size.bits):
-        np.bitwise_or.at(bitmap, at >> np.uint32(3), _bit(at))
-    ids = instants = _NO_HASHES
-    if size.listed:
-        ids, instants = np.unique(id_hashes), np.unique(_pairs(id_hashes, micros))
-    return Seen(size, bitmap, ids, instants, 1, distinct)
+    """What a block of n events adds: from their `hash_ids`, their timestamps and their days.
+
+    Args:
+        size: How large the filter is.
+        id_hashes: Shape (n,).
+        micros: Microseconds since 1970, shape (n,).
+        days: Of the events.
+        directory: Where to store what makes the filter.
+    """
+    paths: tuple[str, ...] = ()
+    if size.bits and len(id_hashes):
+        paths = (storage.join(directory, f"{uuid.uuid4().hex}.seen"),)
+        storage.write_bytes(paths[0], np.stack([id_hashes, micros.view(np.uint64)]).tobytes())
+    return Seen(size, paths, 1, frozenset(days))
 
 
 def union(parts: Iterable[Seen]) -> Seen:
-    """What several parts of a delivery add together."""
-    seen = NOTHING
-    ids, instants, days = [NOTHING.ids], [NOTHING.instants], [NOTHING.days]
-    blocks = 0
-    for part in parts:
-        blocks += part.blocks
-        days.append(part.days)
-        if part.size.bits:
-            bitmap = seen.bitmap | part.bitmap if seen.size.bits else part.bitmap
-            seen = NOTHING._replace(size=part.size, bitmap=bitmap)
-            ids.append(part.ids)
-            instants.append(part.instants)
-    return seen._replace(
-        ids=np.unique(np.concatenate(ids)),
-        instants=np.unique(np.concatenate(instants)),
-        blocks=blocks,
-        days=np.unique(np.concatenate(days)),
+    """What several parts of a delivery have together."""
+    parts = list(parts)
+    return Seen(
+        max((part.size for part in parts), default=NOTHING.size),
+        tuple(sorted(itertools.chain.from_iterable(part.paths for part in parts))),
+        sum(part.blocks for part in parts),
+        NOTHING.days.union(*(part.days for part in parts)),
     )
+
+
+def filter_of(seen: Seen) -> Filter:
+    """The filter of a delivery; a process makes it once, whatever it scans."""
+    with _LOADING:
+        return _load(seen.size, seen.paths)
+
+
+@functools.lru_cache(maxsize=1)
+def _load(size: Size, paths: tuple[str, ...]) -> Filter:
+    stored = [np.frombuffer(storage.read_bytes(path), np.uint64).reshape(2, -1) for path in paths]
+    id_hashes, micros = np.concatenate([np.empty((2, 0), np.uint64), *stored], axis=1)
+    return build(size, id_hashes, micros.view(np.int64))
+
+
+def build(size: Size, id_hashes: Hashes, micros: npt.NDArray[np.int64]) -> Filter:
+    """The filter of n events: from their `hash_ids` and their timestamps, shape (n,)."""
+    bitmap = np.zeros(size.bits // 8, np.uint8)
+    if size.bits:
+        for at in _positions(id_hashes, size.bits):
+            np.bitwise_or.at(bitmap, at >> np.uint32(3), _bit(at))
+    ids = instants = NO_HASHES
+    if size.listed:
+        ids, instants = np.unique(id_hashes), np.unique(_pairs(id_hashes, micros))
+    return Filter(size, bitmap, ids, instants)
 
 
 def near(seen: Seen, day: int, days: int) -> bool:
     """Whether anything was delivered for a day, or at most so many days before or after it."""
-    return bool(np.any(np.abs(seen.days - day) <= days))
+    return any(abs(delivered - day) <= days for delivered in seen.days)
 
 
-def competes(seen: Seen, id_hashes: Hashes) -> npt.NDArray[np.int64]:
+def competes(filter_: Filter, id_hashes: Hashes) -> npt.NDArray[np.int64]:
     """Which of n rows may have an event_id that was delivered: their indices, ascending."""
     rows = np.arange(len(id_hashes))
-    if not seen.size.bits:
+    if not filter_.size.bits:
         return rows
-    for at in _positions(id_hashes, seen.size.bits):  # the second bit only where the first is set
+    for at in _positions(
+        id_hashes, filter_.size.bits
+    ):  # the second bit only where the first is set
         at = at[rows]
-        rows = rows[(seen.bitmap[at >> np.uint32(3)] & _bit(at)) != 0]
-    if seen.size.listed:
-        rows = rows[_is_in(id_hashes[rows], seen.ids)]
+        rows = rows[(filter_.bitmap[at >> np.uint32(3)] & _bit(at)) != 0]
+    if filter_.size.listed:
+        rows = rows[_is_in(id_hashes[rows], filter_.ids)]
     return rows
 
 
-def ties(seen: Seen, id_hashes: Hashes, micros: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def ties(
+    filter_: Filter, id_hashes: Hashes, micros: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
     """Which competing rows may have the event_id and the timestamp of a delivered event."""
-    if not seen.size.listed:
+    if not filter_.size.listed:
         return np.ones(len(id_hashes), bool)
-    return _is_in(_pairs(id_hashes, micros), seen.instants)
+    return _is_in(_pairs(id_hashes, micros), filter_.instants)
 
 
 def _is_in(hashes: Hashes, listed: Hashes) -> npt.NDArray[np.bool_]:

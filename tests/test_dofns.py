@@ -181,7 +181,7 @@ class TestScanLiveFiles:
         """It is not opened, so it may be missing; but it counts as any other, for the equations."""
         file = write_live(tmp_path, [Event("a"), Event("b")])._replace(path="gone.parquet")
         scanner = dofns.ScanLiveFiles(new_run(tmp_path, dedup_days=1), 0)
-        days = np.array([day_number(file.destination) + 2])
+        days = frozenset([day_number(file.destination) + 2])
         delivery = seen.NOTHING._replace(blocks=3, days=days)
 
         found = by_tag(scanner.process(ScanTask(7, file, Sizes(ID_SEED, 1, NO_FILTER)), delivery))
@@ -199,12 +199,13 @@ class TestScanLiveFiles:
 class TestCombineSeen:
     """The filters of all blocks become one."""
 
-    def test_in_any_grouping(self) -> None:
+    def test_in_any_grouping(self, tmp_path: Path) -> None:
         """One accumulator, or many merged: all ids and all blocks are in it."""
         combine = dofns.CombineSeen()
         ids = np.arange(9, dtype=np.uint64)
         size = seen.Size(1 << 10, True)
-        parts = [seen.see(size, ids[n : n + 3], np.zeros(3, np.int64)) for n in (0, 3, 6)]
+        micros = np.zeros(3, np.int64)
+        parts = [seen.see(size, ids[n : n + 3], micros, (), str(tmp_path)) for n in (0, 3, 6)]
         one = combine.create_accumulator()
         for part in parts:
             one = combine.add_input(one, part)
@@ -213,8 +214,9 @@ class TestCombineSeen:
 
         for whole in (combine.extract_output(one), combine.extract_output(merged)):
             assert whole.blocks == 3
-            assert seen.competes(whole, ids).tolist() == [*range(9)]
-            assert seen.ties(whole, ids, np.zeros(9, np.int64)).all()
+            delivered = seen.filter_of(whole)
+            assert seen.competes(delivered, ids).tolist() == [*range(9)]
+            assert seen.ties(delivered, ids, np.zeros(9, np.int64)).all()
 
 
 def superseded(rows: Sequence[tuple[int, int, bool]], number: int) -> Superseded:
