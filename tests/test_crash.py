@@ -73,8 +73,8 @@ class Point(NamedTuple):
 class Steps:
     """Counts the steps of this process, notes them, and kills it before the one it is told."""
 
-    def __init__(self, base: Path, notes: Path | None, kill_at: int | None) -> None:
-        self._base = str(base)
+    def __init__(self, base: Path, inputs: Path, notes: Path | None, kill_at: int | None) -> None:
+        self._base, self._parent = str(base), str(inputs.parent)
         self._notes = notes and open(notes, "w", buffering=1)  # noqa: SIM115 (until it ends)
         self._kill_at = kill_at
         self._count = 0
@@ -84,10 +84,12 @@ class Steps:
         if event == "fcntl.flock":
             self.step("lock")
         elif event in _EVENTS:
-            path = str(arguments[0])
-            if path.startswith(self._base) or (event == "os.remove" and arguments[1] >= 0):
+            path = str(arguments[0]).removeprefix(self._base)
+            path = path.removeprefix(self._parent)
+            ours = path.startswith(("/table", "/in/"))
+            if ours or (event == "os.remove" and arguments[1] >= 0):
                 mode = f" {arguments[1]}" if event == "open" else ""
-                self.step(f"{event}{mode} {path.removeprefix(self._base)}")
+                self.step(f"{event}{mode} {path}")
 
     def around(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """`function`, with a step before it and one after it."""
@@ -112,7 +114,7 @@ class Steps:
 
 def merge(base: Path, inputs: Path, notes: Path | None, kill_at: int | None) -> None:
     """The process that is killed."""
-    steps = Steps(base, notes, kill_at)
+    steps = Steps(base, inputs, notes, kill_at)
     sys.stdout = sys.stderr = open(base / "output.txt", "w")  # noqa: SIM115 (until it ends)
     sys.addaudithook(steps.hook)
     with (
