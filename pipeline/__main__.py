@@ -3,6 +3,7 @@
 Nothing is imported at the top that takes time: worker processes import this module, too.
 """
 
+import gc
 import logging
 import os
 import sys
@@ -14,9 +15,12 @@ if __name__ == "__main__":
 
     from pipeline import start
 
-    start.skip_unused()
+    start.prepare()
     start.early(sys.argv[1:])
 
+    gc.disable()  # what is imported stays
     from pipeline.job import main
 
+    gc.freeze()
+    gc.enable()
     sys.exit(main(sys.argv[1:]))

@@ -59,7 +59,7 @@ def _begin() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     gc.disable()  # no call makes cycles, but so many objects that looking for some takes long
     _keep_memory()
-    start.skip_unused()
+    start.prepare()
 
 
 def _keep_memory() -> None:

@@ -39,7 +39,7 @@ def test_processes_started_early_work_once() -> None:
 def test_they_need_no_beam_and_no_pandas() -> None:
     """What they import starts in a fraction of the time that these would take each of them.
 
-    Seen to fail while the function that they call first was in `cores`, and without `skip_unused`
+    Seen to fail while the function that they call first was in `cores`, and without `prepare`
     (pyarrow imports pandas with the first array made of a list).
     """
     program = (

@@ -26,7 +26,7 @@ def test_beam_starts_without_what_is_not_used() -> None:
         "from pipeline import start\n"
         "logging.disable()\n"
         "assert importlib.util.find_spec('pandas')\n"
-        "start.skip_unused()\n"
+        "start.prepare()\n"
         "import pipeline.job, pyarrow\n"
         "print(pyarrow.array(['a']).to_pylist(), {'pandas', 'pymongo'} & set(sys.modules))"
     )
