@@ -201,13 +201,13 @@ class CombineBuckets(CallEach):
         return partial(_combine, list(element[1]))
 
     def outputs(self, found: Superseded) -> Iterator[Any]:
-        """Splits the rows by source; int64, shape (n,)."""
+        """Splits the rows by source; as bytes, since Beam would pickle arrays one by one."""
         where, exact, count, seconds = found
         sources = versions.source_of(where)
         numbers, starts = np.unique(sources, return_index=True)
         borders = [*starts.tolist(), len(where)]
         for number, (start, end) in zip(numbers.tolist(), pairwise(borders), strict=True):
-            yield number, versions.row_of(where[start:end])
+            yield number, versions.row_of(where[start:end]).tobytes()
         delivered = sources >= versions.FIRST_BLOCK
         counts = {
             "versions": count,
@@ -235,7 +235,7 @@ class RouteRows(beam.DoFn):
     def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Any]:
         """Gives each slice and live file its share of the superseded rows."""
         _, sources = element
-        superseded = np.sort(np.concatenate([np.empty(0, np.int64), *sources[out.ROWS]]))
+        superseded = np.sort(np.frombuffer(b"".join(sources[out.ROWS]), np.int64))
         slices = [slice_ for staged in sources[out.SLICES] for slice_ in staged.slices]
         files: list[DataFile] = list(sources[out.LIVE])
         groups: defaultdict[int, list[Rows]] = defaultdict(list)

@@ -8,6 +8,6 @@ VERSIONS = "versions"  # (bucket, versions.Packed)
 SLICES = "slices"  # (source number, staging.Staged)
 SEEN = "seen"  # Seen
 REJECTS = "rejects"  # path of a file of dead letters
-ROWS = "rows"  # (source number, superseded rows as int64); (group, Several)
+ROWS = "rows"  # (source number, superseded rows, int64 as bytes); (group, Several)
 WRITTEN = "written"  # Written
 TALLIES = "tallies"  # Tally

@@ -219,6 +219,11 @@ class TestCombineSeen:
             assert seen.ties(delivered, ids, np.zeros(9, np.int64)).all()
 
 
+def numbers(rows: bytes) -> list[int]:
+    """Rows as they travel."""
+    return np.frombuffer(rows, np.int64).tolist()
+
+
 def superseded(rows: Sequence[tuple[int, int, bool]], number: int) -> Superseded:
     """What the combine gives for a bucket: (source, row, exact) of each superseded version."""
     where = np.array([(source << versions._ROW_BITS) + row for source, row, _ in rows], np.int64)
@@ -243,7 +248,7 @@ class TestCombineBuckets:
 
         found = by_tag(dofns.CombineBuckets(0).outputs(superseded(rows, 20)))
 
-        assert [(source, rows.tolist()) for source, rows in found[MAIN]] == [
+        assert [(source, numbers(rows)) for source, rows in found[MAIN]] == [
             (0, [4]),
             (2, [1]),
             (BLOCK, [0, 9, 10]),
@@ -294,7 +299,7 @@ class TestCombineBuckets:
         for tag, values in by_tag(step.finish_bundle()).items():
             found.setdefault(tag, []).extend(value.value for value in values)
 
-        assert [(source, rows.tolist()) for source, rows in found[MAIN]] == [
+        assert [(source, numbers(rows)) for source, rows in found[MAIN]] == [
             (0, [4]),
             (BLOCK, [2, 3]),
             (BLOCK, [4]),
@@ -324,7 +329,7 @@ def route(
     rows: Sequence[Sequence[int]] = (),
 ) -> dict[str, list[Any]]:
     """Routes what belongs to one source."""
-    superseded = [np.array(some, np.int64) for some in rows]
+    superseded = [np.array(some, np.int64).tobytes() for some in rows]
     staged = [staging.Staged(tuple(some)) for some in slices]
     groups = {out.SLICES: staged, out.LIVE: list(files), out.ROWS: superseded}
     return by_tag(dofns.RouteRows().process((source, groups)))
