@@ -86,7 +86,6 @@ def _started(names: Sequence[str], folder: pathlib.Path) -> Iterator[dict[str, l
                 f"--job_endpoint={server.address}",
                 "--environment_type=LOOPBACK",
                 f"--parallelism={workers}",
-                "--experiments=use_loopback_process_worker=True",
             ]
             options["flink-kept"] = [*options["flink"], "--environment_cache_millis=60000"]
         yield options

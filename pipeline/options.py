@@ -70,8 +70,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_count,
         default=None,
         metavar="N",
-        help="cores each step uses by itself (default: all with the local runner, else 0: the"
-        " runner spreads the work)",
+        help="cores each step uses by itself (default: all where the Python workers are the job's"
+        " own process, as with the local runner, Prism and LOOPBACK; else 0: the engine spreads the"
+        " work)",
     )
     parser.add_argument(
         "--verbose", action="store_true", help="show Beam's log, and the traceback of a failure"

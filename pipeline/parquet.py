@@ -225,6 +225,8 @@ def _by_time(content: pa.Table, micros: npt.NDArray[np.int64]) -> npt.NDArray[np
     order = np.argsort(micros)
     # Only where timestamps are equal are texts compared, which takes ten times as long.
     equal = np.diff(micros[order]) == 0
+    if not equal.any():
+        return order
     tied = np.append(equal, False) | np.append(False, equal)
     rows = order[tied]
     keys = content.select(["timestamp", "event_id"]).take(pa.array(rows))

@@ -123,11 +123,12 @@ class Plan(NamedTuple):
         return Tally("plan", counts, self.seconds)
 
 
-# A bucket is one element of the shuffle and is combined in memory. With 32 MiB of input each (about
-# 125,000 events, 8 MB of keys) it stays small enough for every runner, and there are few of them.
-_BUCKET_BYTES = 32 << 20
-# From 1 TB on buckets grow instead: a block sends an element to each bucket, and elements of one or
-# two versions cost more than these do. (At 100 TB a bucket has 11 million versions, 0.5 GB.)
+# A bucket is combined in memory, and comes in an element from each block. With 96 MiB of input each
+# (about 370,000 events, 15 MB of keys) it stays small enough for every runner; smaller ones make
+# more elements, by the square of the input.
+_BUCKET_BYTES = 96 << 20
+# From 3 TB on buckets grow instead: elements of a few versions would cost more than these.
+# (At 100 TB a bucket has 11 million versions, 0.5 GB.)
 _BUCKETS_LIMIT = (1 << 15) - 1
 # Compressed input holds more events than its size says.
 _COMPRESSION_RATIO = 8

@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 
 from apache_beam.options.pipeline_options import (
+    DebugOptions,
     DirectOptions,
     GoogleCloudOptions,
     PipelineOptions,
@@ -28,7 +29,10 @@ from pipeline.errors import EventsiftError
 from pipeline.options import add_arguments
 
 LOCAL = "FnApiRunner"
+PRISM = "PrismRunner"
 
+# Beam's experiment that makes LOOPBACK start processes, instead of threads of this one.
+_PROCESSES = "use_loopback_process_worker"
 # A job server that is there answers at once.
 _CONNECT_SECONDS = 3.0
 _ENVIRONMENTS = ("LOOPBACK", "EXTERNAL", "DOCKER", "PROCESS")
@@ -60,9 +64,16 @@ def name(options: PipelineOptions) -> str:
 
 
 def leaves_cores(options: PipelineOptions) -> bool:
-    """Whether the runner keeps to one core, so that the steps may use the others themselves."""
+    """Whether the Python workers are this process, so that the steps may use all cores themselves.
+
+    Threads of one process, which is what an engine gets of it, would share one interpreter's lock.
+    """
     mode = options.view_as(DirectOptions).direct_running_mode
-    return name(options) == LOCAL and mode in (None, "in_memory")
+    if name(options) == LOCAL:
+        return mode in (None, "in_memory")
+    in_processes = options.view_as(DebugOptions).lookup_experiment(_PROCESSES)
+    kind = options.view_as(PortableOptions).environment_type
+    return not in_processes and (kind == "LOOPBACK" or (name(options) == PRISM and kind is None))
 
 
 @contextlib.contextmanager
@@ -103,7 +114,7 @@ def check(options: PipelineOptions, paths: Sequence[str]) -> None:
         RunnerError: Something is missing or wrong; the message says what to set.
     """
     checks: dict[str, Callable[[PipelineOptions, Sequence[str]], None]] = {
-        "PrismRunner": _check_prism,
+        PRISM: _check_prism,
         "PortableRunner": _check_portable,
         "FlinkRunner": _check_environment,
         "SparkRunner": _check_environment,

@@ -1,6 +1,7 @@
 """Starting fast: what can be done, and left undone, before Beam is imported."""
 
 import importlib.abc
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -52,5 +53,6 @@ def early(arguments: Sequence[str]) -> None:
     if elsewhere or workers < 2:
         return
     local = [pattern for pattern in own.input or () if storage.is_local(pattern)]
-    if sum(file.bytes for file in storage.match(local)) >= WORK_BYTES:
+    sizes = (file.bytes for pattern in local for file in storage.match_local(pattern))
+    if any(total >= WORK_BYTES for total in itertools.accumulate(sizes)):
         processes.start_early(workers)

@@ -94,9 +94,19 @@ def match(patterns: Sequence[str]) -> list[FileInfo]:
     """
     found: dict[str, FileInfo] = {}
     for pattern in patterns:
-        files = _match_local(local(pattern)) if is_local(pattern) else _match_remote(pattern)
+        files = match_local(pattern) if is_local(pattern) else _match_remote(pattern)
         found.update((file.path, file) for file in files)
     return sorted(found.values())
+
+
+def match_local(pattern: str) -> Iterator[FileInfo]:
+    """The files that one local pattern names, as they are found, perhaps one twice; see `match`."""
+    pattern = os.path.abspath(local(pattern))
+    if os.path.isdir(pattern):
+        return _glob(os.path.realpath(pattern), ["**", "*"], set())
+    if os.path.exists(pattern):
+        return _resolved(pattern)
+    return _glob("/", _segments(pattern), set())
 
 
 def list_files(directory: str) -> list[FileInfo]:
@@ -263,15 +273,6 @@ def remove_empty_directories(paths: Iterable[str]) -> None:
 
 
 # Local files
-
-
-def _match_local(pattern: str) -> Iterator[FileInfo]:
-    pattern = os.path.abspath(pattern)
-    if os.path.isdir(pattern):
-        return _glob(os.path.realpath(pattern), ["**", "*"], set())
-    if os.path.exists(pattern):
-        return _resolved(pattern)
-    return _glob("/", _segments(pattern), set())
 
 
 def _segments(pattern: str) -> list[str]:

@@ -7,6 +7,7 @@ buckets; what it publishes is held against what the default local runner publish
 import pathlib
 from collections.abc import Sequence
 
+import pytest
 from conftest import Deliveries
 from jobs import ROOT, Published, commands, environment, publish
 
@@ -33,20 +34,32 @@ def test_worker_processes(
     assert _both(deliveries, tmp_path / "table", options) == list(expected)
 
 
+@pytest.mark.parametrize("workers", [(), ("--workers=0",)], ids=["all cores", "one worker"])
 def test_prism(
-    prism: pathlib.Path, deliveries: Deliveries, expected: list[Published], tmp_path: pathlib.Path
+    workers: Sequence[str],
+    prism: pathlib.Path,
+    deliveries: Deliveries,
+    expected: list[Published],
+    tmp_path: pathlib.Path,
 ) -> None:
-    """Prism, Beam's portable local runner."""
-    options = ["--runner=PrismRunner", f"--prism_location={prism}"]
+    """Prism, Beam's portable local runner; versions are stored, or travel through it."""
+    options = ["--runner=PrismRunner", f"--prism_location={prism}", *workers]
 
     assert _both(deliveries, tmp_path / "table", options) == list(expected)
 
 
+@pytest.mark.parametrize(
+    "workers", [(), ("--experiments=use_loopback_process_worker=True",)], ids=["ours", "Beam's"]
+)
 def test_flink(
-    flink: Server, deliveries: Deliveries, expected: list[Published], tmp_path: pathlib.Path
+    workers: Sequence[str],
+    flink: Server,
+    deliveries: Deliveries,
+    expected: list[Published],
+    tmp_path: pathlib.Path,
 ) -> None:
-    """Flink, with two slots and a pool of worker processes on the job's side."""
-    options = loopback(flink, "--parallelism=2", "--experiments=use_loopback_process_worker=True")
+    """Flink, with two slots and processes on the job's side: the job's own, or Beam's workers."""
+    options = loopback(flink, "--parallelism=2", *workers)
 
     assert _both(deliveries, tmp_path / "table", options) == list(expected), flink.last_words()
 
