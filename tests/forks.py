@@ -9,6 +9,9 @@ from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+UNKNOWN = 255
+"""The exit code where the server of forks could not be asked for it (see `popen_forkserver`)."""
+
 FORKS: ForkServerContext = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.deliveries", "pipeline.flow"])
 

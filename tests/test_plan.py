@@ -135,11 +135,11 @@ class TestSizes:
         assert len(seeds) == 3
 
     @pytest.mark.parametrize(
-        ("name", "buckets"), [("in.jsonl", 2), ("in.jsonl.gz", 10), ("in.zst", 10), ("x.bz2", 10)]
+        ("name", "buckets"), [("in.jsonl", 3), ("in.jsonl.gz", 17), ("in.zst", 17), ("x.bz2", 17)]
     )
     def test_the_number_of_buckets_follows_from_the_content(self, name: str, buckets: int) -> None:
-        """A bucket is combined in memory, so it holds about 32 MiB of input; packed holds more."""
-        file = storage.FileInfo(name, 40 << 20, 0.0)
+        """A bucket is combined in memory, so it holds about 96 MiB of input; packed holds more."""
+        file = storage.FileInfo(name, 200 << 20, 0.0)
         assert plan._sizes([file], []).buckets == buckets
         assert plan._sizes([], []).buckets == 1
 
