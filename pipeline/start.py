@@ -10,6 +10,9 @@ from typing import Any
 # A process reads about that in the time in which another one starts.
 WORK_BYTES = 96 << 20
 
+# So many files are enough work as well, however small they are; listing more of them takes time.
+_WORK_FILES = 5_000
+
 # Beam and pyarrow import them if they are there. Nothing here uses them, and they take half as long
 # again as all that is used.
 _UNUSED = ("pandas", "pymongo")
@@ -54,5 +57,7 @@ def early(arguments: Sequence[str]) -> None:
         return
     local = [pattern for pattern in own.input or () if storage.is_local(pattern)]
     sizes = (file.bytes for pattern in local for file in storage.match_local(pattern))
-    if any(total >= WORK_BYTES for total in itertools.accumulate(sizes)):
-        processes.start_early(workers)
+    for number, total in enumerate(itertools.accumulate(sizes), start=1):
+        if total >= WORK_BYTES or number == _WORK_FILES:
+            processes.start_early(workers)
+            return

@@ -72,6 +72,15 @@ class TestEarly:
         self.early(tmp_path, "--workers", "3")
         assert started == []
 
+    def test_for_many_files(
+        self, started: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """However small they are, and without listing more of them."""
+        monkeypatch.setattr(start, "WORK_BYTES", 10**9)
+        monkeypatch.setattr(start, "_WORK_FILES", 2)
+        self.early(tmp_path, "--workers", "3")
+        assert started == [3]
+
     @pytest.mark.parametrize(
         "options",
         [
