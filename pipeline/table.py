@@ -40,7 +40,7 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from pipeline import storage
+from pipeline import staging, storage
 from pipeline.errors import EventsiftError
 from pipeline.options import LOG_DAYS
 from pipeline.partitions import (
@@ -51,16 +51,8 @@ from pipeline.partitions import (
     partition_values,
 )
 
-FILE_SCHEMA = pa.schema(
-    [
-        ("event_id", pa.string()),
-        ("timestamp", pa.timestamp("us", "UTC")),
-        ("nanos", pa.int16()),
-        ("data", pa.string()),
-        ("extra", pa.string()),
-    ]
-)
-"""The columns within a data file. The partition columns are only in its path and in the log."""
+FILE_SCHEMA = staging.STAGED_SCHEMA
+"""The columns within a data file: what is staged. Those of the partition are in path and log."""
 
 TABLE_SCHEMA = pa.unify_schemas([FILE_SCHEMA, PARTITION_SCHEMA])
 """The columns of the table."""
