@@ -95,8 +95,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, meaning: str, rounds: int) -> argparse.ArgumentParser:
+    def command(
+        name: str, meaning: str, rounds: int, events: int | None = None
+    ) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=meaning, description=meaning)
+        if events is not None:
+            added.add_argument(
+                "--events", metavar="N", type=_whole, default=events, help="default: %(default)s"
+            )
         added.add_argument(
             "--rounds", metavar="N", type=_whole, default=rounds, help="default: %(default)s"
         )
@@ -112,11 +118,8 @@ def _parser() -> argparse.ArgumentParser:
         )
         return added
 
-    added = command("build", "make a table with eventsift and its peers", 3)
+    added = command("build", "make a table with eventsift and its peers", 3, 1_000_000)
     added.set_defaults(measure=_build)
-    added.add_argument(
-        "--events", metavar="N", type=_whole, default=1_000_000, help="default: %(default)s"
-    )
     added.add_argument(
         "--peers",
         metavar="NAMES",
@@ -130,11 +133,8 @@ def _parser() -> argparse.ArgumentParser:
         help=f"{_QUICK_EVENTS:,} events, {_QUICK_ROUNDS} rounds, {build.YARDSTICK} only",
     )
 
-    added = command("fallbacks", "what input costs that is not clean JSON Lines", 2)
+    added = command("fallbacks", "what input costs that is not clean JSON Lines", 2, 800_000)
     added.set_defaults(measure=_fallbacks)
-    added.add_argument(
-        "--events", metavar="N", type=_whole, default=800_000, help="default: %(default)s"
-    )
     added.add_argument(
         "--only",
         metavar="KIND",
@@ -161,11 +161,8 @@ def _parser() -> argparse.ArgumentParser:
         help="events delivered (default: 1000,10000,100000,1000000)",
     )
 
-    added = command("elements", "how large the elements are that a run shuffles", 1)
+    added = command("elements", "how large the elements are that a run shuffles", 1, 1_000_000)
     added.set_defaults(measure=_elements)
-    added.add_argument(
-        "--events", metavar="N", type=_whole, default=1_000_000, help="default: %(default)s"
-    )
     added.add_argument(
         "--onto",
         metavar="N",
@@ -173,11 +170,8 @@ def _parser() -> argparse.ArgumentParser:
         help="events that the table was built from before (default: none, a new table)",
     )
 
-    added = command("engines", "Prism and Flink next to the local runner", 3)
+    added = command("engines", "Prism and Flink next to the local runner", 3, 1_000_000)
     added.set_defaults(measure=_engines)
-    added.add_argument(
-        "--events", metavar="N", type=_whole, default=1_000_000, help="default: %(default)s"
-    )
     added.add_argument(
         "--only",
         metavar="ENGINE",

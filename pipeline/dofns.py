@@ -9,7 +9,6 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -206,7 +205,7 @@ class CombineBuckets(CallEach):
         sources = versions.source_of(where)
         numbers, starts = np.unique(sources, return_index=True)
         borders = [*starts.tolist(), len(where)]
-        for number, (start, end) in zip(numbers.tolist(), pairwise(borders), strict=True):
+        for number, (start, end) in zip(numbers.tolist(), itertools.pairwise(borders), strict=True):
             yield number, versions.row_of(where[start:end]).tobytes()
         delivered = sources >= versions.FIRST_BLOCK
         counts = {

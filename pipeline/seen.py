@@ -40,8 +40,6 @@ _HASHED_BYTES = 256
 # Of so many ids: arrays that stay in the processor's cache.
 _HASH_ROWS = 1 << 14
 _MASKS = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)  # the first bytes of 8
-
-
 # Scanning threads wait for one filter, and do not each make their own.
 _LOADING = threading.Lock()
 
@@ -209,11 +207,10 @@ def near(seen: Seen, day: int, days: int) -> bool:
 def competes(filter_: Filter, id_hashes: Hashes) -> npt.NDArray[np.int64]:
     """Which of n rows may have an event_id that was delivered: their indices, ascending."""
     rows = np.arange(len(id_hashes))
-    if not filter_.size.bits:
+    bits = filter_.size.bits
+    if not bits:
         return rows
-    for at in _positions(
-        id_hashes, filter_.size.bits
-    ):  # the second bit only where the first is set
+    for at in _positions(id_hashes, bits):  # the second bit only where the first is set
         at = at[rows]
         rows = rows[(filter_.bitmap[at >> np.uint32(3)] & _bit(at)) != 0]
     if filter_.size.listed:

@@ -220,7 +220,11 @@ def copy(source: str, target: str) -> None:
 
 
 def copy_all(pairs: Sequence[tuple[str, str]]) -> None:
-    """Copy the first file of each pair to the second, see `copy`; many at a time."""
+    """Copy the first file of each pair to the second, see `copy`; remotely many at a time."""
+    if all(is_local(source) for source, _ in pairs):
+        for source, target in pairs:
+            copy(source, target)
+        return
     with concurrent.futures.ThreadPoolExecutor(_REMOTE_CALLS) as pool:
         for done in [pool.submit(copy, source, target) for source, target in pairs]:
             done.result()
