@@ -22,5 +22,6 @@ if __name__ == "__main__":
     from pipeline.job import main
 
     gc.freeze()
+    gc.set_threshold(200_000)  # lists of files have no cycles to look for, and may be long
     gc.enable()
     sys.exit(main(sys.argv[1:]))

@@ -36,16 +36,21 @@ class Block(NamedTuple):
 
     Attributes:
         number: Unique in the run; versions name their place by it.
-        pieces: The bytes to read, in order.
+        ranges: The pieces, as plain tuples: thousands of small objects are slow to pickle.
     """
 
     number: int
-    pieces: tuple[Piece, ...]
+    ranges: tuple[tuple[str, int, int], ...]
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """The bytes to read, in order."""
+        return [Piece(*one) for one in self.ranges]
 
     @property
     def bytes(self) -> int:
         """Bytes to read, as stored."""
-        return sum(piece.end - piece.start for piece in self.pieces)
+        return sum(end - start for _, start, end in self.ranges)
 
 
 def cut(file: storage.FileInfo, block_bytes: int = BLOCK_BYTES) -> list[Piece]:
@@ -81,13 +86,13 @@ def cut_all(files: Sequence[storage.FileInfo]) -> Iterator[Piece]:
 
 def pack(pieces: Iterable[Piece], first: int, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
     """Packs pieces, in order, into blocks numbered from `first`. Empty files need none."""
-    number, packed, packed_bytes = first, list[Piece](), 0
+    number, packed, packed_bytes = first, list[tuple[str, int, int]](), 0
     for piece in pieces:
         size = piece.end - piece.start
         if packed and (packed_bytes + size > block_bytes or len(packed) == _FILES_PER_BLOCK):
             yield Block(number, tuple(packed))
             number, packed, packed_bytes = number + 1, [], 0
-        packed.append(piece)
+        packed.append(piece[:])
         packed_bytes += size
     if packed:
         yield Block(number, tuple(packed))

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline import alive, leftovers, options, parquet, runners, storage, stores, table
+from pipeline import alive, datafiles, leftovers, options, parquet, runners, storage, stores, table
 from pipeline.alive import Dead
+from pipeline.datafiles import DataFile
 from pipeline.errors import EventsiftError
 from pipeline.parquet import WriteSettings
 from pipeline.partitions import Destination, directory
 from pipeline.plan import new_run_id
-from pipeline.table import DataFile
 
 DONE, FAILED = 0, 1
 
@@ -98,15 +98,15 @@ def compact(
         keep_seconds: How long superseded files stay; see `table.settle`.
 
     Raises:
-        table.ConflictError: Another run has committed meanwhile; nothing was published.
-        table.TableError: There is no table of ours, or it cannot be read or written.
+        datafiles.ConflictError: Another run has committed meanwhile; nothing was published.
+        datafiles.TableError: There is no table of ours, or it cannot be read or written.
         LostRowsError: See there.
     """
     dead = alive.dead(root)
     snapshot = table.settle(root, storage_options, keep_seconds)
     leftovers.clear(root, run_id, dead, storage_options)
     if snapshot.version < 0:
-        raise table.TableError(f"{root}: there is no table; --output names the table's folder")
+        raise datafiles.TableError(f"{root}: there is no table; --output names the table's folder")
     settings = WriteSettings(root, run_id, target_bytes)
     found = list(_plan(root, snapshot.files, target_bytes))
     add = [file for group in found for file in _merge(group, settings)]
@@ -181,7 +181,7 @@ def main(arguments: Sequence[str]) -> int:
             return DONE
         except (EventsiftError, OSError) as error:
             version = leftovers.abandon(root, Dead(run_id, staging), delta_options)
-            if isinstance(error, table.ConflictError) and attempt < _ATTEMPTS - 1:
+            if isinstance(error, datafiles.ConflictError) and attempt < _ATTEMPTS - 1:
                 print("eventsift: another run was faster; starting again", file=sys.stderr)
                 continue
             print(f"eventsift: {error}", file=sys.stderr)

@@ -73,37 +73,49 @@ class CallEach(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[Any]:
         """Makes the calls gathered, and yields their outputs."""
-        # A process takes half a second to start: not for work that is done in that time.
-        in_processes = self._cores.processes and self._work_bytes >= WORK_BYTES
         workers = min(self._cores.workers, len(self._calls))
-        for result in _results(self._calls, workers, in_processes):
+        for result in _results(self._calls, workers, self._executor(workers)):
             for output in self.outputs(result):
                 if isinstance(output, TaggedOutput):
                     yield TaggedOutput(output.tag, _global(output.value))
                 else:
                     yield _global(output)
 
+    def _executor(self, workers: int) -> concurrent.futures.Executor | None:
+        """What makes the calls: processes, threads, or (None) this thread."""
+        if workers <= 1:
+            return None
+        if self._cores.processes:
+            # They take half a second to start: not for work that is done in that time.
+            if self._work_bytes >= WORK_BYTES:
+                processes.start(self._cores.workers)
+            if running := processes.running():
+                return running
+        return concurrent.futures.ThreadPoolExecutor(workers)
 
-def _results(calls: Sequence[Callable[[], Any]], workers: int, in_processes: bool) -> Iterator[Any]:
+
+def _results(
+    calls: Sequence[Callable[[], Any]], workers: int, executor: concurrent.futures.Executor | None
+) -> Iterator[Any]:
     """Yields the calls' results in order, with no more calls under way than memory allows for."""
-    if workers <= 1:
+    if executor is None:
         yield from (call() for call in calls)
         return
-    pool: concurrent.futures.Executor
-    if in_processes:
-        pool = processes.pool(workers)
-    else:
-        pool = concurrent.futures.ThreadPoolExecutor(workers)
-    with pool:
-        waiting = iter(calls)
-        # Twice the workers, so that none waits while its last result is fetched.
-        pending = deque(map(pool.submit, itertools.islice(waiting, 2 * workers)))
-        try:
-            while pending:
-                yield pending.popleft().result()
-                pending.extend(map(pool.submit, itertools.islice(waiting, 1)))
-        finally:
-            pool.shutdown(cancel_futures=True)
+    waiting = iter(calls)
+    # Twice the workers, so that none waits while its last result is fetched.
+    pending = deque(map(executor.submit, itertools.islice(waiting, 2 * workers)))
+    try:
+        while pending:
+            yield pending.popleft().result()
+            pending.extend(map(executor.submit, itertools.islice(waiting, 1)))
+    except concurrent.futures.BrokenExecutor:
+        processes.stop()  # one was killed: the others are of no use, a retry gets new ones
+        raise
+    finally:
+        for call in pending:
+            call.cancel()
+        if executor is not processes.running():
+            executor.shutdown()
 
 
 def _global(value: Any) -> WindowedValue:

@@ -41,14 +41,15 @@ _ARRAY_OF_RECORDS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Part(NamedTuple):
-    """Bytes of one file that begin between two records.
+    """Bytes of one file, or of several that were put together, that begin between two records.
 
     Attributes:
-        source: The file's path.
+        source: The file's path; of several files, that of the first.
         offset: Bytes before them in the (decompressed) file.
         data: The bytes.
         final: Whether the file, or the piece of it that is read, ends here.
         in_array: Whether they are inside a JSON array that began in an earlier part.
+        more: Where in `data` each further file begins, ascending, and its path.
     """
 
     source: str
@@ -56,6 +57,15 @@ class Part(NamedTuple):
     data: bytes
     final: bool = True
     in_array: bool = False
+    more: tuple[tuple[int, str], ...] = ()
+
+    def place(self, at: int) -> tuple[str, int]:
+        """The file that the byte at this place in `data` is of, and its offset there."""
+        number = bisect.bisect_right(self.more, at, key=lambda one: one[0])
+        if not number:
+            return self.source, self.offset + at
+        start, source = self.more[number - 1]
+        return source, at - start
 
 
 class Run(NamedTuple):
@@ -106,7 +116,7 @@ def decode(part: Part, *, in_runs: bool = True) -> Decoded:
 
     def reject(start: int, end: int, problem: Problem) -> None:
         raw = part.data[start:end]
-        rejects.append(Reject(part.source, part.offset + start, len(raw), *problem, raw))
+        rejects.append(Reject(*part.place(start), len(raw), *problem, raw))
 
     while walk.to_next():
         if in_runs and (end := walk.guess(run_bytes)):

@@ -4,39 +4,39 @@ Elements are small named tuples; versions are packed into bytes, see `versions`.
 """
 
 import itertools
-import time
-import zlib
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline import latest, parquet, plan, publish, read, scan, seen, staging, storage, versions
+from pipeline import (
+    latest,
+    partitions,
+    plan,
+    publish,
+    read,
+    scan,
+    seen,
+    storage,
+    versions,
+    write,
+)
 from pipeline import outputs as out
 from pipeline.cores import CallEach, Cores
 from pipeline.latest import Superseded
-from pipeline.parquet import Rows, Written
-from pipeline.partitions import Destination, day_number, directory
+from pipeline.parquet import WriteSettings
+from pipeline.partitions import day_number
 from pipeline.plan import ReadTask, Run, ScanTask
 from pipeline.seen import Seen
-from pipeline.table import DataFile
+from pipeline.staging import Slices
 from pipeline.tally import Tally
 from pipeline.versions import Packed
+from pipeline.write import Routed, Written
 
 Keyed = tuple[int, Packed]
-
-# As many calls can write at a time, each a few of the destinations.
-_GROUPS = 512
-
-
-class Several(NamedTuple):
-    """Rows of one source for one group, as one element: pickling each by itself takes longer."""
-
-    rows: tuple[Rows, ...]
 
 
 class PlanRun(beam.DoFn):
@@ -49,7 +49,7 @@ class PlanRun(beam.DoFn):
             yield TaggedOutput(out.READS, task)
         for live in planned.scans:
             yield TaggedOutput(out.SCANS, live)
-            yield TaggedOutput(out.LIVE, (live.number, live.file))
+            yield TaggedOutput(out.LIVE, (live.number, live))
         yield TaggedOutput(out.TALLIES, planned.tally())
         yield planned._replace(reads=[], scans=[])
 
@@ -80,7 +80,7 @@ class ReadBlocks(CallEach):
     def outputs(self, block: read.BlockRead) -> Iterator[Any]:
         """The elements for a block."""
         yield from block.versions.split()
-        yield TaggedOutput(out.SLICES, (block.number, staging.Staged(tuple(block.slices))))
+        yield TaggedOutput(out.SLICES, (block.number, tuple(block.slices)))
         yield TaggedOutput(out.SEEN, block.seen)
         if block.dead_letters:
             yield TaggedOutput(out.REJECTS, block.dead_letters)
@@ -92,7 +92,7 @@ class ReadBlocks(CallEach):
             "rejected": rejected,
             "dead_letter_files": 1 if block.dead_letters else 0,
             "versions": sum(block.versions.counts),
-            "slices": len(block.slices),
+            "slices": sum(len(slices.destinations) for slices in block.slices),
             **{f"rejected.{reason}": count for reason, count in block.rejected.items()},
         }
         yield TaggedOutput(out.TALLIES, Tally("read", counts, block.seconds))
@@ -224,81 +224,56 @@ def _combine(parts: Sequence[Packed]) -> Superseded:
 
 
 class RouteRows(beam.DoFn):
-    """(source number, slices or live file, and superseded rows) → (group, Several).
-
-    Of a live file, all rows are one `Rows`; of a block, the rows of each slice. Destinations are
-    written in groups, of which there are few: elements for thousands of destinations in each block
-    would take longer than their rows.
-    """
+    """(source number, its slices or live file, and superseded rows) → (group, Routed)."""
 
     def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Any]:
-        """Gives each slice and live file its share of the superseded rows."""
+        """Gives the slices of each group, and each live file, their share of the superseded."""
         _, sources = element
         superseded = np.sort(np.frombuffer(b"".join(sources[out.ROWS]), np.int64))
-        slices = [slice_ for staged in sources[out.SLICES] for slice_ in staged.slices]
-        files: list[DataFile] = list(sources[out.LIVE])
-        groups: defaultdict[int, list[Rows]] = defaultdict(list)
-        for file in files:
-            groups[_group(file.destination)].append(Rows(file, superseded))
-        for slice_ in slices:
-            first, last = np.searchsorted(
-                superseded, [slice_.first_row, slice_.first_row + slice_.rows]
-            )
-            own = superseded[first:last] - slice_.first_row
-            groups[_group(slice_.destination)].append(Rows(slice_, own))
-        for group, rows in groups.items():
-            yield group, Several(tuple(rows))
+        staged: list[tuple[Slices, ...]] = list(sources[out.SLICES])
+        files: list[ScanTask] = list(sources[out.LIVE])
+        for _, file, sizes in files:
+            group = partitions.group_of(file.destination, sizes.groups)
+            yield group, Routed(file, superseded)
+        for slices in itertools.chain.from_iterable(staged):
+            rows = [slices.first_row, slices.first_row + sum(slices.rows)]
+            first, last = np.searchsorted(superseded, rows)
+            yield slices.group, Routed(slices, superseded[first:last] - slices.first_row)
         counts = {
             "live_files": len(files),
-            "blocks": len(list(sources[out.SLICES])),
-            "slices": len(slices),
+            "blocks": len(staged),
+            "slices": sum(len(slices.rows) for some in staged for slices in some),
             "superseded": len(superseded),
         }
         yield TaggedOutput(out.TALLIES, Tally("route", counts, 0.0))
 
 
-def _group(destination: Destination) -> int:
-    """Which destinations are written together: the same on every worker."""
-    return zlib.crc32(directory(destination).encode()) % _GROUPS
-
-
 class WriteDestinations(CallEach):
-    """(group, Several Rows of its destinations) → Written of each destination."""
+    """(group, Routed to its destinations) → Written."""
 
     def __init__(self, run: Run, workers: int) -> None:
-        super().__init__(Cores(workers, processes=False))
-        self._settings = parquet.WriteSettings(run.root, run.id, run.target_file_bytes)
+        super().__init__(Cores(workers, processes=True))
+        self._settings = WriteSettings(run.root, run.id, run.target_file_bytes)
 
-    def call(self, element: tuple[int, Iterable[Several]], *_: Any) -> Callable[[], Any]:
+    def call(self, element: tuple[int, Iterable[Routed]], *_: Any) -> Callable[[], Any]:
         """The writing of one group."""
-        destinations: defaultdict[Destination, list[Rows]] = defaultdict(list)
-        for several in element[1]:
-            for rows in several.rows:
-                destinations[rows.source.destination].append(rows)
-        return partial(_write, list(destinations.values()), self._settings)
+        return partial(write.write_group, list(element[1]), self._settings)
 
-    def outputs(self, result: tuple[list[Written], float]) -> Iterator[Any]:
+    def outputs(self, result: tuple[Written, float]) -> Iterator[Any]:
         """The elements for a group."""
-        group, seconds = result
-        yield from (written for written in group if written.files or written.replaced)
+        written, seconds = result
+        if written.files or written.replaced:
+            yield written
         counts = {
-            "slices": sum(written.slices for written in group),
-            "live_files": sum(written.live_files for written in group),
-            "kept": sum(written.staged for written in group),
-            "superseded": sum(written.superseded for written in group),
-            "files": sum(len(written.files) for written in group),
-            "replaced": sum(len(written.replaced) for written in group),
-            "live_rows": sum(written.live for written in group),
+            "slices": written.slices,
+            "live_files": written.live_files,
+            "kept": written.staged,
+            "superseded": written.superseded,
+            "files": len(written.files),
+            "replaced": len(written.replaced),
+            "live_rows": written.live,
         }
         yield TaggedOutput(out.TALLIES, Tally("write", counts, seconds))
-
-
-def _write(
-    destinations: Sequence[Sequence[Rows]], settings: parquet.WriteSettings
-) -> tuple[list[Written], float]:
-    started = time.perf_counter()
-    written = [parquet.write_destination(rows, settings) for rows in destinations]
-    return written, time.perf_counter() - started
 
 
 class PublishRun(beam.DoFn):

@@ -209,5 +209,5 @@ def _rejects_of_rows(
         places = decoding.spans(part, decoded, [row - int(first) for row in own])
         for row, (start, end) in zip(own, places, strict=True):
             raw = part.data[start:end]
-            rejects.append(Reject(part.source, part.offset + start, len(raw), *errors[row], raw))
+            rejects.append(Reject(*part.place(start), len(raw), *errors[row], raw))
     return rejects

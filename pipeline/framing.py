@@ -50,6 +50,11 @@ def cuts(window: bytes) -> Iterator[int]:
     return (border.end() for border in _BORDER.finditer(window))
 
 
+def is_between_borders(file: bytes) -> bool:
+    """Whether a newline before a file and one after it are borders if objects lie beyond them."""
+    return file.startswith(b"{") and file.rstrip(_WHITE).endswith(b"}")
+
+
 def is_value(record: bytes) -> bool:
     """Whether the bytes are exactly one JSON value (with any numbers and escapes)."""
     return _value_end(record, 0) == len(record)

@@ -29,6 +29,7 @@ from pipeline import (
     watch,
 )
 from pipeline.alive import Dead
+from pipeline.datafiles import ConflictError
 from pipeline.plan import Run, new_run_id
 from pipeline.storage import FileInfo
 
@@ -130,8 +131,11 @@ class _Job(NamedTuple):
         workers = idle if self.own.workers is None else self.own.workers
         pipeline = beam.Pipeline(runner=runners.name(self.beam), options=self.beam)
         flow.build(pipeline, run, workers)
-        result = pipeline.run()
-        result.wait_until_finish()
+        try:
+            result = pipeline.run()
+            result.wait_until_finish()
+        finally:
+            processes.stop()
         return getattr(result, "has_job", True) and not self.beam.view_as(TestOptions).dry_run
 
     def _new_run(self) -> Run:
@@ -168,7 +172,7 @@ class _Job(NamedTuple):
 
 def _was_overtaken(error: Exception) -> bool:
     """Whether another run was faster. Runners with workers hand on the text of an error only."""
-    return isinstance(error, table.ConflictError) or table.ConflictError.__name__ in str(error)
+    return isinstance(error, ConflictError) or ConflictError.__name__ in str(error)
 
 
 def _absolute(pattern: str) -> str:

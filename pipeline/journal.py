@@ -69,7 +69,7 @@ def keep(root: str, journal: Journal, published: int, now: Snapshot) -> dict[str
     }
     record = journal.record | {"table": totals | journal.record["table"]}
     _keep_rejects(rejects_path(root, record["run"]), journal.dead_letters)
-    ledger.extend(storage.join(root, ledger.LEDGER), ledger.read(journal.inputs), published)
+    ledger.extend(storage.join(root, ledger.LEDGER), journal.inputs, published)
     content = msgspec.json.format(msgspec.json.encode(record))
     storage.write_bytes(record_path(root, record["run"]), content)
     return record

@@ -49,12 +49,17 @@ def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> lis
     return [file for file in files if file not in known]
 
 
-def extend(path: str, files: Iterable[FileInfo], version: int) -> None:
+def extend(path: str, listing: str, version: int) -> None:
     """Adds files that are published as of a version of the table to the ledger at `path`.
 
     The newest entry of a path is the one that counts.
+
+    Args:
+        path: The ledger's.
+        listing: Where `write` has put the files.
+        version: Of the table.
     """
-    before, added = _read(path, _LEDGER_SCHEMA), _table(files)
+    before, added = _read(path, _LEDGER_SCHEMA), _read(listing, _SCHEMA)
     if len(added):
         kept = pc.invert(pc.is_in(before["path"], added["path"].combine_chunks()))
         versions = pa.array([version] * len(added), pa.int64())

@@ -4,7 +4,7 @@ import contextlib
 import re
 from collections.abc import Sequence
 
-from pipeline import alive, journal, storage, table
+from pipeline import alive, datafiles, journal, storage, table
 from pipeline.alive import Dead
 
 # How the store below deltalake 1.6 (object_store's LocalFileSystem) calls what it has begun.
@@ -26,12 +26,12 @@ def clear(
 
     Raises:
         OSError: Something cannot be removed, or recorded.
-        table.TableError: The table cannot be read.
+        datafiles.TableError: The table cannot be read.
     """
     for run in dead:
         version = table.published(root, run.id, storage_options)
         if version is None:
-            storage.delete_tree(storage.join(root, table.NEW_FOLDER, run.id))
+            storage.delete_tree(storage.join(root, datafiles.NEW_FOLDER, run.id))
         else:
             journal.finish(root, run, version, storage_options)
         storage.delete_tree(run.staging)

@@ -3,11 +3,11 @@
 PLAN = "plan"  # Plan
 READS = "reads"  # ReadTask
 SCANS = "scans"  # ScanTask
-LIVE = "live"  # (source number, DataFile)
+LIVE = "live"  # (source number, ScanTask)
 VERSIONS = "versions"  # (bucket, versions.Packed)
-SLICES = "slices"  # (source number, staging.Staged)
+SLICES = "slices"  # (source number, its staging.Slices)
 SEEN = "seen"  # Seen
 REJECTS = "rejects"  # path of a file of dead letters
-ROWS = "rows"  # (source number, superseded rows, int64 as bytes); (group, Several)
+ROWS = "rows"  # (source number, superseded rows, int64 as bytes); (group, Routed)
 WRITTEN = "written"  # Written
 TALLIES = "tallies"  # Tally

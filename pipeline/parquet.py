@@ -7,7 +7,7 @@ groups and files say which times they hold.
 import math
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,23 +15,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline import staging, storage, table
-from pipeline.table import DataFile
+from pipeline import datafiles, staging, storage
+from pipeline.datafiles import DataFile
 
 # A row group is what a reader reads at the least: enough rows to compress well and to scan fast.
 ROW_GROUP_ROWS = 128 * 1024
 # Ids and payloads hardly repeat, so a dictionary of them is work for nothing; sorted timestamps are
-# small steps; and with the lengths of texts apart from the texts, a file is 4 % smaller for no more
-# time. (Parquet format, "Encodings".)
-_DICTIONARY_COLUMNS = ["nanos"]
+# small steps, nanoseconds are mostly zero; and with the lengths of texts apart from the texts, a
+# file is 4 % smaller for no more time. (Parquet format, "Encodings".)
 _ENCODINGS = {
     "timestamp": "DELTA_BINARY_PACKED",
+    "nanos": "DELTA_BINARY_PACKED",
     "event_id": "DELTA_LENGTH_BYTE_ARRAY",
     "data": "DELTA_LENGTH_BYTE_ARRAY",
 }
 # Payloads get zstd's level 3, and pages that fit its window: 7 % smaller files for no more time. In
-# random ids no level finds anything that level 1 does not.
-_LEVELS = {name: 3 if name == "data" else 1 for name in table.FILE_SCHEMA.names}
+# random ids no level finds anything that level 1 does not. Nanoseconds are zero or random.
+_LEVELS = {"event_id": 1, "timestamp": 1, "data": 3, "extra": 1}
+_COMPRESSION = {name: "zstd" if name in _LEVELS else "none" for name in datafiles.FILE_SCHEMA.names}
 _PAGE_BYTES = 4 << 20
 # What a row takes in Arrow's memory besides its texts: three offsets, timestamp, nanos, a null bit.
 # Encodings make next to nothing of them.
@@ -69,146 +70,101 @@ class WriteSettings(NamedTuple):
     target_bytes: int
 
 
-class Written(NamedTuple):
-    """What became of one destination.
+def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> Iterator[DataFile]:
+    """Writes what is kept of the rows of some destinations to new data files.
 
-    Attributes:
-        files: New data files, not yet committed.
-        replaced: The live files whose remaining rows are in them.
-        slices: Staged slices taken in.
-        live_files: Live files of the destination, replaced or not.
-        staged: Staged rows written.
-        superseded: Rows left out as superseded, staged and live.
-        live: Live rows taken over.
+    Each destination gets as many as its size asks for. All are read and sorted in one piece: small
+    ones by themselves would take twice as long.
     """
-
-    files: tuple[DataFile, ...]
-    replaced: tuple[DataFile, ...]
-    slices: int
-    live_files: int
-    staged: int
-    superseded: int
-    live: int
-
-
-def write_destination(rows: Sequence[Rows], settings: WriteSettings) -> Written:
-    """Writes what is kept of a destination's rows to new data files, if there is any news.
-
-    Args:
-        rows: All staged rows and all live files of the destination.
-        settings: Where and how to write.
-
-    Returns:
-        The new files and what went into them; `_rewritten` says which live files are in them.
-    """
-    staged = [part for part in rows if isinstance(part.source, staging.Slice)]
-    live = _rewritten(
-        [part for part in rows if isinstance(part.source, DataFile)],
-        sum(part.kept for part in staged),
-    )
-    parts = [part for part in (*live, *staged) if part.kept]
-    files: tuple[DataFile, ...] = ()
-    if parts:
-        files = tuple(_write(parts, settings))
-    return Written(
-        files=files,
-        replaced=tuple(part.source for part in live if isinstance(part.source, DataFile)),
-        slices=len(staged),
-        live_files=len(rows) - len(staged),
-        staged=sum(part.kept for part in staged),
-        superseded=sum(len(part.superseded) for part in (*live, *staged)),
-        live=sum(part.kept for part in live),
-    )
+    content = _read([part.source for rows in destinations for part in rows], settings.root)
+    content_bytes = content.nbytes
+    rows_of = [sum(part.source.rows for part in rows) for rows in destinations]
+    numbers = np.repeat(np.arange(len(destinations), dtype=np.int32), rows_of)
+    micros = content["timestamp"].cast(pa.int64()).to_numpy()
+    order = _in_order(content, numbers, micros)
+    order = order[_kept([part for rows in destinations for part in rows])[order]]
+    ends = np.searchsorted(numbers[order], range(len(destinations)), side="right")
+    firsts = np.cumsum([0, *rows_of])
+    for number, own in enumerate(np.split(order, ends[:-1])):
+        destination = destinations[number][0].source.destination
+        files = 1
+        if content_bytes > settings.target_bytes:
+            found = content.slice(firsts[number], rows_of[number])
+            files = math.ceil(found.nbytes * len(own) / len(found) / settings.target_bytes)
+        rows_per_file = math.ceil(len(own) / files)
+        for first in range(0, len(own), rows_per_file):
+            rows = own[first : first + rows_per_file]
+            path = datafiles.new_path(settings.run, uuid.uuid4().hex[:16])
+            size = _write_file(storage.join(settings.root, path), content, rows)
+            times = micros[rows[[0, -1]]].tolist()
+            yield DataFile(path, destination, len(rows), size, *times)
 
 
 def merge_files(files: Sequence[DataFile], settings: WriteSettings) -> list[DataFile]:
     """Writes all rows of live files of one destination to new data files, as few as fit.
 
     Raises:
-        table.ConflictError: Another run has superseded one of the files.
+        datafiles.ConflictError: Another run has superseded one of the files.
     """
-    return list(_write([Rows(file, np.empty(0, np.int64)) for file in files], settings))
+    return list(write([[Rows(file, np.empty(0, np.int64)) for file in files]], settings))
 
 
 def content_bytes(file: DataFile, root: str) -> int:
     """The bytes of a live file's rows before compression, from its footer.
 
-    They are no fewer than those by which `_write` has reckoned: a file that it has filled by half
+    They are no fewer than those by which `write` has reckoned: a file that it has filled by half
     never looks smaller.
     """
-    with table.open_live(root, file) as stream:
+    with datafiles.open_live(root, file) as stream:
         metadata = pq.ParquetFile(stream).metadata
     groups = range(metadata.num_row_groups)
     encoded = sum(metadata.row_group(group).total_byte_size for group in groups)
     return encoded + metadata.num_rows * _ROW_BYTES
 
 
-def _rewritten(live: Sequence[Rows], news: int) -> list[Rows]:
-    """The live files whose rows are written anew beside `news` rows.
-
-    Those with superseded rows, always. And if there is anything to write, smaller files with it,
-    from the smallest on, as long as each is no larger than all that is written already: so a
-    partition has no more than about log2 of its rows as files, and a row is written anew no more
-    often than that. (The size-tiered compaction of log-structured merge trees.)
-    """
-    rewritten = [part for part in live if len(part.superseded)]
-    if not news and not rewritten:
-        return []
-    rows = news + sum(part.kept for part in rewritten)
-    for part in sorted(live, key=lambda part: part.source.rows):
-        if part.kept == part.source.rows <= max(rows, ROW_GROUP_ROWS // 8):
-            rewritten.append(part)
-            rows += part.kept
-    return rewritten
+def _write_file(path: str, content: pa.Table, rows: npt.NDArray[np.int64]) -> int:
+    """Writes some rows of `content`, in the order given, to one file; its size."""
+    sink = pa.BufferOutputStream()
+    with _writer(sink) as writer:
+        # By row groups, so that memory does not hold all rows once more.
+        for first in range(0, len(rows), ROW_GROUP_ROWS):
+            writer.write_table(content.take(pa.array(rows[first : first + ROW_GROUP_ROWS])))
+    file = sink.getvalue()
+    storage.write_new(path, file)
+    return int(file.size)
 
 
-def _write(parts: Sequence[Rows], settings: WriteSettings) -> Iterator[DataFile]:
-    """Writes what is kept of a destination's rows to as many files as their size asks for.
-
-    Rows are copied twice: to lie in one piece, and in their order. The latter by row groups, so
-    that memory does not hold all of them once more.
-    """
-    destination = parts[0].source.destination
-    content = pa.concat_tables(_read(part.source, settings.root) for part in parts)
-    content = content.combine_chunks()
-    micros = content["timestamp"].cast(pa.int64()).to_numpy()
-    order = _by_time(content, micros)
-    order = order[_kept(parts)[order]]
-    content_bytes = content.nbytes * len(order) / len(content)
-    rows_per_file = math.ceil(len(order) / math.ceil(content_bytes / settings.target_bytes))
-    for first in range(0, len(order), rows_per_file):
-        rows = order[first : first + rows_per_file]
-        path = table.new_path(settings.run, uuid.uuid4().hex[:16])
-        with storage.create(storage.join(settings.root, path)) as stream:
-            with _writer(stream) as writer:
-                for start in range(0, len(rows), ROW_GROUP_ROWS):
-                    group = content.take(pa.array(rows[start : start + ROW_GROUP_ROWS]))
-                    writer.write_table(group.cast(table.FILE_SCHEMA))
-            size = stream.tell()
-        times = micros[rows[[0, -1]]].tolist()
-        yield DataFile(path, destination, len(rows), size, *times)
-
-
-def _writer(stream: BinaryIO) -> pq.ParquetWriter:
+def _writer(sink: pa.NativeFile) -> pq.ParquetWriter:
     return pq.ParquetWriter(
-        stream,
-        table.FILE_SCHEMA,
-        compression="zstd",
+        sink,
+        datafiles.FILE_SCHEMA,
+        compression=_COMPRESSION,
         compression_level=_LEVELS,
         data_page_size=_PAGE_BYTES,
-        use_dictionary=_DICTIONARY_COLUMNS,
+        use_dictionary=False,
         column_encoding=_ENCODINGS,
         write_statistics=["event_id", "timestamp"],
     )
 
 
-def _read(source: staging.Slice | DataFile, root: str) -> pa.Table:
-    """All rows of a slice or a live file."""
-    if isinstance(source, staging.Slice):
-        return staging.read_slice(source)
-    with table.open_live(root, source) as stream:
-        columns = staging.STAGED_SCHEMA.names
-        return pq.ParquetFile(stream).read(columns=columns, use_threads=False)
+def _read(sources: Sequence[staging.Slice | DataFile], root: str) -> pa.Table:
+    """All rows of slices and live files, one after another and in one piece."""
+    slices = [source for source in sources if isinstance(source, staging.Slice)]
+    staged = iter(staging.read_slices(slices))
+    batches: list[pa.RecordBatch] = []
+    for source in sources:
+        if isinstance(source, staging.Slice):
+            batches.append(next(staged))
+        else:
+            batches += _read_live(source, root).to_batches()
+    return pa.Table.from_batches(batches, datafiles.FILE_SCHEMA).combine_chunks()
+
+
+def _read_live(file: DataFile, root: str) -> pa.Table:
+    with datafiles.open_live(root, file) as stream:
+        columns = datafiles.FILE_SCHEMA.names
+        rows = pq.ParquetFile(stream).read(columns=columns, use_threads=False)
+    return rows.cast(datafiles.FILE_SCHEMA)
 
 
 def _kept(parts: Sequence[Rows]) -> npt.NDArray[np.bool_]:
@@ -220,16 +176,20 @@ def _kept(parts: Sequence[Rows]) -> npt.NDArray[np.bool_]:
     return kept
 
 
-def _by_time(content: pa.Table, micros: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The rows in the order of (timestamp, event_id); shape (n,)."""
-    order = np.argsort(micros)
+def _in_order(
+    content: pa.Table, numbers: npt.NDArray[np.int32], micros: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The rows in the order of (destination's number, timestamp, event_id); shape (n,)."""
+    one = not len(numbers) or not numbers[-1]
+    order = np.argsort(micros) if one else np.lexsort((micros, numbers))
     # Only where timestamps are equal are texts compared, which takes ten times as long.
-    equal = np.diff(micros[order]) == 0
+    equal = (np.diff(micros[order]) == 0) & (np.diff(numbers[order]) == 0)
     if not equal.any():
         return order
     tied = np.append(equal, False) | np.append(False, equal)
     rows = order[tied]
     keys = content.select(["timestamp", "event_id"]).take(pa.array(rows))
-    by_id = [(name, "ascending") for name in keys.column_names]
+    keys = keys.append_column("number", pa.array(numbers[rows]))
+    by_id = [(name, "ascending") for name in ("number", "timestamp", "event_id")]
     order[tied] = rows[pc.sort_indices(keys, sort_keys=by_id).to_numpy()]
     return order

@@ -12,9 +12,12 @@ leave its directory nor share one with another value, on no file system and in n
 """
 
 import datetime
+import functools
+import zlib
 from typing import NamedTuple
 from urllib.parse import unquote
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -58,6 +61,7 @@ PARTITION_SCHEMA = pa.schema(
 )
 
 
+@functools.lru_cache(maxsize=1 << 12)
 def encode(value: str) -> str:
     """Percent-encodes the UTF-8 bytes of a value, for its part of a directory's name.
 
@@ -125,6 +129,11 @@ def directory(destination: Destination) -> str:
         f"domain={encode(domain)}/event_type={encode(event_type)}"
         f"/year={year:04d}/month={month:02d}/day={day:02d}"
     )
+
+
+def group_of(destination: Destination, groups: int) -> int:
+    """Returns in which of some groups a destination is written: the same on every machine."""
+    return zlib.crc32(msgspec.json.encode(destination)) % groups
 
 
 def day_number(destination: Destination) -> int:

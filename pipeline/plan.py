@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from pipeline import alive, blocks, ledger, leftovers, seen, storage, table, versions
 from pipeline.blocks import Block
+from pipeline.datafiles import DataFile
 from pipeline.errors import EventsiftError
-from pipeline.table import DataFile
 from pipeline.tally import Tally
 
 
@@ -65,11 +65,13 @@ class Sizes(NamedTuple):
     Attributes:
         id_seed: For `events.hash_ids`; new in every run.
         buckets: Shares of the event_id space; see `versions.by_bucket`.
+        groups: In which destinations are written; see `partitions.group_of`.
         filter_size: Of the filter for the delivery's event_ids.
     """
 
     id_seed: int
     buckets: int
+    groups: int
     filter_size: seen.Size
 
 
@@ -130,6 +132,12 @@ _BUCKET_BYTES = 96 << 20
 # From 3 TB on buckets grow instead: elements of a few versions would cost more than these.
 # (At 100 TB a bucket has 11 million versions, 0.5 GB.)
 _BUCKETS_LIMIT = (1 << 15) - 1
+# Destinations are written in groups, each by one call: of so many bytes of input, or (at a tenth)
+# of the table. Elements for thousands of destinations in each block would take longer than their
+# rows.
+_GROUP_BYTES = 4 << 20
+_GROUPS_LIMIT = 512
+_TABLE_RATIO = 10
 # Compressed input holds more events than its size says.
 _COMPRESSION_RATIO = 8
 # Events are hardly smaller than this; it bounds their number from above.
@@ -145,7 +153,7 @@ def plan(run: Run) -> Plan:
 
     Raises:
         NoInputError: No file matches the run's patterns.
-        table.TableError: The output is not a table of ours, or cannot be read.
+        datafiles.TableError: The output is not a table of ours, or cannot be read.
         OSError: An input or the output cannot be read.
     """
     began, started = time.time(), time.perf_counter()
@@ -178,9 +186,14 @@ def plan(run: Run) -> Plan:
 
 def _sizes(files: Sequence[storage.FileInfo], live: Sequence[DataFile]) -> Sizes:
     content = sum(_content_bytes(files))
-    buckets = min(max(1, -(-content // _BUCKET_BYTES)), _BUCKETS_LIMIT)
+    written = content + _TABLE_RATIO * sum(file.bytes for file in live)
     ids = -(-content // _EVENT_BYTES)
-    return Sizes(secrets.randbits(64), buckets, seen.size_for(ids, sum(file.rows for file in live)))
+    return Sizes(
+        id_seed=secrets.randbits(64),
+        buckets=min(max(1, -(-content // _BUCKET_BYTES)), _BUCKETS_LIMIT),
+        groups=min(max(1, -(-written // _GROUP_BYTES)), _GROUPS_LIMIT),
+        filter_size=seen.size_for(ids, sum(file.rows for file in live)),
+    )
 
 
 def _content_bytes(files: Sequence[storage.FileInfo]) -> Iterator[int]:

@@ -14,13 +14,14 @@ import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
 
-from pipeline import start
+from pipeline.start import prepare
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of the GNU C library
 _MOST_BYTES = 32 << 20  # what it takes at the most
 
-# Those that nobody works with yet.
-_early: ProcessPoolExecutor | None = None
+# Those of this process, whichever step uses them; the lock is for steps that run side by side.
+_pool: ProcessPoolExecutor | None = None
+_lock = threading.Lock()
 
 
 def available() -> int:
@@ -28,25 +29,30 @@ def available() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def start_early(workers: int) -> None:
-    """Starts processes for the next call of `pool`, and does not wait for them."""
-    global _early
-    _early = _new(workers)
-    for _ in range(workers):
-        _early.submit(_import)  # a process is started when there is something to do
+def start(workers: int) -> None:
+    """Starts processes, if there are none, and does not wait for them."""
+    global _pool
+    with _lock:
+        if _pool is None:
+            # Not forked: this process has threads, whose locks a fork would copy in any state.
+            spawn = multiprocessing.get_context("spawn")
+            _pool = concurrent.futures.ProcessPoolExecutor(workers, spawn, _begin)
+            for _ in range(workers):
+                _pool.submit(_import)  # a process is started when there is something to do
 
 
-def pool(workers: int) -> ProcessPoolExecutor:
-    """A new pool of processes, or the one that was started early; to be shut down by the caller."""
-    global _early
-    taken, _early = _early, None
-    return taken or _new(workers)
+def running() -> ProcessPoolExecutor | None:
+    """The processes that were started; None if there are none."""
+    return _pool
 
 
-def _new(workers: int) -> ProcessPoolExecutor:
-    # Not forked: this process has threads, whose locks a fork would copy in any state.
-    spawn = multiprocessing.get_context("spawn")
-    return concurrent.futures.ProcessPoolExecutor(workers, spawn, _begin)
+def stop() -> None:
+    """Ends the processes once they have done what they are at; what else waits is cancelled."""
+    global _pool
+    with _lock:
+        ending, _pool = _pool, None
+    if ending:
+        ending.shutdown(cancel_futures=True)
 
 
 def _begin() -> None:
@@ -59,7 +65,7 @@ def _begin() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     gc.disable()  # no call makes cycles, but so many objects that looking for some takes long
     _keep_memory()
-    start.prepare()
+    prepare()
 
 
 def _keep_memory() -> None:

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pipeline import journal, storage, table
+from pipeline.datafiles import DataFile
 from pipeline.errors import EventsiftError
 from pipeline.journal import Journal
-from pipeline.parquet import Written
 from pipeline.partitions import directory
 from pipeline.plan import Plan, Run
-from pipeline.table import DataFile, Snapshot
+from pipeline.table import Snapshot
 from pipeline.tally import Tally, add_up, disagreements
+from pipeline.write import Written
 
 
 class ReconciliationError(EventsiftError):
@@ -54,7 +55,7 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
 
     Raises:
         ReconciliationError, TooManyPartitionsError: Nothing was published.
-        table.TableError: Another run was faster, or the table cannot be written.
+        datafiles.TableError: Another run was faster, or the table cannot be written.
     """
     started = time.perf_counter()
     path = journal.record_path(run.root, run.id)

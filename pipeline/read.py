@@ -5,17 +5,28 @@ or goes out can be sent to another process.
 """
 
 import contextlib
+import io
 import itertools
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import BinaryIO, NamedTuple, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline import compression, events, partitions, seen, staging, storage, versions
+from pipeline import (
+    batches,
+    compression,
+    events,
+    framing,
+    partitions,
+    seen,
+    staging,
+    storage,
+    versions,
+)
 from pipeline.blocks import BLOCK_BYTES, Block, Piece
 from pipeline.compression import DamagedFileError
 from pipeline.decoding import Decoded, Part, decode
@@ -26,7 +37,8 @@ from pipeline.versions import Bucketed
 # What is decoded together. The objects that come of it stay in the processor's cache, and their
 # memory is used again and again: with whole blocks, decoding takes half as long again.
 PART_BYTES = 4 << 20
-_T = TypeVar("_T")
+# Files of up to this share of a part are decoded together.
+_SMALL = 1 / 64
 
 
 class ReadSettings(NamedTuple):
@@ -37,6 +49,7 @@ class ReadSettings(NamedTuple):
         directory: Where payloads and dead letters are staged.
         id_seed: For `events.hash_ids`.
         buckets: Shares of the event_id space; see `versions.by_bucket`.
+        groups: In which destinations are written; see `partitions.group_of`.
         filter_size: Of the filter for the table's rows.
         max_event_bytes: Limit on one event's data and extra fields.
         store_versions: Whether versions are stored beside the payloads; else they are returned.
@@ -47,6 +60,7 @@ class ReadSettings(NamedTuple):
     directory: str
     id_seed: int
     buckets: int
+    groups: int
     filter_size: seen.Size
     max_event_bytes: int
     store_versions: bool = False
@@ -71,7 +85,7 @@ class BlockRead(NamedTuple):
     number: int
     bytes: int
     rows: int
-    slices: list[staging.Slice]
+    slices: list[staging.Slices]
     versions: Bucketed
     seen: Seen
     rejected: Counter[str]
@@ -88,14 +102,14 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
     started = time.perf_counter()
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
-    slices: list[staging.Slice] = []
+    slices: list[staging.Slices] = []
     found = [versions.NONE]
     hashes = [seen.NO_HASHES]
     rows = 0
     letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
     with contextlib.ExitStack() as stack:
         file: BinaryIO | None = None
-        for tables in _up_to(BLOCK_BYTES, _tables(block, settings, counts)):
+        for tables in batches.up_to(BLOCK_BYTES, _tables(block, settings, counts)):
             rejects = [reject for _, some in tables for reject in some]
             if rejects:
                 file = file or stack.enter_context(storage.create(letters))
@@ -103,7 +117,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
                 rejected.update(reject.reason for reject in rejects)
             table = pa.concat_tables(table for table, _ in tables)
             if len(table):
-                table, new_slices = staging.stage(table, settings.directory, rows)
+                table, new_slices = staging.stage(table, settings.directory, rows, settings.groups)
                 slices += new_slices
                 where = versions.place(block.number, np.arange(rows, rows + len(table)))
                 ids = [table[name].to_numpy() for name in ("id_high", "id_low")]
@@ -127,7 +141,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
             settings.filter_size,
             np.concatenate(hashes),
             together["timestamp"],
-            {partitions.day_number(slice_.destination) for slice_ in slices},
+            {partitions.day_number(part.destination) for some in slices for part in some.each()},
             settings.directory,
         ),
         rejected=rejected,
@@ -144,33 +158,54 @@ def _tables(
     Many small files become one table.
     """
     sized = ((part, part[1].consumed) for part in _parts(block, settings, counts))
-    for parts in _up_to(settings.part_bytes, sized):
+    for parts in batches.up_to(settings.part_bytes, sized):
         consumed = sum(decoded.consumed for _, decoded in parts)
         yield events.to_table(parts, settings.max_event_bytes, settings.id_seed), consumed
-
-
-def _up_to(size: int, items: Iterable[tuple[_T, int]]) -> Iterator[list[_T]]:
-    """Groups items, each given with its size, until a group has about `size` together."""
-    group: list[_T] = []
-    group_size = 0
-    for item, item_size in items:
-        group.append(item)
-        group_size += item_size
-        if group_size >= size:
-            yield group
-            group, group_size = [], 0
-    if group:
-        yield group
 
 
 def _parts(
     block: Block, settings: ReadSettings, counts: Counter[str]
 ) -> Iterator[tuple[Part, Decoded]]:
     """The decoded parts of a block's pieces; adds the bytes read to ``counts["bytes"]``."""
+    small: list[tuple[str, bytes]] = []
+    small_bytes = 0
     for piece in block.pieces:
-        with storage.open_read(piece.path) as stream:
-            yield from _parts_of_stream(stream, piece, settings)
-            counts["bytes"] += stream.tell() - piece.start
+        if piece.start or piece.end > _SMALL * settings.part_bytes:
+            with storage.open_read(piece.path) as stream:
+                yield from _parts_of_stream(stream, piece, settings)
+                counts["bytes"] += stream.tell() - piece.start
+            continue
+        data = storage.read_part(piece.path, 0, piece.end)
+        counts["bytes"] += len(data)
+        if not framing.is_between_borders(data):
+            yield from _parts_of_stream(io.BytesIO(data), piece, settings)
+            continue
+        small.append((piece.path, data))
+        small_bytes += len(data)
+        if small_bytes >= settings.part_bytes:
+            yield from _together(small)
+            small, small_bytes = [], 0
+    if small:
+        yield from _together(small)
+
+
+def _together(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[Part, Decoded]]:
+    """Small files, given with their content, as one part, and decoded.
+
+    By itself each would take as long as ten events. They are put together at borders, so that what
+    comes of them is the same.
+    """
+    paths, contents = zip(*files, strict=True)
+    starts = itertools.accumulate(len(data) + 1 for data in contents)
+    part = Part(paths[0], 0, b"\n".join(contents), more=tuple(zip(starts, paths[1:], strict=False)))
+    decoded = decode(part)
+    if all(reject.length for reject in decoded.rejects):
+        yield part, decoded
+        return
+    # An array that is not closed: only by itself a file shows where that was noticed.
+    for path, data in files:
+        part = Part(path, 0, data)
+        yield part, decode(part)
 
 
 def _parts_of_stream(

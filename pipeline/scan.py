@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import events, seen, table, versions
+from pipeline import datafiles, events, seen, versions
+from pipeline.datafiles import DataFile
 from pipeline.seen import Filter, Seen
-from pipeline.table import DataFile
 from pipeline.versions import Bucketed
 
 # Small enough that memory is used again and again, whatever the size of the file.
@@ -59,7 +59,7 @@ def scan_file(
         buckets: Shares of the event_id space.
     """
     started = time.perf_counter()
-    with table.open_live(root, file) as stream:
+    with datafiles.open_live(root, file) as stream:
         parquet = pq.ParquetFile(stream)
         delivered = seen.filter_of(delivery)
         ids, rows, hashes = _competing(parquet, delivered, id_seed)

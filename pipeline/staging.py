@@ -6,7 +6,10 @@ lies: with a table of contents in the file (Arrow's file format) each reader wou
 of it. (Arrow columnar format, "Encapsulated message format".)
 """
 
+import itertools
+import operator
 import uuid
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,46 +49,111 @@ class Slice(NamedTuple):
     rows: int
 
 
-class Staged(NamedTuple):
-    """The slices of one block, as one element: pickling each by itself would take longer."""
+class Slices(NamedTuple):
+    """The slices of one group of destinations in a staged file, one after another.
 
-    slices: tuple[Slice, ...]
+    As one element, and of plain tuples: pickling many small objects takes longer than their rows.
+
+    Attributes:
+        group: See `partitions.group_of`.
+        path: The staged file.
+        first_row: The row in its block of the first of them.
+        destinations: Where their rows belong: the fields of each.
+        rows: How many they are, for each destination.
+        offsets: Where in the file each record batch begins, and where the last one ends.
+    """
+
+    group: int
+    path: str
+    first_row: int
+    destinations: tuple[tuple[str, str, int, int, int], ...]
+    rows: tuple[int, ...]
+    offsets: tuple[int, ...]
+
+    def each(self) -> Iterator[Slice]:
+        """Yields the slices."""
+        first_row = self.first_row
+        borders = itertools.pairwise(self.offsets)
+        for destination, rows, (start, end) in zip(
+            self.destinations, self.rows, borders, strict=True
+        ):
+            yield Slice(Destination(*destination), self.path, start, end - start, first_row, rows)
+            first_row += rows
 
 
-def stage(events: pa.Table, directory: str, first_row: int) -> tuple[pa.Table, list[Slice]]:
+def stage(
+    events: pa.Table, directory: str, first_row: int, groups: int
+) -> tuple[pa.Table, list[Slices]]:
     """Writes events to a new staged file.
 
     Args:
-        events: A table of `events.EVENT_SCHEMA`.
+        events: A table of `events.EVENT_SCHEMA`, not empty.
         directory: Where to write; the file's name is unique, so a retry never meets it.
         first_row: The rows of the same block that were staged before.
+        groups: For `partitions.group_of`.
 
     Returns:
-        The events in the order staged, and a slice for each destination.
+        The events in the order staged, and the slices of each group of destinations.
     """
     micros = events["timestamp"].cast(pa.int64()).to_numpy()
     destinations, codes = partitions.group(
         events["domain"].combine_chunks(), events["event_type"].combine_chunks(), micros
     )
+    by_group = sorted(
+        (partitions.group_of(destination, groups), code)
+        for code, destination in enumerate(destinations)
+    )
     # Small codes sort by radix, several times faster than the 32 bits they come in.
-    small = codes.astype(np.int16) if len(destinations) < 1 << 15 else codes
-    events = events.take(pa.array(np.argsort(small, kind="stable")))
-    (staged,) = events.select(STAGED_SCHEMA.names).combine_chunks().to_batches() or [None]
+    places = np.empty(len(destinations), np.int16 if len(destinations) < 1 << 15 else np.int32)
+    places[[code for _, code in by_group]] = np.arange(len(destinations))
+    order = np.argsort(places[codes], kind="stable")
+    events = events.take(pa.array(order))
+    (staged,) = events.select(STAGED_SCHEMA.names).combine_chunks().to_batches()
+    rows_of = np.bincount(codes).tolist()
     path = storage.join(directory, f"{uuid.uuid4().hex}.arrow")
-    slices = []
+    found = []
     row = offset = 0
     with storage.create(path) as file:
-        for destination, rows in zip(destinations, np.bincount(codes).tolist(), strict=True):
-            batch = staged.slice(row, rows).serialize()
-            file.write(batch)
-            slices.append(Slice(destination, path, offset, batch.size, first_row + row, rows))
-            row += rows
-            offset += batch.size
-    return events, slices
+        for group, members in itertools.groupby(by_group, operator.itemgetter(0)):
+            own = [code for _, code in members]
+            rows, offsets = [rows_of[code] for code in own], [offset]
+            first = row
+            for count in rows:
+                batch = staged.slice(row, count).serialize()
+                file.write(batch)
+                row += count
+                offset += batch.size
+                offsets.append(offset)
+            found.append(
+                Slices(
+                    group,
+                    path,
+                    first_row + first,
+                    tuple(destinations[code][:] for code in own),
+                    tuple(rows),
+                    tuple(offsets),
+                )
+            )
+    return events, found
 
 
-def read_slice(slice_: Slice) -> pa.Table:
-    """The staged rows of a slice."""
-    content = storage.read_part(slice_.path, slice_.offset, slice_.bytes)
-    batch = pa.ipc.read_record_batch(pa.py_buffer(content), STAGED_SCHEMA)
-    return pa.Table.from_batches([batch])
+def read_slices(slices: Sequence[Slice]) -> list[pa.RecordBatch]:
+    """The staged rows of each slice. What lies side by side is read in one go."""
+    runs: list[list[int]] = []
+    end = ("", 0)
+    for number in sorted(range(len(slices)), key=lambda number: slices[number][1:3]):
+        slice_ = slices[number]
+        if (slice_.path, slice_.offset) != end:
+            runs.append([])
+        runs[-1].append(number)
+        end = (slice_.path, slice_.offset + slice_.bytes)
+    found: dict[int, pa.RecordBatch] = {}
+    for run in runs:
+        path, start = slices[run[0]].path, slices[run[0]].offset
+        size = sum(slices[number].bytes for number in run)
+        content = pa.py_buffer(storage.read_part(path, start, size))
+        for number in run:
+            slice_ = slices[number]
+            own = content.slice(slice_.offset - start, slice_.bytes)
+            found[number] = pa.ipc.read_record_batch(own, STAGED_SCHEMA)
+    return [found[number] for number in range(len(slices))]

@@ -59,5 +59,5 @@ def early(arguments: Sequence[str]) -> None:
     sizes = (file.bytes for pattern in local for file in storage.match_local(pattern))
     for number, total in enumerate(itertools.accumulate(sizes), start=1):
         if total >= WORK_BYTES or number == _WORK_FILES:
-            processes.start_early(workers)
+            processes.start(workers)
             return

@@ -16,6 +16,7 @@ import concurrent.futures
 import contextlib
 import errno
 import fnmatch
+import itertools
 import os
 import re
 import shutil
@@ -27,6 +28,7 @@ from urllib.parse import unquote
 
 if TYPE_CHECKING:
     from apache_beam.io.filesystems import FileSystems as BeamFileSystems
+    from typing_extensions import Buffer
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _WILDCARD = re.compile(r"[*?[]")
@@ -109,14 +111,21 @@ def match_local(pattern: str) -> Iterator[FileInfo]:
     return _glob("/", _segments(pattern), set())
 
 
-def list_files(directory: str) -> list[FileInfo]:
-    """Every file below `directory`, hidden ones too; none if there is no such directory.
+def list_files(directory: str, *, hidden: bool = True) -> list[FileInfo]:
+    """Every file below `directory`; none if there is no such directory.
 
     Paths begin with `directory` as it was given. Symbolic links to directories are not followed.
+
+    Args:
+        directory: the directory.
+        hidden: whether those directly in it whose names begin with ``.`` or ``_`` count, too.
     """
     if is_local(directory):
-        return list(_below(local(directory)))
-    return list(_remote_below(directory.rstrip("/")))
+        return list(_below(local(directory), hidden=hidden))
+    directory = directory.rstrip("/")
+    names = len(directory) + 1
+    files = _remote_below(directory)
+    return [file for file in files if hidden or not file.path[names:].startswith(_HIDDEN)]
 
 
 def folders(directory: str) -> list[str]:
@@ -158,9 +167,23 @@ def read_part(path: str, offset: int, size: int) -> bytes:
         return file.read(size)
 
 
-def write_bytes(path: str, data: bytes) -> None:
+def write_bytes(path: str, data: Buffer) -> None:
     """Make (or replace) the file `path` with this content, in one step."""
     with create(path) as file:
+        file.write(data)
+
+
+def write_new(path: str, data: Buffer) -> None:
+    """Make the file `path`, of a name that nobody else knows until this is done.
+
+    So it need not appear in one step, and a small one takes half the time. If it is cut short, what
+    is there of it is left to whoever clears up the folder.
+    """
+    if not is_local(path):
+        write_bytes(path, data)
+        return
+    path = local(path)
+    with _in_folder(path, lambda: open(path, "xb")) as file:
         file.write(data)
 
 
@@ -271,9 +294,7 @@ def remove_empty_directories(paths: Iterable[str]) -> None:
     """
     for path in paths:
         if is_local(path):
-            for directory, _, _ in os.walk(local(path), topdown=False):
-                with contextlib.suppress(OSError):
-                    os.rmdir(directory)
+            _remove_if_empty(local(path))
 
 
 # Local files
@@ -286,6 +307,12 @@ def _segments(pattern: str) -> list[str]:
 
 def _glob(directory: str, segments: list[str], seen: set[tuple[str, int]]) -> Iterator[FileInfo]:
     """The files below a real `directory` that fit; `seen` breaks circles of symbolic links."""
+    literal = itertools.takewhile(lambda name: not _WILDCARD.search(name), segments[:-1])
+    if names := list(literal):
+        directory, segments = (
+            os.path.realpath(os.path.join(directory, *names)),
+            segments[len(names) :],
+        )
     if (directory, len(segments)) in seen:
         return
     seen.add((directory, len(segments)))
@@ -295,8 +322,6 @@ def _glob(directory: str, segments: list[str], seen: set[tuple[str, int]]) -> It
         inner = (entry for entry in _scan(directory) if not entry.name.startswith(_HIDDEN))
         for folder in [_real(entry) for entry in inner if entry.is_dir()]:
             yield from _glob(folder, segments, seen)
-    elif rest and not _WILDCARD.search(first):
-        yield from _glob(os.path.realpath(os.path.join(directory, first)), rest, seen)
     elif rest:
         fitting = [entry for entry in _scan(directory) if _fits(entry.name, first)]
         for folder in [_real(entry) for entry in fitting if entry.is_dir()]:
@@ -310,8 +335,11 @@ def _glob(directory: str, segments: list[str], seen: set[tuple[str, int]]) -> It
                 if entry.is_symlink():
                     yield from _resolved(entry.path)
                 elif entry.is_file():
-                    with contextlib.suppress(FileNotFoundError):
-                        yield _info(entry.path, entry.stat())
+                    try:
+                        status = entry.stat()
+                    except FileNotFoundError:
+                        continue
+                    yield _info(entry.path, status)
 
 
 def _fits(name: str, segment: str) -> bool:
@@ -341,8 +369,10 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir(follow_symlinks=False)
 
 
-def _below(directory: str) -> Iterator[FileInfo]:
+def _below(directory: str, *, hidden: bool = True) -> Iterator[FileInfo]:
     for entry in _scan(directory):
+        if not hidden and entry.name.startswith(_HIDDEN):
+            continue
         if _is_folder(entry):
             yield from _below(entry.path)
         else:
@@ -396,20 +426,30 @@ def _delete_tree_local(path: str) -> None:
             return
 
 
+def _remove_if_empty(directory: str) -> bool:
+    """Removes a directory in which there is no file, and first those in it; whether it is gone."""
+    there = [not (_is_folder(entry) and _remove_if_empty(entry.path)) for entry in _scan(directory)]
+    with contextlib.suppress(OSError):
+        if not any(there):
+            os.rmdir(directory)
+            return True
+    return False
+
+
 def _temporary_name(name: str) -> str:
     """A name that no reader of a table and no ``*.parquet`` takes for data."""
     return f".{name[:100]}.{uuid.uuid4().hex}.tmp"
 
 
 def _in_folder(path: str, action: Callable[[], _T]) -> _T:
-    """The result of `action`, which makes `path`; its directory is made first.
+    """The result of `action`, which makes `path`; its directory is made if it is missing.
 
     And made again if another process tidies the still empty directory away in between.
     """
     for _ in range(_RETRIES):
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         with contextlib.suppress(FileNotFoundError):
             return action()
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     return action()
 
 

@@ -26,39 +26,40 @@ Why two `settle` at once, or one beside another run, cannot harm:
   when they are `ABANDONED_SECONDS` old, and `commit` checks that all of its files are there.
 """
 
-import contextlib
 import datetime
 import json
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
+import msgspec
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from pipeline import staging, storage
-from pipeline.errors import EventsiftError
+from pipeline import storage
+from pipeline.datafiles import (
+    FILE_SCHEMA,
+    NEW_FOLDER,
+    ConflictError,
+    DataFile,
+    TableError,
+    new_path,
+    settled_path,
+)
 from pipeline.options import LOG_DAYS
 from pipeline.partitions import (
     PARTITION_COLUMNS,
     PARTITION_SCHEMA,
     Destination,
-    directory,
     partition_values,
 )
 
-FILE_SCHEMA = staging.STAGED_SCHEMA
-"""The columns within a data file: what is staged. Those of the partition are in path and log."""
-
 TABLE_SCHEMA = pa.unify_schemas([FILE_SCHEMA, PARTITION_SCHEMA])
 """The columns of the table."""
-
-NEW_FOLDER = "_eventsift/new"
-"""Where files lie until they are settled. Readers of plain Parquet skip folders with ``_``."""
 
 ABANDONED_SECONDS = 7 * 86_400.0
 """Longer than any run takes; until then the files of a run that died stay where they are."""
@@ -78,40 +79,11 @@ _ATTEMPTS = 10
 _REBUILT = "eventsift/rebuilt"  # no run is called that: their ids begin with a date
 _OUR_NAME = re.compile(r"part-.+-\w+\.parquet")
 # Delta tools call theirs part-00000-<uuid>-c000.snappy.parquet, which is none of ours.
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _COMMIT_FILE = re.compile(r"_delta_log/\d{20}\.json")
 # What deltalake 1.6 takes for a URL's syntax, or decodes, in the name of a local folder.
 _UNUSABLE = re.compile(r"[\[\]\\|^\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _EPOCH = datetime.datetime(1970, 1, 1)
-
-
-class TableError(EventsiftError):
-    """The table cannot be read or written, or is not one of ours."""
-
-
-class ConflictError(TableError):
-    """Another run has committed since the snapshot was read: start again from a new one."""
-
-
-class DataFile(NamedTuple):
-    """A data file of the table: one about to be committed, or a live one.
-
-    Attributes:
-        path: its place on disk, relative to the table.
-        destination: the partition its rows belong to, wherever the file lies.
-        rows: how many events it holds.
-        bytes: its size.
-        min_timestamp: its earliest event, in microseconds since 1970; None if unknown.
-        max_timestamp: its latest one.
-    """
-
-    path: str
-    destination: Destination
-    rows: int
-    bytes: int
-    min_timestamp: int | None
-    max_timestamp: int | None
 
 
 class Snapshot(NamedTuple):
@@ -127,41 +99,6 @@ class Snapshot(NamedTuple):
 
 
 _NO_TABLE = Snapshot(-1, ())
-
-
-def new_path(run_id: str, name: str) -> str:
-    """Where a run writes a data file, relative to the table, before it is committed.
-
-    Args:
-        run_id: the run: letters, digits, ``_``, ``.`` and ``-``.
-        name: what tells the run's files apart, also those of a step that ran twice: letters and
-            digits.
-    """
-    if not _RUN_ID.fullmatch(run_id) or not re.fullmatch(r"\w+", name):
-        raise ValueError(f"cannot name a data file after run {run_id!r} and {name!r}")
-    return f"{NEW_FOLDER}/{run_id}/part-{run_id}-{name}.parquet"
-
-
-@contextlib.contextmanager
-def open_live(root: str, file: DataFile) -> Iterator[BinaryIO]:
-    """A live file opened for reading.
-
-    Raises:
-        ConflictError: it is gone, since another run has superseded it.
-    """
-    try:
-        stream = storage.open_read(storage.join(root, file.path))
-    except FileNotFoundError as error:
-        raise ConflictError(
-            f"{root}: another run has superseded {file.path} while it was to be read: run again"
-        ) from error
-    with stream:
-        yield stream
-
-
-def settled_path(file: DataFile) -> str:
-    """The place of a data file in its partition, relative to the table."""
-    return f"{directory(file.destination)}/{file.path.rpartition('/')[2]}"
 
 
 def load(root: str, storage_options: dict[str, str] | None = None) -> Snapshot:
@@ -435,8 +372,7 @@ def _open(root: str, storage_options: dict[str, str] | None) -> DeltaTable | Non
     """The newest version of the table; None if `root` is empty or not there."""
     table = _open_any(root, storage_options)
     if table is None:
-        paths = [_relative(root, file) for file in storage.list_files(root)]
-        foreign = [path for path in paths if not path.startswith((".", "_"))]
+        foreign = [_relative(root, file) for file in storage.list_files(root, hidden=False)]
         # Listed first: the files of a table that is made at this moment are none the second time.
         table = _open_any(root, storage_options) if foreign else None
         if foreign and table is None:
@@ -549,7 +485,7 @@ def _stats(file: DataFile) -> str:
         stats["minValues"] = {"timestamp": _instant(file.min_timestamp)}
         stats["maxValues"] = {"timestamp": _instant(file.max_timestamp)}
     stats["nullCount"] = dict.fromkeys(("event_id", "timestamp", "data"), 0)
-    return json.dumps(stats)
+    return msgspec.json.encode(stats).decode()
 
 
 def _instant(micros: int) -> str:

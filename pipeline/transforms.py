@@ -10,9 +10,10 @@ import apache_beam as beam
 
 from pipeline import dofns, seen
 from pipeline import outputs as out
-from pipeline.dofns import Keyed, Several
+from pipeline.dofns import Keyed
 from pipeline.plan import ReadTask, Run, ScanTask
 from pipeline.seen import Seen
+from pipeline.write import Routed
 
 Outputs = Mapping[str, beam.PCollection[Any]]
 
@@ -92,7 +93,7 @@ class Route(beam.PTransform[Any, Any]):
 class Write(_Step):
     """ROWS by group of destinations → WRITTEN."""
 
-    def expand(self, pcoll: beam.PCollection[tuple[int, Several]]) -> Outputs:
+    def expand(self, pcoll: beam.PCollection[tuple[int, Routed]]) -> Outputs:
         """Brings together what belongs to a destination, and writes each."""
         outputs = beam.ParDo(dofns.WriteDestinations(self._run, self._workers)).with_outputs(
             out.TALLIES, main=out.WRITTEN

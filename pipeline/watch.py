@@ -51,7 +51,7 @@ class Poll:
 
         Raises:
             OSError: The input or the ledger cannot be read.
-            table.TableError: The table cannot be read.
+            datafiles.TableError: The table cannot be read.
         """
         ledger_file = storage.match([self._ledger])
         if ledger_file != self._ledger_file:

@@ -17,10 +17,10 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from deltalake import DeltaTable
 from hypothesis import strategies as st
 
-from pipeline import blocks, flow, journal, parquet, read, seen, storage, versions
+from pipeline import blocks, flow, journal, parquet, read, seen, staging, storage, versions, write
+from pipeline.datafiles import DataFile
 from pipeline.partitions import Destination
 from pipeline.plan import Run
-from pipeline.table import DataFile
 
 _TIMESTAMP = re.compile(r"(.{10})[T ](.{8})(?:\.(\d+))?(Z|[+-]..:..)?")
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
@@ -213,6 +213,7 @@ def read_events(
     *lines: str,
     number: int = versions.FIRST_BLOCK,
     buckets: int = 1,
+    groups: int = 1,
     filter_size: seen.Size = NO_FILTER,
     store_versions: bool = False,
 ) -> read.BlockRead:
@@ -224,6 +225,7 @@ def read_events(
         directory=f"{folder}/tmp/r1",
         id_seed=ID_SEED,
         buckets=buckets,
+        groups=groups,
         filter_size=filter_size,
         max_event_bytes=1 << 20,
         store_versions=store_versions,
@@ -231,10 +233,21 @@ def read_events(
     return read.read_block(block, settings)
 
 
+def slices_of(block: read.BlockRead) -> list[staging.Slice]:
+    """The slices of a block, destination by destination."""
+    return [slice_ for slices in block.slices for slice_ in slices.each()]
+
+
+def content_of(slice_: staging.Slice) -> pa.RecordBatch:
+    """The staged rows of one slice."""
+    (content,) = staging.read_slices([slice_])
+    return content
+
+
 def write_live(folder: Path, events: Sequence[Event], run_id: str = "r0") -> DataFile:
     """Writes events of one destination to one data file of the table at `folder`/out."""
-    (slice_,) = read_events(folder, events).slices
     settings = parquet.WriteSettings(f"{folder}/out", run_id, 1 << 28)
-    written = parquet.write_destination([parquet.Rows(slice_, NO_ROWS)], settings)
+    routed = [write.Routed(slices, NO_ROWS) for slices in read_events(folder, events).slices]
+    written, _ = write.write_group(routed, settings)
     (file,) = written.files
     return file

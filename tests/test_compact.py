@@ -9,12 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from pipeline import compact, parquet, staging, storage, table
+from pipeline import compact, datafiles, parquet, staging, storage, table, write
+from pipeline.datafiles import DataFile
 from pipeline.parquet import Rows, WriteSettings
 from pipeline.partitions import Destination, directory
-from pipeline.table import DataFile
 from tests import deliveries
 from tests.deliveries import Event
+from tests.helpers import NO_ROWS
 
 MEBIBYTE = 1 << 20
 DAYS = [Destination("account", "created", 2021, 1, day) for day in (8, 9)]
@@ -32,7 +33,7 @@ def publish(root: Path, run_id: str, delivered: dict[Destination, list[Event]]) 
     add = [
         file
         for destination, events in delivered.items()
-        for file in parquet._write([staged(root, events, destination)], settings)
+        for file in parquet.write([[staged(root, events, destination)]], settings)
     ]
     table.commit(str(root), snapshot, run_id, add, [])
     table.settle(str(root))
@@ -152,7 +153,7 @@ class TestCompact:
             return merged
 
         monkeypatch.setattr(parquet, "merge_files", slow)
-        with pytest.raises(table.ConflictError):
+        with pytest.raises(datafiles.ConflictError):
             compact.compact(str(root), "slow", 256 * MEBIBYTE)
 
         assert len(deliveries.delta_rows(root)) == 8
@@ -213,7 +214,7 @@ class TestCommand:
 def test_many_small_deliveries_leave_few_files(tmp_path: Path) -> None:
     """No small-file rot: a delivery folds small files of a destination into the one it writes.
 
-    Seen to fail with `parquet._rewritten` returning only files with superseded rows.
+    Seen to fail with `write._rewritten` returning only files with superseded rows.
     """
     root, settings = str(tmp_path), WriteSettings(str(tmp_path), "r", 256 * MEBIBYTE)
     live: list[DataFile] = []
@@ -222,9 +223,9 @@ def test_many_small_deliveries_leave_few_files(tmp_path: Path) -> None:
         events = [Event(f"{number}-{row}", row, number) for row in range(5)]
         kind = pa.DictionaryArray.from_arrays(pa.array([0] * 5, pa.int32()), ["same"])
         content = table_of(events).append_column("domain", kind).append_column("event_type", kind)
-        _, slices = staging.stage(content, str(tmp_path / "temp"), 0)
-        rows = [Rows(source, pa.array([], pa.int64()).to_numpy()) for source in (*slices, *live)]
-        written = parquet.write_destination(rows, settings)
+        _, slices = staging.stage(content, str(tmp_path / "temp"), 0, 1)
+        routed = [write.Routed(source, NO_ROWS) for source in (*slices, *live)]
+        written, _ = write.write_group(routed, settings)
         storage.delete(storage.join(root, file.path) for file in written.replaced)
         live = [*(file for file in live if file not in written.replaced), *written.files]
         most = max(most, len(live))

@@ -1,6 +1,8 @@
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import BrokenExecutor
 from functools import partial
 from typing import Any
 
@@ -9,9 +11,18 @@ import pytest
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.testing.util import assert_that, equal_to
 
+from pipeline import processes
 from pipeline.cores import CallEach, Cores
 from pipeline.start import WORK_BYTES
 from tests.helpers import local_pipeline
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """Processes that a test has started end with it."""
+    yield
+    processes.stop()
+
 
 PLACES = [Cores(0, False), Cores(1, False), Cores(2, False), Cores(2, True)]
 
@@ -88,10 +99,22 @@ def test_processes_are_other_processes() -> None:
 
 
 def test_small_work_is_not_worth_a_process() -> None:
-    """A small run ends before a process has started; threads cost nothing."""
+    """A small run ends before a process has started; but where some are running, they work."""
     assert set(bundle(Cores(2, True), [os.getpid] * 4, work=1000)) == {os.getpid()}
     barrier = threading.Barrier(2)
     assert sorted(bundle(Cores(2, False), [partial(barrier.wait, 60)] * 2, work=1)) == [0, 1]
+    processes.start(2)
+    assert os.getpid() not in bundle(Cores(2, True), [os.getpid] * 4, work=1000)
+
+
+def test_a_killed_process_is_replaced() -> None:
+    """The bundle fails; an engine tries it again, and then there are others.
+
+    Seen to fail with the broken processes kept.
+    """
+    with pytest.raises(BrokenExecutor):
+        bundle(Cores(2, True), [partial(signal.raise_signal, signal.SIGKILL)] * 2)
+    assert os.getpid() not in bundle(Cores(2, True), [os.getpid] * 4)
 
 
 def test_no_more_results_wait_than_memory_allows_for() -> None:

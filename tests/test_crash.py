@@ -45,8 +45,7 @@ PHASES = {
     "open r /in/news.jsonl",  # reading
     "os.rename /table/_eventsift/temp/RUN/.*.arrow.*.tmp",  # staging
     *("before latest", "after latest"),  # combining
-    "open x /table/_eventsift/new/RUN/.part-RUN-*.parquet.*.tmp",  # writing
-    "os.rename /table/_eventsift/new/RUN/.part-RUN-*.parquet.*.tmp",  # renaming
+    "open x /table/_eventsift/new/RUN/part-RUN-*.parquet",  # writing
     "os.rename /table/_eventsift/temp/RUN/.journal.json.*.tmp",
     *("before commit", "before log", "after log", "after commit"),
     "os.link /table/_eventsift/new/RUN/part-RUN-*.parquet",  # settling

@@ -9,15 +9,24 @@ import numpy as np
 import pytest
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline import dofns, parquet, read, seen, staging, versions
+from pipeline import dofns, read, seen, staging, versions
 from pipeline import outputs as out
+from pipeline.datafiles import DataFile
 from pipeline.latest import Superseded
-from pipeline.parquet import Rows
-from pipeline.partitions import Destination, day_number
+from pipeline.partitions import Destination, day_number, group_of
 from pipeline.plan import ScanTask, Sizes
-from pipeline.table import DataFile
 from pipeline.tally import Tally
-from tests.helpers import ID_SEED, NO_FILTER, Event, deliver, new_run, read_events, write_live
+from pipeline.write import Routed, Written
+from tests.helpers import (
+    ID_SEED,
+    NO_FILTER,
+    NO_ROWS,
+    Event,
+    deliver,
+    new_run,
+    read_events,
+    write_live,
+)
 
 MAIN = "main"
 BLOCK = versions.FIRST_BLOCK
@@ -60,7 +69,7 @@ class TestPlanRun:
 
         assert found[out.READS] == plan.reads
         assert found[out.SCANS] == scans
-        assert found[out.LIVE] == [(scan.number, scan.file) for scan in scans]
+        assert found[out.LIVE] == [(scan.number, scan) for scan in scans]
         assert found[MAIN] == [plan._replace(reads=[], scans=[])]
         assert tally_of(found, "plan") == {
             "files": 1,
@@ -104,6 +113,7 @@ class TestReadBlocks:
                 directory=run.staging,
                 id_seed=task.sizes.id_seed,
                 buckets=task.sizes.buckets,
+                groups=task.sizes.groups,
                 filter_size=task.sizes.filter_size,
                 max_event_bytes=999,
                 store_versions=stored,
@@ -130,7 +140,7 @@ class TestReadBlocks:
         assert {bucket for bucket, _ in found[MAIN]} <= {0, 1}
         kind = versions.Stored if store_versions else bytes
         assert {type(part) for _, part in found[MAIN]} == {kind}
-        assert found[out.SLICES] == [(BLOCK, staging.Staged(tuple(block.slices)))]
+        assert found[out.SLICES] == [(BLOCK, tuple(block.slices))]
         assert found[out.SEEN] == [block.seen]
         assert found[out.REJECTS] == [block.dead_letters]
         assert tally_of(found, "read") == {
@@ -151,7 +161,7 @@ class TestReadBlocks:
         found = by_tag(dofns.ReadBlocks(new_run(tmp_path), 0).outputs(block))
         assert MAIN not in found
         assert out.REJECTS not in found
-        assert found[out.SLICES] == [(BLOCK, staging.Staged(()))]
+        assert found[out.SLICES] == [(BLOCK, ())]
         assert found[out.SEEN][0].blocks == 1
 
 
@@ -164,7 +174,9 @@ class TestScanLiveFiles:
         scanner = dofns.ScanLiveFiles(new_run(tmp_path), 0)
         delivery = seen.NOTHING._replace(blocks=3)
 
-        found = by_tag(scanner.process(ScanTask(7, file, Sizes(ID_SEED, 1, NO_FILTER)), delivery))
+        found = by_tag(
+            scanner.process(ScanTask(7, file, Sizes(ID_SEED, 1, 1, NO_FILTER)), delivery)
+        )
 
         ((bucket, part),) = found[MAIN]
         where = versions.unpack([part])["where"].tolist()
@@ -184,7 +196,9 @@ class TestScanLiveFiles:
         days = frozenset([day_number(file.destination) + 2])
         delivery = seen.NOTHING._replace(blocks=3, days=days)
 
-        found = by_tag(scanner.process(ScanTask(7, file, Sizes(ID_SEED, 1, NO_FILTER)), delivery))
+        found = by_tag(
+            scanner.process(ScanTask(7, file, Sizes(ID_SEED, 1, 1, NO_FILTER)), delivery)
+        )
 
         assert MAIN not in found
         assert tally_of(found, "scan") == {
@@ -322,54 +336,62 @@ class TestCombineBuckets:
         ]
 
 
+GROUPS = 4
+
+
+def staged(*destinations: Destination, first_row: int = 0) -> staging.Slices:
+    """Slices of five rows for each destination, of a file that nobody opens."""
+    rows = (5,) * len(destinations)
+    offsets = tuple(range(0, 100 * len(destinations) + 1, 100))
+    fields = tuple(one[:] for one in destinations)
+    return staging.Slices(3, "x.arrow", first_row, fields, rows, offsets)
+
+
 def route(
     source: int,
-    slices: Sequence[Sequence[staging.Slice]] = (),
+    slices: Sequence[staging.Slices] | None = None,
     files: Sequence[DataFile] = (),
     rows: Sequence[Sequence[int]] = (),
 ) -> dict[str, list[Any]]:
     """Routes what belongs to one source."""
     superseded = [np.array(some, np.int64).tobytes() for some in rows]
-    staged = [staging.Staged(tuple(some)) for some in slices]
-    groups = {out.SLICES: staged, out.LIVE: list(files), out.ROWS: superseded}
+    sizes = Sizes(ID_SEED, 1, GROUPS, NO_FILTER)
+    tasks = [ScanTask(source, file, sizes) for file in files]
+    blocks = [] if slices is None else [tuple(slices)]
+    groups = {out.SLICES: blocks, out.LIVE: tasks, out.ROWS: superseded}
     return by_tag(dofns.RouteRows().process((source, groups)))
 
 
-def routed(found: dict[str, list[Any]]) -> list[tuple[Any, list[int]]]:
-    """The sources and their superseded rows; each lies in the group of its destination."""
-    several = {group: some.rows for group, some in found[MAIN]}
-    assert len(several) == len(found[MAIN])
-    for group, rows in several.items():
-        assert {dofns._group(one.source.destination) for one in rows} == {group}
-    every = [one for rows in several.values() for one in rows]
-    return sorted((one.source, one.superseded.tolist()) for one in every)
+def routed(found: dict[str, list[Any]]) -> list[tuple[int, Any, list[int]]]:
+    """The groups, the sources and their superseded rows."""
+    return [(group, one.source, one.superseded.tolist()) for group, one in found[MAIN]]
 
 
 class TestRouteRows:
-    """Superseded rows find the slice or the live file they are in."""
+    """Superseded rows find the slices or the live file they are in."""
 
     def test_a_block(self) -> None:
-        """Each slice gets its own, counted from its first row; buckets come in any order.
+        """Each group gets its own, counted from its first row; buckets come in any order.
 
-        Seen to fail with ``side="right"`` for the first row of a slice.
+        Seen to fail with ``side="right"`` for the first row of the slices.
         """
-        monday = staging.Slice(MONDAY, "x.arrow", 0, 99, 0, 5)
-        tuesday = staging.Slice(TUESDAY, "x.arrow", 99, 99, 5, 5)
+        first = staged(MONDAY, TUESDAY)
+        second = staged(MONDAY, first_row=10)._replace(group=1)
 
-        found = route(BLOCK, slices=[[monday, tuesday]], rows=[[4, 5], [9, 0]])
+        found = route(BLOCK, slices=[first, second], rows=[[4, 10, 5], [9, 0, 14]])
 
-        assert routed(found) == [(monday, [0, 4]), (tuesday, [0, 4])]
+        assert routed(found) == [(3, first, [0, 4, 5, 9]), (1, second, [0, 4])]
         assert tally_of(found, "route") == {
             "live_files": 0,
             "blocks": 1,
-            "slices": 2,
-            "superseded": 4,
+            "slices": 3,
+            "superseded": 6,
         }
 
     def test_a_live_file(self) -> None:
-        """Its rows are counted from the file's first."""
+        """Its rows are counted from the file's first; it goes where its destination's slices go."""
         found = route(0, files=[LIVE_FILE], rows=[[7], [2]])
-        assert routed(found) == [(LIVE_FILE, [2, 7])]
+        assert routed(found) == [(group_of(MONDAY, GROUPS), LIVE_FILE, [2, 7])]
         assert tally_of(found, "route") == {
             "live_files": 1,
             "blocks": 0,
@@ -379,8 +401,7 @@ class TestRouteRows:
 
     def test_a_source_of_which_nothing_is_superseded(self) -> None:
         """Its rows go on all the same."""
-        slice_ = staging.Slice(MONDAY, "x.arrow", 0, 99, 0, 5)
-        assert routed(route(BLOCK, slices=[[slice_]])) == [(slice_, [])]
+        assert routed(route(BLOCK, slices=[staged(MONDAY)])) == [(3, staged(MONDAY), [])]
 
     def test_superseded_rows_of_a_lost_source_are_counted(self) -> None:
         """Where a runner has lost the slices, the counts must not agree by chance."""
@@ -393,11 +414,11 @@ class TestWriteDestinations:
     """What was written is told, and counted."""
 
     def test_outputs(self, tmp_path: Path) -> None:
-        """A destination with news gives its files."""
-        (slice_,) = read_events(tmp_path, [Event("a"), Event("b")]).slices
+        """A group with news gives its files."""
+        (slices,) = read_events(tmp_path, [Event("a"), Event("b")]).slices
         step = dofns.WriteDestinations(new_run(tmp_path), 0)
 
-        found = by_tag(step.process((7, iter([several(Rows(slice_, np.array([0])))]))))
+        found = by_tag(step.process((7, iter([Routed(slices, np.array([0]))]))))
 
         (written,) = found[MAIN]
         assert [file.rows for file in written.files] == [1]
@@ -411,39 +432,12 @@ class TestWriteDestinations:
             "live_rows": 0,
         }
 
-    def test_a_destination_without_news_is_only_counted(self, tmp_path: Path) -> None:
+    def test_a_group_without_news_is_only_counted(self, tmp_path: Path) -> None:
         """There is nothing to commit of it (invariant 6)."""
         step = dofns.WriteDestinations(new_run(tmp_path), 0)
-        found = by_tag(step.process((7, [several(Rows(LIVE_FILE, np.empty(0, np.int64)))])))
+        found = by_tag(step.process((7, [Routed(LIVE_FILE, NO_ROWS)])))
         assert MAIN not in found
         assert tally_of(found, "write")["live_files"] == 1
-
-    def test_a_group_of_destinations(self, tmp_path: Path) -> None:
-        """Rows of one destination come together from all sources; each has files of its own.
-
-        Seen to fail with one file for each of the sources.
-        """
-        first = read_events(tmp_path, [Event("a"), Event("b", event_type="sale")]).slices
-        more = read_events(tmp_path, [Event("c")], number=BLOCK + 1).slices
-        step = dofns.WriteDestinations(new_run(tmp_path), 0)
-
-        parts = [
-            several(*(Rows(one, np.empty(0, np.int64)) for one in some)) for some in (first, more)
-        ]
-        found = by_tag(step.process((7, parts)))
-
-        assert sorted(
-            (file.destination.event_type, file.rows)
-            for written in found[MAIN]
-            for file in written.files
-        ) == [("created", 2), ("sale", 1)]
-        assert tally_of(found, "write")["slices"] == 3
-        assert tally_of(found, "write")["kept"] == 3
-
-
-def several(*rows: Rows) -> dofns.Several:
-    """Rows as they come from one source."""
-    return dofns.Several(rows)
 
 
 class TestPublishRun:
@@ -456,7 +450,7 @@ class TestPublishRun:
             dofns.publish, "publish", lambda *arguments: got.extend(arguments) or {"run": "r1"}
         )
         run, plan, tally = new_run(tmp_path), object(), Tally("read", {}, 0.0)
-        written = parquet.Written((), (), 0, 0, 0, 0, 0)
+        written = Written((), (), 0, 0, 0, 0, 0)
         groups = {
             out.PLAN: [plan],
             out.TALLIES: iter([tally, tally]),

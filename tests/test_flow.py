@@ -243,9 +243,9 @@ class Hop(NamedTuple):
         """Whether an element is of this kind."""
         if not self.kind:
             return True
-        rows = element[1].rows[0]  # all are of one source: of a live file there is one
-        if isinstance(rows.source, staging.Slice):
-            return self.kind == "slice"
+        rows = element[1]
+        if isinstance(rows.source, staging.Slices):
+            return self.kind == "slices"
         # On this day there is news, so the file is written anew though nothing of it is superseded.
         folded = rows.source.destination.day == 2 and not len(rows.superseded)
         return self.kind == ("folded file" if folded else "live file")
@@ -263,7 +263,7 @@ OUTPUTS = {
 }
 HOPS = [
     *(Hop(step, name) for step, names in OUTPUTS.items() for name in names),
-    *(Hop("Route", out.ROWS, kind) for kind in ("slice", "live file", "folded file")),
+    *(Hop("Route", out.ROWS, kind) for kind in ("slices", "live file", "folded file")),
     SEEN_IN_ALL,
 ]
 INPUTS = ["PlanRun", "CombineBuckets", "RouteRows", "WriteDestinations", "PublishRun"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from end_to_end import event, files_of, published, write_events
 
-from pipeline import flow, job, publish, table
+from pipeline import datafiles, flow, job, publish, table
 
 LEFT_ALONE = "Nothing was published; the table is as it was.\n"
 
@@ -110,7 +110,7 @@ def test_a_run_that_was_overtaken_starts_again(
     ) -> int:
         calls.append(run_id)
         if len(calls) == 1:
-            raise table.ConflictError("another run has committed version 7")
+            raise datafiles.ConflictError("another run has committed version 7")
         return commit(root, snapshot, run_id, *rest, **options)
 
     monkeypatch.setattr(table, "commit", overtaken)
@@ -130,7 +130,7 @@ def test_a_run_that_is_always_overtaken_gives_up(
     """It ends, says whose fault it was not, and leaves no table."""
 
     def overtaken(*_: Any, **__: Any) -> int:
-        raise table.ConflictError("another run has committed version 7")
+        raise datafiles.ConflictError("another run has committed version 7")
 
     monkeypatch.setattr(table, "commit", overtaken)
 

@@ -30,12 +30,19 @@ def test_only_files_as_they_were_published_are_left_out() -> None:
     assert ledger.unpublished([], [A]) == []
 
 
+def extend(path: str, files: list[FileInfo], version: int) -> None:
+    """Extends the ledger by files, which are stored first."""
+    listing = f"{path}.listing"
+    ledger.write(listing, files)
+    ledger.extend(path, listing, version)
+
+
 def test_extending_keeps_the_newest_entry_of_a_path(tmp_path: Path) -> None:
     """A file that was delivered again with other content is known by that content only."""
     path = str(tmp_path / ledger.LEDGER)
-    ledger.extend(path, [A, B], 0)
-    ledger.extend(path, [], 1)
-    ledger.extend(path, [A._replace(bytes=99)], 2)
+    extend(path, [A, B], 0)
+    extend(path, [], 1)
+    extend(path, [A._replace(bytes=99)], 2)
     assert sorted(ledger.published(str(tmp_path))) == [A._replace(bytes=99), B]
 
 
@@ -49,19 +56,19 @@ def test_an_unreadable_ledger_costs_time_only(
     path.write_bytes(content)
     assert ledger.published(str(tmp_path)) == []
     assert str(path) in caplog.text
-    ledger.extend(str(path), [A], 0)
+    extend(str(path), [A], 0)
     assert ledger.published(str(tmp_path)) == [A]
 
 
 def test_it_is_quick_with_many_files(tmp_path: Path) -> None:
     """Years of deliveries do not make each run slow: 100,000 files take a part of a second."""
     known = [FileInfo(f"/in/{n // 100}/events-{n:06}.jsonl", n, n * 1.5) for n in range(100_000)]
-    ledger.extend(str(tmp_path / ledger.LEDGER), known, 0)
+    extend(str(tmp_path / ledger.LEDGER), known, 0)
     matched = [*known, A]
     started = time.process_time()
 
     new = ledger.unpublished(matched, ledger.published(str(tmp_path)))
-    ledger.extend(str(tmp_path / ledger.LEDGER), new, 1)
+    extend(str(tmp_path / ledger.LEDGER), new, 1)
 
     assert time.process_time() - started < 2  # about 0.3 s
     assert new == [A]

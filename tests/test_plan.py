@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import alive, journal, ledger, plan, seen, storage, table, versions
+from pipeline import alive, datafiles, journal, ledger, plan, seen, storage, table, versions
 from pipeline.plan import NoInputError, Run
 from tests.helpers import (
     Event,
@@ -161,7 +161,7 @@ class TestDeadRuns:
         with pytest.raises(KeyboardInterrupt), alive.hold(run.root, run.id, run.staging):
             left = [
                 Path(run.staging, "x.arrow"),
-                Path(run.root, table.new_path(run.id, "0")),
+                Path(run.root, datafiles.new_path(run.id, "0")),
             ]
             for path in left:
                 storage.write_bytes(str(path), b"left behind")

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,11 +14,9 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture(autouse=True)
 def nothing_is_left() -> Iterator[None]:
-    """Processes that a test has started early, and not taken, end with it."""
+    """Processes that a test has started end with it."""
     yield
-    if processes._early:
-        processes._early.shutdown()
-    processes._early = None
+    processes.stop()
 
 
 def test_there_is_a_core() -> None:
@@ -25,15 +24,37 @@ def test_there_is_a_core() -> None:
     assert 1 <= processes.available() <= (os.cpu_count() or 1)
 
 
-def test_processes_started_early_work_once() -> None:
-    """Who takes them shuts them down; the next one gets others."""
-    processes.start_early(2)
-    early = processes._early
+def test_all_steps_share_them() -> None:
+    """They are started once, and again after they were ended."""
+    processes.start(2)
+    first = processes.running()
+    processes.start(2)
+    assert processes.running() is first is not None
+    assert first.submit(os.getpid).result() != os.getpid()
 
-    with processes.pool(2) as first, processes.pool(2) as second:
-        assert first is early
-        assert second is not early
-        assert os.getpid() not in {pool.submit(os.getpid).result() for pool in (first, second)}
+    processes.stop()
+    processes.stop()
+
+    assert processes.running() is None
+    processes.start(1)
+    second = processes.running()
+    assert second is not first
+    assert second is not None
+    assert second.submit(os.getpid).result() != os.getpid()
+
+
+def test_what_waits_is_cancelled_when_they_end(tmp_path: Path) -> None:
+    """A run that fails does not wait for all that it had asked for, and nobody goes on writing."""
+    processes.start(1)
+    running = processes.running()
+    assert running
+    calls = [running.submit(time.sleep, 0.2) for _ in range(50)]
+    calls[0].result()
+
+    processes.stop()
+
+    assert all(call.done() for call in calls)
+    assert sum(call.cancelled() for call in calls) > 40
 
 
 def test_they_need_no_beam_and_no_pandas() -> None:
@@ -43,7 +64,7 @@ def test_they_need_no_beam_and_no_pandas() -> None:
     (pyarrow imports pandas with the first array made of a list).
     """
     program = (
-        "import sys, pyarrow, pipeline.processes, pipeline.read, pipeline.scan\n"
+        "import sys, pyarrow, pipeline.processes, pipeline.read, pipeline.scan, pipeline.write\n"
         "pipeline.processes._begin()\n"
         "pyarrow.array(['a'])\n"
         "print(*sys.modules)"
@@ -52,4 +73,4 @@ def test_they_need_no_beam_and_no_pandas() -> None:
     assert done.stderr == ""
     modules = set(done.stdout.split())
     assert "pipeline.scan" in modules
-    assert not modules & {"apache_beam", "pandas", "pymongo"}
+    assert not modules & {"apache_beam", "deltalake", "pandas", "pymongo"}

@@ -3,16 +3,24 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 
-from pipeline import journal, ledger, parquet, plan, publish, storage, table
-from pipeline.parquet import Rows
+from pipeline import datafiles, journal, ledger, parquet, plan, publish, storage, table, write
+from pipeline.datafiles import DataFile
 from pipeline.plan import Run
 from pipeline.publish import Outcome, ReconciliationError, TooManyPartitionsError
-from pipeline.table import DataFile
 from pipeline.tally import Tally
-from tests.helpers import Event, deliver, new_run, oracle, read_events, run_job, table_rows
+from tests.helpers import (
+    NO_ROWS,
+    Event,
+    deliver,
+    new_run,
+    oracle,
+    read_events,
+    run_job,
+    slices_of,
+    table_rows,
+)
 
 OLD = [Event("a"), Event("b"), Event("c", "2021-01-09T00:00:00Z")]
 NEW = [Event("d"), Event("e", event_type="sale")]
@@ -26,8 +34,7 @@ def outcome(run: Run, events: Sequence[Event], *lines: str) -> Outcome:
     block = read_events(folder, events, *lines)
     settings = parquet.WriteSettings(run.root, run.id, run.target_file_bytes)
     written = [
-        parquet.write_destination([Rows(slice_, np.empty(0, np.int64))], settings)
-        for slice_ in block.slices
+        write.write_group([write.Routed(slices, NO_ROWS)], settings)[0] for slices in block.slices
     ]
     letters = [block.dead_letters] if block.dead_letters else []
     planned_counts = planned.tally().counts
@@ -40,7 +47,7 @@ def outcome(run: Run, events: Sequence[Event], *lines: str) -> Outcome:
             "rejected": rejected,
             "dead_letter_files": len(letters),
             "versions": block.rows,
-            "slices": len(block.slices),
+            "slices": len(slices_of(block)),
             **{f"rejected.{reason}": count for reason, count in block.rejected.items()},
         },
         "scan": {
@@ -51,13 +58,13 @@ def outcome(run: Run, events: Sequence[Event], *lines: str) -> Outcome:
         "route": {
             "live_files": planned_counts["live_files"],
             "blocks": planned_counts["blocks"],
-            "slices": len(block.slices),
+            "slices": len(slices_of(block)),
         },
         "write": {
             "live_files": planned_counts["live_files"],
-            "slices": len(block.slices),
+            "slices": len(slices_of(block)),
             "kept": block.rows,
-            "files": len(written),
+            "files": sum(len(group.files) for group in written),
         },
     }
     tallies = [Tally(step, some, 0.5) for step, some in counts.items()]
@@ -189,7 +196,7 @@ class TestRefusals:
         late = outcome(slow, [Event("a", "2022-01-01T00:00:00Z")])
         publish.publish(fast, outcome(fast, NEW))
         before = listing(fast)
-        with pytest.raises(table.ConflictError, match="run again"):
+        with pytest.raises(datafiles.ConflictError, match="run again"):
             publish.publish(slow, late)
         assert listing(fast) == before
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import build, elements
-from pipeline import blocks, dofns, plan, versions
+from pipeline import blocks, plan, versions
 from pipeline.storage import FileInfo
 
 TB = 10**12
@@ -57,7 +57,7 @@ def test_one_terabyte_is_planned_as_reckoned() -> None:
         "versions in each": events / (n * k),
         "everything else": 2 * events + 100 * n * DESTINATIONS,
         "versions in a bucket": width * events / k,
-        "tallies": 2 * n + k + min(DESTINATIONS, dofns._GROUPS),
+        "tallies": 2 * n + k + min(DESTINATIONS, sizes.groups),
         "data files": DESTINATIONS + 0.68 * TB / (256 << 20),
     }
     for name, expected in reckoned.items():

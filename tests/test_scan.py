@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import events, scan, seen, table, versions
+from pipeline import datafiles, events, scan, seen, versions
 from tests.helpers import ID_SEED, NO_FILTER, Event, digest, read_events, write_live
 
 FILTER = seen.Size(1 << 16, True)
@@ -127,5 +127,5 @@ class TestScan:
     def test_a_file_that_has_gone_is_a_conflict(self, tmp_path: Path) -> None:
         """Another run has superseded it: start again from the new table."""
         file = write_live(tmp_path, LIVE)._replace(path="gone.parquet")
-        with pytest.raises(table.ConflictError, match=r"gone\.parquet"):
+        with pytest.raises(datafiles.ConflictError, match=r"gone\.parquet"):
             scan.scan_file(f"{tmp_path}/out", 0, file, seen.NOTHING, ID_SEED, 1)

@@ -51,7 +51,7 @@ class TestEarly:
     def started(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
         """How many processes were started, call by call; and some large input."""
         found: list[int] = []
-        monkeypatch.setattr(processes, "start_early", found.append)
+        monkeypatch.setattr(processes, "start", found.append)
         monkeypatch.setattr(start, "WORK_BYTES", 1000)
         (tmp_path / "large.jsonl").write_bytes(b"x" * 600)
         (tmp_path / "larger.jsonl").write_bytes(b"x" * 600)

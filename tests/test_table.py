@@ -22,7 +22,7 @@ import pytest
 from deltalake import DeltaTable, TableFeatures, write_deltalake
 from deltalake.exceptions import DeltaError
 
-from pipeline import storage, table
+from pipeline import datafiles, storage, table
 from pipeline.partitions import Destination
 
 DAY_SECONDS = 86_400
@@ -41,7 +41,7 @@ def write_file(
     rows: dict[str, int],
     destination: Destination = MONDAY,
     micros: int = 1_610_064_000_000_000,
-) -> table.DataFile:
+) -> datafiles.DataFile:
     """One unpublished data file with these event ids and versions, a microsecond apart."""
     count = len(rows)
     times = [micros + i for i in range(count)]
@@ -51,14 +51,14 @@ def write_file(
         "data": pa.array([str(version) for version in rows.values()]),
     }
     content = pa.table(
-        [columns.get(field.name, pa.nulls(count, field.type)) for field in table.FILE_SCHEMA],
-        schema=table.FILE_SCHEMA,
+        [columns.get(field.name, pa.nulls(count, field.type)) for field in datafiles.FILE_SCHEMA],
+        schema=datafiles.FILE_SCHEMA,
     )
-    path = table.new_path(run_id, name)
+    path = datafiles.new_path(run_id, name)
     with storage.create(storage.join(root, path)) as file:
         pq.write_table(content, file)
     size = os.path.getsize(storage.join(root, path))
-    return table.DataFile(path, destination, count, size, times[0], times[-1])
+    return datafiles.DataFile(path, destination, count, size, times[0], times[-1])
 
 
 def publish(root: str, run_id: str, rows: dict[str, int], destination: Destination = MONDAY) -> int:
@@ -138,7 +138,7 @@ def assert_settled(root: str, expected: Rows) -> None:
     """Every reader sees exactly these rows, and there is no file but the live ones."""
     live = sorted(file.path for file in table.load(root).files)
     assert parquet_files(root) == live
-    hidden = storage.list_files(storage.join(root, table.NEW_FOLDER))
+    hidden = storage.list_files(storage.join(root, datafiles.NEW_FOLDER))
     assert [file.path for file in hidden] == []
     assert {reader.__name__: reader(root) for reader in ALL_READERS} == {
         reader.__name__: expected for reader in ALL_READERS
@@ -256,7 +256,7 @@ class TestSnapshot:
         table.commit(root, table.load(root), "r1", [add], [])
         assert table.load(root) == table.Snapshot(0, (add,))
         settled = table.settle(root)
-        assert settled == table.Snapshot(1, (add._replace(path=table.settled_path(add)),))
+        assert settled == table.Snapshot(1, (add._replace(path=datafiles.settled_path(add)),))
         assert table.load(root) == settled
 
     def test_times_let_readers_skip_files_but_never_rows(self, root: str) -> None:
@@ -283,7 +283,7 @@ class TestSnapshot:
         add = write_file(root, "r1", "0", {"a": 1}, destination, micros)
         table.commit(root, table.load(root), "r1", [add], [])
         assert table.settle(root).files == table.load(root).files
-        assert table.load(root).files == (add._replace(path=table.settled_path(add)),)
+        assert table.load(root).files == (add._replace(path=datafiles.settled_path(add)),)
 
     def test_where_nothing_is_there_is_no_table(self, root: str) -> None:
         """A missing, an empty and an only just begun folder are the start of a new table."""
@@ -297,20 +297,20 @@ class TestSnapshot:
     def test_a_folder_with_other_files_is_refused(self, root: str) -> None:
         """Nobody's documents get mixed into a table."""
         storage.write_bytes(f"{root}/letter.txt", b"Dear")
-        with pytest.raises(table.TableError, match=r"no Delta table either: it has 'letter.txt'"):
+        with pytest.raises(datafiles.TableError, match=r"no Delta table.*: it has 'letter.txt'"):
             table.load(root)
 
     def test_a_file_is_not_a_table(self, root: str) -> None:
         """The message names the path that was given."""
         storage.write_bytes(root, b"")
-        with pytest.raises(table.TableError, match=root):
+        with pytest.raises(datafiles.TableError, match=root):
             table.load(root)
 
     def test_another_table_is_refused(self, root: str) -> None:
         """A Delta table with other columns is not written to, nor tidied up."""
         write_deltalake(root, pa.table({"id": [1], "name": ["x"]}), partition_by=["name"])
         for use in (table.load, table.settle):
-            with pytest.raises(table.TableError, match="not of eventsift: its columns are id, nam"):
+            with pytest.raises(datafiles.TableError, match=r"not of eventsift: .* id, nam"):
                 use(root)
 
     def test_features_we_do_not_know_are_refused(self, root: str) -> None:
@@ -319,14 +319,14 @@ class TestSnapshot:
         DeltaTable(root).alter.add_feature(
             TableFeatures.DeletionVectors, allow_protocol_versions_increase=True
         )
-        with pytest.raises(table.TableError, match="reader version 3"):
+        with pytest.raises(datafiles.TableError, match="reader version 3"):
             table.load(root)
 
     def test_a_broken_log_is_reported(self, root: str) -> None:
         """A log that cannot be read is an error with the table's name, never an empty table."""
         publish(root, "r1", {"a": 1})
         storage.write_bytes(f"{root}/_delta_log/{0:020}.json", b"{")
-        with pytest.raises(table.TableError, match=root):
+        with pytest.raises(datafiles.TableError, match=root):
             table.load(root)
 
     @pytest.mark.parametrize("name", ["a%20b", "a[b", "a]b", "a|b", "a^b", "a\\b", "a\nb"])
@@ -334,7 +334,7 @@ class TestSnapshot:
         self, tmp_path: Path, name: str
     ) -> None:
         """Without the check deltalake panics, or writes the log next to the table."""
-        with pytest.raises(table.TableError, match="plainer name"):
+        with pytest.raises(datafiles.TableError, match="plainer name"):
             table.load(str(tmp_path / name))
 
     @pytest.mark.parametrize("name", ["a b", "ü日本", "100%", "a#b?c&d", "a'b", "{a}$(b)"])
@@ -363,7 +363,7 @@ class TestCommit:
         snapshot = table.load(root)
         publish(root, "r2", {"b": 2})
         add = [write_file(root, "r3", "0", {"b": 3})]
-        with pytest.raises(table.ConflictError, match="version 3 while run r3 worked on version 1"):
+        with pytest.raises(datafiles.ConflictError, match="3 while run r3 worked on version 1"):
             table.commit(root, snapshot, "r3", add, [])
         table.settle(root)
         assert delta_rows(root) == [("a", 1, "account"), ("b", 2, "account")]
@@ -374,7 +374,7 @@ class TestCommit:
         table.commit(root, table.load(root), "r1", add, [])
         snapshot = table.load(root)
         table.settle(root)
-        with pytest.raises(table.ConflictError):
+        with pytest.raises(datafiles.ConflictError):
             table.commit(root, snapshot, "r2", [], snapshot.files)
 
     def test_a_conflict_at_the_last_moment_is_seen(
@@ -392,7 +392,7 @@ class TestCommit:
             write(*arguments)
 
         monkeypatch.setattr(table, "_write", overtaken)
-        with pytest.raises(table.ConflictError):
+        with pytest.raises(datafiles.ConflictError):
             table.commit(root, snapshot, "r3", add, [])
         assert delta_rows(root) == [("a", 1, "account"), ("b", 2, "account")]
 
@@ -410,7 +410,7 @@ class TestCommit:
             create(*arguments, **keywords)
 
         monkeypatch.setattr(table, "create_table_with_add_actions", overtaken)
-        with pytest.raises(table.ConflictError, match="while run r2 was making the table"):
+        with pytest.raises(datafiles.ConflictError, match="while run r2 was making the table"):
             table.commit(root, snapshot, "r2", add, [])
         assert delta_rows(root) == [("a", 1, "account")]
 
@@ -459,7 +459,7 @@ class TestCommit:
 
         monkeypatch.setattr(table, "_write", fails)
         add = [write_file(root, "r2", "0", {"b": 1})]
-        with pytest.raises(table.TableError, match="r2 could not be committed: disk full"):
+        with pytest.raises(datafiles.TableError, match="r2 could not be committed: disk full"):
             table.commit(root, table.load(root), "r2", add, [])
 
     def test_a_run_that_changes_nothing_makes_no_commit(self, root: str) -> None:
@@ -482,7 +482,7 @@ class TestCommit:
             add = [file, file]
         else:
             add = [write_file(root, "r2", "0", {"a": 1})]
-        with pytest.raises(table.TableError, match="run r1 has lost 1 of"):
+        with pytest.raises(datafiles.TableError, match="run r1 has lost 1 of"):
             table.commit(root, table.load(root), "r1", add, [])
         assert table.load(root).version == -1
 
@@ -491,14 +491,14 @@ class TestCommit:
         publish(root, "r1", {"a": 1})
         snapshot = table.load(root)
         gone = snapshot.files[0]._replace(path="domain=x/part-r0-0.parquet")
-        with pytest.raises(table.TableError, match="cannot be superseded"):
+        with pytest.raises(datafiles.TableError, match="cannot be superseded"):
             table.commit(root, snapshot, "r2", [], [gone])
 
     @pytest.mark.parametrize(("run_id", "name"), [("", "0"), ("a/b", "0"), ("r", ""), ("r", "a-b")])
     def test_names_that_could_be_misread_are_refused(self, run_id: str, name: str) -> None:
         """A run's folder and files must be recognised as its own later."""
         with pytest.raises(ValueError, match="cannot name"):
-            table.new_path(run_id, name)
+            datafiles.new_path(run_id, name)
 
 
 class Killed(BaseException):
@@ -547,7 +547,7 @@ def unsettled(root: str) -> None:
     table.commit(root, snapshot, "r2", add[:2], snapshot.files)
 
 
-SETTLE_STEPS = 12
+SETTLE_STEPS = 13  # a link fails first where its folder is missing
 
 
 class TestSettle:
@@ -559,7 +559,7 @@ class TestSettle:
             table.settle(root)
         kinds = [name for i, name in enumerate(made) if i == 0 or made[i - 1] != name]
         assert kinds == ["link", "unlink", "_write", "unlink", "rmdir"]
-        assert made.index("rmdir") == 8
+        assert made.index("rmdir") == 9
         assert len(made) >= SETTLE_STEPS
         assert_settled(root, NEW)
 
@@ -686,7 +686,7 @@ class TestSettle:
         folder = os.path.dirname(table.load(root).files[0].path)
         left = [
             write_file(root, "dead", "0", {"b": 2}).path,
-            table.NEW_FOLDER + "/dead/.part-dead-1.parquet.0f.tmp",
+            datafiles.NEW_FOLDER + "/dead/.part-dead-1.parquet.0f.tmp",
             f"{folder}/.part-r1-0.parquet.0f.tmp",
             f"{folder}/part-00000-0f0e-c000.snappy.parquet",
         ]
@@ -750,7 +750,7 @@ class TestSettle:
         add = write_file(root, "r1", "0", {"a": 1})
         table.commit(root, table.load(root), "r1", [add], [])
         os.unlink(f"{root}/{add.path}")
-        with pytest.raises(table.TableError, match=r"could not be settled.*part-r1-0\.parquet"):
+        with pytest.raises(datafiles.TableError, match=r"could not be settled.*part-r1-0\.parquet"):
             table.settle(root)
 
     def test_without_hard_links_files_are_copied(
@@ -810,7 +810,7 @@ class TestLog:
             f"{root}/_delta_log/{max(name for name in names if name.endswith('.parquet'))}"
         )
         assert checkpoint.num_rows < 100
-        for file in storage.list_files(f"{root}/{table.NEW_FOLDER}"):
+        for file in storage.list_files(f"{root}/{datafiles.NEW_FOLDER}"):
             os.utime(file.path, (file.modified - long_ago,) * 2)
         assert table.settle(root).version == 250
         assert_settled(root, [("a", 249, "account")])
@@ -868,7 +868,7 @@ def _race(root: str, run_id: str, remove: bool) -> int | None:
     _barrier.wait(30)
     try:
         return table.commit(root, snapshot, run_id, add, snapshot.files if remove else [])
-    except table.ConflictError:
+    except datafiles.ConflictError:
         return None
 
 
@@ -887,7 +887,7 @@ def _count(root: str, name: str, runs: int) -> int:
                     count = int(pq.read_table(path, partitioning=None)["data"][0].as_py())
                 add = [write_file(root, run_id, "0", {"a": count + 1})]
                 table.commit(root, snapshot, run_id, add, snapshot.files)
-            except (table.ConflictError, FileNotFoundError):
+            except (datafiles.ConflictError, FileNotFoundError):
                 conflicts += 1
                 continue
             table.settle(root)
@@ -938,7 +938,7 @@ class TestRaces:
         for future in counting:
             future.result(120)
         table.settle(root)
-        for file in storage.list_files(f"{root}/{table.NEW_FOLDER}"):
+        for file in storage.list_files(f"{root}/{datafiles.NEW_FOLDER}"):
             os.utime(file.path, (1, 1))  # what lost a race was never published
         table.settle(root)
         assert_settled(root, [("a", 20, "account")])

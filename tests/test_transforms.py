@@ -9,11 +9,9 @@ import numpy as np
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from pipeline import journal, plan, seen, staging, table, versions
+from pipeline import journal, plan, seen, staging, table, versions, write
 from pipeline import outputs as out
 from pipeline import transforms as do
-from pipeline.dofns import Several
-from pipeline.parquet import Rows
 from pipeline.partitions import directory
 from pipeline.tally import Tally, add_up
 from tests.helpers import (
@@ -32,7 +30,7 @@ from tests.helpers import (
 )
 
 BLOCK = versions.FIRST_BLOCK
-SIZES = plan.Sizes(ID_SEED, 2, NO_FILTER)
+SIZES = plan.Sizes(ID_SEED, 2, 3, NO_FILTER)
 
 
 def is_true_of(check: Callable[[list[Any]], bool]) -> Callable[[Iterable[Any]], None]:
@@ -114,8 +112,9 @@ def test_read(tmp_path: Path, workers: int) -> None:
             is_true_of(
                 lambda found: (
                     [
-                        (number, [slice_.destination.event_type for slice_ in staged.slices])
+                        (number, [event_type for _, event_type, *_ in slices.destinations])
                         for number, staged in found
+                        for slices in staged
                     ]
                     == [(BLOCK, ["created", "sale"])]
                 )
@@ -208,13 +207,13 @@ def test_route(tmp_path: Path) -> None:
     """SLICES, LIVE and superseded ROWS → ROWS by group of destinations."""
     file = write_live(tmp_path, [Event("a"), Event("b")])
     block = read_events(tmp_path, [Event("a"), Event("b", event_type="sale")])
-    staged = staging.Staged(tuple(block.slices))
-    monday, sale = (directory(slice_.destination) for slice_ in block.slices)
+    (staged,) = block.slices
+    monday, sale = (directory(slice_.destination) for slice_ in staged.each())
     rows = np.array([1], np.int64).tobytes()
     with local_pipeline() as pipeline:
         sources = {
-            out.SLICES: pipeline | "slices" >> beam.Create([(BLOCK, staged)]),
-            out.LIVE: pipeline | "live" >> beam.Create([(0, file)]),
+            out.SLICES: pipeline | "slices" >> beam.Create([(BLOCK, (staged,))]),
+            out.LIVE: pipeline | "live" >> beam.Create([(0, plan.ScanTask(0, file, SIZES))]),
             out.ROWS: pipeline | "rows" >> beam.Create([(0, rows), (BLOCK, rows)]),
         }
         step = sources | do.Route()
@@ -228,8 +227,9 @@ def test_route(tmp_path: Path) -> None:
                             isinstance(part.source, staging.Slice),
                             part.superseded.tolist(),
                         )
-                        for _, several in found
-                        for part in several.rows
+                        for _, routed in found
+                        for rows in write.by_destination([routed])
+                        for part in rows
                     )
                     == [(monday, False, [1]), (monday, True, []), (sale, True, [0])]
                 )
@@ -242,11 +242,11 @@ def test_route(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 def test_write(tmp_path: Path, workers: int) -> None:
     """ROWS by group → WRITTEN; all of a destination come together."""
-    first = read_events(tmp_path, [Event("a")]).slices
-    more = read_events(tmp_path, [Event("b"), Event("c", event_type="sale")], number=BLOCK + 1)
+    first = read_events(tmp_path, [Event("a")], groups=5)
+    some = [Event("b"), Event("c", event_type="sale")]
+    more = read_events(tmp_path, some, number=BLOCK + 1, groups=5)
     parts = [
-        (len(one.destination.event_type), Several((Rows(one, NO_ROWS),)))
-        for one in [*first, *more.slices]
+        (slices.group, write.Routed(slices, NO_ROWS)) for slices in [*first.slices, *more.slices]
     ]
     with local_pipeline() as pipeline:
         step = pipeline | beam.Create(parts) | do.Write(new_run(tmp_path), workers)

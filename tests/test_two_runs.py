@@ -12,7 +12,7 @@ from unittest import mock
 
 import pytest
 
-from pipeline import parquet
+from pipeline import write
 from tests import deliveries
 from tests.deliveries import Event
 from tests.forks import FORKS, ended, in_fork, start
@@ -68,16 +68,16 @@ def test_two_at_once(tmp_path: Path, same: bool, new: bool, attempt: int) -> Non
 
 
 def waiting_run(root: Path, inputs: Path, output: Path, there: Flag, go: Flag, temp: str) -> None:
-    """A process whose run stops for a while when it has written its first destination."""
-    write = parquet.write_destination
+    """A process whose run stops for a while when it has written its first group of destinations."""
+    write_group = write.write_group
 
-    def slow(*arguments: Any) -> parquet.Written:
-        written = write(*arguments)
+    def slow(*arguments: Any) -> tuple[write.Written, float]:
+        written = write_group(*arguments)
         there.set()
         go.wait()
         return written
 
-    with mock.patch.object(parquet, "write_destination", slow):
+    with mock.patch.object(write, "write_group", slow):
         run(root, inputs, output, None, "--temp", temp)
 
 
@@ -127,14 +127,15 @@ def test_workers_end_with_a_killed_run(tmp_path: Path) -> None:
         "import os, signal, sys, time\n"
         "from functools import partial\n"
         "from pathlib import Path\n"
-        "from pipeline import cores\n"
+        "from pipeline import cores, processes\n"
         "def meet(folder):\n"
         "    (folder / str(os.getpid())).touch()\n"
         "    while len(list(folder.iterdir())) < 2:\n"
         "        time.sleep(0.01)\n"
         "if __name__ == '__main__':\n"
         "    folder = Path(sys.argv[1])\n"
-        "    results = cores._results([partial(meet, folder)] * 2, 2, True)\n"
+        "    processes.start(2)\n"
+        "    results = cores._results([partial(meet, folder)] * 2, 2, processes.running())\n"
         "    next(results)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

@@ -10,9 +10,9 @@ import signal
 from typing import Any
 
 import pipeline.blocks
-import pipeline.parquet
 import pipeline.plan
 import pipeline.read
+import pipeline.write
 
 BYTES = 256 << 10
 
@@ -27,7 +27,7 @@ pipeline.plan._BUCKET_BYTES = BYTES
 
 STEPS = {
     "read": (pipeline.read, "read_block"),
-    "write": (pipeline.parquet, "write_destination"),
+    "write": (pipeline.write, "write_group"),
 }
 if step := os.environ.get("EVENTSIFT_TEST_KILL"):
     name, _, flag = step.partition(":")
