@@ -127,7 +127,7 @@ class ScanLiveFiles(CallEach):
 
     def process(self, task: ScanTask, delivery: Seen) -> Iterable[Keyed]:
         """See `scan.scan_file`; only of files within the horizon, if the user has set one."""
-        day, horizon = day_number(task.file.destination), self._run.dedup_days
+        day, horizon = day_number(*task.file.destination[2:]), self._run.dedup_days
         if horizon is None or seen.near(delivery, day, horizon):
             yield from super().process(task, delivery)
         else:

@@ -136,9 +136,9 @@ def group_of(destination: Destination, groups: int) -> int:
     return zlib.crc32(msgspec.json.encode(destination)) % groups
 
 
-def day_number(destination: Destination) -> int:
-    """Returns the day of a destination as a number; of two days it says how far they are apart."""
-    return datetime.date(destination.year, destination.month, destination.day).toordinal()
+def day_number(year: int, month: int, day: int) -> int:
+    """Returns a day as a number; of two days it says how far they are apart."""
+    return datetime.date(year, month, day).toordinal()
 
 
 def partition_values(destination: Destination) -> dict[str, str]:

@@ -130,6 +130,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
                     )
                 rows += len(table)
     together = np.concatenate(found)
+    dates = {destination[2:] for some in slices for destination in some.destinations}
     directory = settings.directory if settings.store_versions else ""
     return BlockRead(
         number=block.number,
@@ -141,7 +142,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
             settings.filter_size,
             np.concatenate(hashes),
             together["timestamp"],
-            {partitions.day_number(part.destination) for some in slices for part in some.each()},
+            {partitions.day_number(*date) for date in dates},
             settings.directory,
         ),
         rejected=rejected,

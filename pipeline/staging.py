@@ -116,24 +116,23 @@ def stage(
     with storage.create(path) as file:
         for group, members in itertools.groupby(by_group, operator.itemgetter(0)):
             own = [code for _, code in members]
-            rows, offsets = [rows_of[code] for code in own], [offset]
-            first = row
-            for count in rows:
-                batch = staged.slice(row, count).serialize()
-                file.write(batch)
-                row += count
-                offset += batch.size
-                offsets.append(offset)
+            rows = tuple(rows_of[code] for code in own)
+            starts = itertools.accumulate(rows, initial=row)
+            batches = [staged.slice(*part).serialize() for part in zip(starts, rows, strict=False)]
+            file.writelines(batches)
+            offsets = itertools.accumulate((batch.size for batch in batches), initial=offset)
             found.append(
                 Slices(
                     group,
                     path,
-                    first_row + first,
+                    first_row + row,
                     tuple(destinations[code][:] for code in own),
-                    tuple(rows),
+                    rows,
                     tuple(offsets),
                 )
             )
+            row += sum(rows)
+            offset = found[-1].offsets[-1]
     return events, found
 
 

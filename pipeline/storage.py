@@ -38,6 +38,8 @@ _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}\.tmp")
 _T = TypeVar("_T")
 _COPY_BYTES = 1 << 20
 """Large enough that a copy is not made of system calls."""
+_BUFFER_BYTES = 64 << 10
+"""Of a file that is written: thousands of small writes become few, large ones are not copied."""
 _REMOTE_CALLS = 16
 """A copy within an object store is one request that waits; it costs this side nothing."""
 _RETRIES = 10
@@ -118,13 +120,12 @@ def list_files(directory: str, *, hidden: bool = True) -> list[FileInfo]:
 
     Args:
         directory: the directory.
-        hidden: whether those directly in it whose names begin with ``.`` or ``_`` count, too.
+        hidden: whether those count, too, whose path in it begins with ``.`` or ``_``.
     """
     if is_local(directory):
         return list(_below(local(directory), hidden=hidden))
     directory = directory.rstrip("/")
-    names = len(directory) + 1
-    files = _remote_below(directory)
+    names, files = len(directory) + 1, _remote_below(directory)
     return [file for file in files if hidden or not file.path[names:].startswith(_HIDDEN)]
 
 
@@ -370,14 +371,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _below(directory: str, *, hidden: bool = True) -> Iterator[FileInfo]:
-    for entry in _scan(directory):
-        if not hidden and entry.name.startswith(_HIDDEN):
-            continue
-        if _is_folder(entry):
-            yield from _below(entry.path)
-        else:
-            with contextlib.suppress(FileNotFoundError):
-                yield _info(entry.path, entry.stat(follow_symlinks=False))
+    folders = [directory]
+    while folders:
+        for entry in _scan(folder := folders.pop()):
+            if not hidden and folder == directory and entry.name.startswith(_HIDDEN):
+                continue
+            if _is_folder(entry):
+                folders.append(entry.path)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    yield _info(entry.path, entry.stat(follow_symlinks=False))
 
 
 def _info(path: str, status: os.stat_result) -> FileInfo:
@@ -402,7 +405,10 @@ def _copy_local(source: str, target: str) -> None:
 @contextlib.contextmanager
 def _create_local(path: str) -> Iterator[BinaryIO]:
     temporary = os.path.join(os.path.dirname(path), _temporary_name(os.path.basename(path)))
-    file = _in_folder(temporary, lambda: open(temporary, "xb"))  # noqa: SIM115 (closed below)
+    file = _in_folder(
+        temporary,
+        lambda: open(temporary, "xb", _BUFFER_BYTES),  # noqa: SIM115 (closed below)
+    )
     try:
         with file:
             yield file

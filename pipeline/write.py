@@ -20,6 +20,7 @@ from pipeline.partitions import Destination
 
 # So much is written in one go. Larger destinations are written by themselves.
 _TOGETHER_BYTES = 4 << 20
+_NO_ROWS = np.empty(0, np.int64)
 
 
 class Routed(NamedTuple):
@@ -109,7 +110,7 @@ def by_destination(routed: Iterable[Routed]) -> list[list[Rows]]:
         for slice_, first_row, (start, end) in zip(
             source.each(), first_rows, itertools.pairwise(borders), strict=False
         ):
-            own = superseded[start:end] - first_row
+            own = superseded[start:end] - first_row if start < end else _NO_ROWS
             found[slice_.destination].append(Rows(slice_, own))
     return list(found.values())
 

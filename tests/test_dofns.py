@@ -193,7 +193,7 @@ class TestScanLiveFiles:
         """It is not opened, so it may be missing; but it counts as any other, for the equations."""
         file = write_live(tmp_path, [Event("a"), Event("b")])._replace(path="gone.parquet")
         scanner = dofns.ScanLiveFiles(new_run(tmp_path, dedup_days=1), 0)
-        days = frozenset([day_number(file.destination) + 2])
+        days = frozenset([day_number(*file.destination[2:]) + 2])
         delivery = seen.NOTHING._replace(blocks=3, days=days)
 
         found = by_tag(
