@@ -234,15 +234,17 @@ class RouteRows(beam.DoFn):
         files: list[ScanTask] = list(sources[out.LIVE])
         for _, file, sizes in files:
             group = partitions.group_of(file.destination, sizes.groups)
-            yield group, Routed(file, superseded)
-        for slices in itertools.chain.from_iterable(staged):
-            rows = [slices.first_row, slices.first_row + sum(slices.rows)]
-            first, last = np.searchsorted(superseded, rows)
-            yield slices.group, Routed(slices, superseded[first:last] - slices.first_row)
+            yield group, Routed(file, superseded.tobytes())
+        slices = list(itertools.chain.from_iterable(staged))
+        firsts = np.array([one.first_row for one in slices], np.int64)
+        lasts = firsts + np.array([sum(one.rows) for one in slices], np.int64)
+        borders = zip(*np.searchsorted(superseded, [firsts, lasts]).tolist(), strict=True)
+        for one, (start, end) in zip(slices, borders, strict=True):
+            yield one.group, Routed(one, (superseded[start:end] - one.first_row).tobytes())
         counts = {
             "live_files": len(files),
             "blocks": len(staged),
-            "slices": sum(len(slices.rows) for some in staged for slices in some),
+            "slices": sum(len(one.rows) for one in slices),
             "superseded": len(superseded),
         }
         yield TaggedOutput(out.TALLIES, Tally("route", counts, 0.0))

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pipeline import batches, parquet, staging
 from pipeline.datafiles import DataFile
@@ -28,11 +27,12 @@ class Routed(NamedTuple):
 
     Attributes:
         source: Where they are staged, destination by destination; or the live file they are in.
-        superseded: Those (counted from 0) that are not to be kept, ascending.
+        superseded: Those (counted from 0) that are not to be kept, ascending; int64 as bytes,
+            since thousands of small arrays are slow to pickle.
     """
 
     source: staging.Slices | DataFile
-    superseded: npt.NDArray[np.int64]
+    superseded: bytes
 
 
 class Written(NamedTuple):
@@ -101,7 +101,8 @@ def write_group(routed: Iterable[Routed], settings: WriteSettings) -> tuple[Writ
 def by_destination(routed: Iterable[Routed]) -> list[list[Rows]]:
     """The rows of each destination, from all sources."""
     found: defaultdict[Destination, list[Rows]] = defaultdict(list)
-    for source, superseded in routed:
+    for source, packed in routed:
+        superseded = np.frombuffer(packed, np.int64)
         if isinstance(source, DataFile):
             found[source.destination].append(Rows(source, superseded))
             continue

@@ -247,7 +247,7 @@ def content_of(slice_: staging.Slice) -> pa.RecordBatch:
 def write_live(folder: Path, events: Sequence[Event], run_id: str = "r0") -> DataFile:
     """Writes events of one destination to one data file of the table at `folder`/out."""
     settings = parquet.WriteSettings(f"{folder}/out", run_id, 1 << 28)
-    routed = [write.Routed(slices, NO_ROWS) for slices in read_events(folder, events).slices]
+    routed = [write.Routed(slices, b"") for slices in read_events(folder, events).slices]
     written, _ = write.write_group(routed, settings)
     (file,) = written.files
     return file

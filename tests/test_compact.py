@@ -15,7 +15,6 @@ from pipeline.parquet import Rows, WriteSettings
 from pipeline.partitions import Destination, directory
 from tests import deliveries
 from tests.deliveries import Event
-from tests.helpers import NO_ROWS
 
 MEBIBYTE = 1 << 20
 DAYS = [Destination("account", "created", 2021, 1, day) for day in (8, 9)]
@@ -224,7 +223,7 @@ def test_many_small_deliveries_leave_few_files(tmp_path: Path) -> None:
         kind = pa.DictionaryArray.from_arrays(pa.array([0] * 5, pa.int32()), ["same"])
         content = table_of(events).append_column("domain", kind).append_column("event_type", kind)
         _, slices = staging.stage(content, str(tmp_path / "temp"), 0, 1)
-        routed = [write.Routed(source, NO_ROWS) for source in (*slices, *live)]
+        routed = [write.Routed(source, b"") for source in (*slices, *live)]
         written, _ = write.write_group(routed, settings)
         storage.delete(storage.join(root, file.path) for file in written.replaced)
         live = [*(file for file in live if file not in written.replaced), *written.files]

@@ -20,7 +20,6 @@ from pipeline.write import Routed, Written
 from tests.helpers import (
     ID_SEED,
     NO_FILTER,
-    NO_ROWS,
     Event,
     deliver,
     new_run,
@@ -364,7 +363,10 @@ def route(
 
 def routed(found: dict[str, list[Any]]) -> list[tuple[int, Any, list[int]]]:
     """The groups, the sources and their superseded rows."""
-    return [(group, one.source, one.superseded.tolist()) for group, one in found[MAIN]]
+    return [
+        (group, one.source, np.frombuffer(one.superseded, np.int64).tolist())
+        for group, one in found[MAIN]
+    ]
 
 
 class TestRouteRows:
@@ -418,7 +420,7 @@ class TestWriteDestinations:
         (slices,) = read_events(tmp_path, [Event("a"), Event("b")]).slices
         step = dofns.WriteDestinations(new_run(tmp_path), 0)
 
-        found = by_tag(step.process((7, iter([Routed(slices, np.array([0]))]))))
+        found = by_tag(step.process((7, iter([Routed(slices, np.array([0]).tobytes())]))))
 
         (written,) = found[MAIN]
         assert [file.rows for file in written.files] == [1]
@@ -435,7 +437,7 @@ class TestWriteDestinations:
     def test_a_group_without_news_is_only_counted(self, tmp_path: Path) -> None:
         """There is nothing to commit of it (invariant 6)."""
         step = dofns.WriteDestinations(new_run(tmp_path), 0)
-        found = by_tag(step.process((7, [Routed(LIVE_FILE, NO_ROWS)])))
+        found = by_tag(step.process((7, [Routed(LIVE_FILE, b"")])))
         assert MAIN not in found
         assert tally_of(found, "write")["live_files"] == 1
 

@@ -11,7 +11,6 @@ from pipeline.plan import Run
 from pipeline.publish import Outcome, ReconciliationError, TooManyPartitionsError
 from pipeline.tally import Tally
 from tests.helpers import (
-    NO_ROWS,
     Event,
     deliver,
     new_run,
@@ -34,7 +33,7 @@ def outcome(run: Run, events: Sequence[Event], *lines: str) -> Outcome:
     block = read_events(folder, events, *lines)
     settings = parquet.WriteSettings(run.root, run.id, run.target_file_bytes)
     written = [
-        write.write_group([write.Routed(slices, NO_ROWS)], settings)[0] for slices in block.slices
+        write.write_group([write.Routed(slices, b"")], settings)[0] for slices in block.slices
     ]
     letters = [block.dead_letters] if block.dead_letters else []
     planned_counts = planned.tally().counts

@@ -17,7 +17,6 @@ from pipeline.tally import Tally, add_up
 from tests.helpers import (
     ID_SEED,
     NO_FILTER,
-    NO_ROWS,
     Event,
     deliver,
     local_pipeline,
@@ -245,9 +244,7 @@ def test_write(tmp_path: Path, workers: int) -> None:
     first = read_events(tmp_path, [Event("a")], groups=5)
     some = [Event("b"), Event("c", event_type="sale")]
     more = read_events(tmp_path, some, number=BLOCK + 1, groups=5)
-    parts = [
-        (slices.group, write.Routed(slices, NO_ROWS)) for slices in [*first.slices, *more.slices]
-    ]
+    parts = [(slices.group, write.Routed(slices, b"")) for slices in [*first.slices, *more.slices]]
     with local_pipeline() as pipeline:
         step = pipeline | beam.Create(parts) | do.Write(new_run(tmp_path), workers)
         assert_that(

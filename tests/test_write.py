@@ -27,12 +27,12 @@ def event(id_: str, second: int, **fields: str) -> Event:
 def staged(folder: Path, events: Sequence[Event], superseded: Sequence[int] = ()) -> Routed:
     """The events as staged rows, as many destinations as they have."""
     (slices,) = read_events(folder, events).slices
-    return Routed(slices, np.array(superseded, np.int64))
+    return Routed(slices, np.array(superseded, np.int64).tobytes())
 
 
 def live(folder: Path, events: Sequence[Event], superseded: Sequence[int] = ()) -> Routed:
     """The events as rows of a live file."""
-    return Routed(write_live(folder, events), np.array(superseded, np.int64))
+    return Routed(write_live(folder, events), np.array(superseded, np.int64).tobytes())
 
 
 def write_rows(folder: Path, rows: Sequence[Routed]) -> Written:
@@ -193,7 +193,7 @@ class TestWhatIsRewritten:
         rewritten = most_files = 0
         for number in range(200):
             news = staged(tmp_path, [event(f"e{number}", number)])
-            old = [Routed(file, NO_ROWS) for file in files.values()]
+            old = [Routed(file, b"") for file in files.values()]
 
             written = write_rows(tmp_path, [*old, news])
 
