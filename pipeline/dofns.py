@@ -16,6 +16,7 @@ from pipeline import (
     latest,
     partitions,
     plan,
+    processes,
     publish,
     read,
     scan,
@@ -286,6 +287,7 @@ class PublishRun(beam.DoFn):
 
     def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[dict[str, Any]]:
         """See `publish.publish`."""
+        processes.stop(wait=False)  # their work is done, and they end while this goes on
         _, groups = element
         outcome = publish.Outcome(
             plans=list(groups[out.PLAN]),

@@ -46,13 +46,17 @@ def running() -> ProcessPoolExecutor | None:
     return _pool
 
 
-def stop() -> None:
-    """Ends the processes once they have done what they are at; what else waits is cancelled."""
+def stop(*, wait: bool = True) -> None:
+    """Ends the processes once they have done what they are at; what else waits is cancelled.
+
+    Args:
+        wait: Whether to return only when they have ended.
+    """
     global _pool
     with _lock:
         ending, _pool = _pool, None
     if ending:
-        ending.shutdown(cancel_futures=True)
+        ending.shutdown(wait=wait, cancel_futures=True)
 
 
 def _begin() -> None:

@@ -42,6 +42,7 @@ _BUFFER_BYTES = 64 << 10
 """Of a file that is written: thousands of small writes become few, large ones are not copied."""
 _REMOTE_CALLS = 16
 """A copy within an object store is one request that waits; it costs this side nothing."""
+_LOCAL_CALLS = 4
 _RETRIES = 10
 """How often a parent directory that another process has just tidied away is made again."""
 
@@ -423,6 +424,9 @@ def _delete_tree_local(path: str) -> None:
     """Tries again when another process deletes, or still makes, something in it."""
     for _ in range(_RETRIES):
         try:
+            # Large files are slow to delete, and the system does it without Python's lock.
+            with concurrent.futures.ThreadPoolExecutor(_LOCAL_CALLS) as pool:
+                list(pool.map(delete, ([file.path] for file in _below(path))))
             shutil.rmtree(path)
         except OSError as error:
             # ENOTDIR: where a parent is a file, there is no such directory either.
