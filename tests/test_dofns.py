@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from apache_beam.pvalue import TaggedOutput
 
-from pipeline import dofns, read, seen, staging, versions
+from pipeline import dofns, processes, read, seen, staging, versions
 from pipeline import outputs as out
 from pipeline.datafiles import DataFile
 from pipeline.latest import Superseded
@@ -460,6 +460,9 @@ class TestPublishRun:
             out.REJECTS: ["x.jsonl"],
         }
 
+        processes.start(1)
+
         assert list(dofns.PublishRun(run).process((0, groups))) == [{"run": "r1"}]
 
+        assert processes.running() is None  # their work is done
         assert got == [run, ([plan], [tally, tally], [written], ["x.jsonl"])]

@@ -143,6 +143,18 @@ class TestSizes:
         assert plan._sizes([file], []).buckets == buckets
         assert plan._sizes([], []).buckets == 1
 
+    @pytest.mark.parametrize(
+        ("delivered", "table_bytes", "groups"),
+        [(0, 0, 1), (100, 0, 1), (40 << 20, 0, 10), (100, 4 << 20, 11), (1 << 40, 0, 512)],
+    )
+    def test_groups_of_destinations_follow_from_what_may_be_written(
+        self, tmp_path: Path, delivered: int, table_bytes: int, groups: int
+    ) -> None:
+        """A call for some megabytes, of the table as well, which may have to be written anew."""
+        file = storage.FileInfo("in.jsonl", delivered, 0.0)
+        live = write_live(tmp_path, [Event("a")])._replace(bytes=table_bytes)
+        assert plan._sizes([file], [live]).groups == groups
+
     def test_a_small_delivery_to_a_large_table_gets_a_filter(self, tmp_path: Path) -> None:
         """Only then it saves more than it costs."""
         file = storage.FileInfo("in.jsonl", 100_000, 0.0)

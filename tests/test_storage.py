@@ -190,6 +190,26 @@ class TestEveryStore:
             storage.join(base, name) for name in names
         ]
         assert storage.list_files(storage.join(base, "nothing")) == []
+        visible = storage.list_files(base, hidden=False)
+        assert sorted(file.path for file in visible) == [
+            storage.join(base, name) for name in ("a", "b/c/d")
+        ]
+
+    def test_only_the_first_name_of_a_path_hides_it(self, base: str) -> None:
+        """A stranger's file is found wherever it lies in a folder of his."""
+        fill(base, "_h/a", "b/_c/d")
+        (file,) = storage.list_files(base, hidden=False)
+        assert file.path == storage.join(base, "b/_c/d")
+
+    def test_a_new_file_is_there_at_once(self, base: str) -> None:
+        """Whole, its folder made; locally one that is there already is not touched."""
+        path = storage.join(base, "d/e/new")
+        storage.write_new(path, memoryview(b"content"))
+        assert storage.read_bytes(path) == b"content"
+        if storage.is_local(path):
+            with pytest.raises(FileExistsError):
+                storage.write_new(path, b"other")
+        assert storage.read_bytes(path) == b"content"
 
     def test_a_folder_is_not_its_namesake(self, base: str) -> None:
         """An object store's prefix `d` is also that of `d2`."""
