@@ -55,7 +55,6 @@ def measure(events: int, rounds: int, peers: Sequence[str], work: pathlib.Path) 
     """
     delivered = delivery(events, work)
     reference = data.reference(delivered)
-    data.warm(delivered)
     # The yardstick comes first, next to eventsift.
     order = [YARDSTICK, EVENTSIFT, *(peer for peer in peers if peer != YARDSTICK)]
     usage: dict[str, list[Usage]] = {name: [] for name in order}
@@ -64,6 +63,7 @@ def measure(events: int, rounds: int, peers: Sequence[str], work: pathlib.Path) 
         for name in order:
             output = work / f"table-{name}"
             shutil.rmtree(output, ignore_errors=True)
+            data.warm(delivered)
             os.sync()  # what the one before has written is not this one's burden
             if name == EVENTSIFT:
                 used = programs.run_eventsift(output, delivered.pattern)

@@ -1,6 +1,7 @@
 """Planning a run: what there is to read, what it is merged into, how the work is divided."""
 
 import datetime
+import os
 import secrets
 import time
 import uuid
@@ -67,12 +68,14 @@ class Sizes(NamedTuple):
         buckets: Shares of the event_id space; see `versions.by_bucket`.
         groups: In which destinations are written; see `partitions.group_of`.
         filter_size: Of the filter for the delivery's event_ids.
+        forget: Whether the input is too large to stay in the system's memory beside what is staged.
     """
 
     id_seed: int
     buckets: int
     groups: int
     filter_size: seen.Size
+    forget: bool = False
 
 
 class ReadTask(NamedTuple):
@@ -138,6 +141,9 @@ _BUCKETS_LIMIT = (1 << 15) - 1
 _GROUP_BYTES = 4 << 20
 _GROUPS_LIMIT = 512
 _TABLE_RATIO = 10
+# What is staged takes two thirds of the input's size, and should stay in the system's memory until
+# it is written.
+_MEMORY_SHARE = 1 / 3
 # Compressed input holds more events than its size says.
 _COMPRESSION_RATIO = 8
 # Events are hardly smaller than this; it bounds their number from above.
@@ -193,7 +199,13 @@ def _sizes(files: Sequence[storage.FileInfo], live: Sequence[DataFile]) -> Sizes
         buckets=min(max(1, -(-content // _BUCKET_BYTES)), _BUCKETS_LIMIT),
         groups=min(max(1, -(-written // _GROUP_BYTES)), _GROUPS_LIMIT),
         filter_size=seen.size_for(ids, sum(file.rows for file in live)),
+        forget=sum(file.bytes for file in files) > _MEMORY_SHARE * _memory_bytes(),
     )
+
+
+def _memory_bytes() -> int:
+    """Of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _content_bytes(files: Sequence[storage.FileInfo]) -> Iterator[int]:

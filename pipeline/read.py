@@ -51,6 +51,7 @@ class ReadSettings(NamedTuple):
         buckets: Shares of the event_id space; see `versions.by_bucket`.
         groups: In which destinations are written; see `partitions.group_of`.
         filter_size: Of the filter for the table's rows.
+        forget: Whether large files are dropped from the system's memory once they are read.
         max_event_bytes: Limit on one event's data and extra fields.
         store_versions: Whether versions are stored beside the payloads; else they are returned.
         part_bytes: How many bytes are decoded together.
@@ -62,6 +63,7 @@ class ReadSettings(NamedTuple):
     buckets: int
     groups: int
     filter_size: seen.Size
+    forget: bool
     max_event_bytes: int
     store_versions: bool = False
     part_bytes: int = PART_BYTES
@@ -175,6 +177,8 @@ def _parts(
             with storage.open_read(piece.path) as stream:
                 yield from _parts_of_stream(stream, piece, settings)
                 counts["bytes"] += stream.tell() - piece.start
+                if settings.forget and storage.is_local(piece.path):
+                    storage.forget(stream, piece.start, piece.end)
             continue
         data = storage.read_part(piece.path, 0, piece.end)
         counts["bytes"] += len(data)

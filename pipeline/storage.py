@@ -156,6 +156,16 @@ def open_read(path: str) -> BinaryIO:
     return _beam().open(path, compression_type="uncompressed")
 
 
+def forget(file: BinaryIO, start: int, end: int) -> None:
+    """Lets the system drop the bytes ``[start, end)`` of a local `file` from memory, if it can.
+
+    It would drop what lies there longest, and so what is still needed, before it drops these; and
+    looking for room takes it a third of the time of those who write.
+    """
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
+
+
 def read_bytes(path: str) -> bytes:
     """The content of the file `path`."""
     with open_read(path) as file:

@@ -227,6 +227,7 @@ def read_events(
         buckets=buckets,
         groups=groups,
         filter_size=filter_size,
+        forget=False,
         max_event_bytes=1 << 20,
         store_versions=store_versions,
     )

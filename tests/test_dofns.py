@@ -114,6 +114,7 @@ class TestReadBlocks:
                 buckets=task.sizes.buckets,
                 groups=task.sizes.groups,
                 filter_size=task.sizes.filter_size,
+                forget=task.sizes.forget,
                 max_event_bytes=999,
                 store_versions=stored,
             ),

@@ -155,6 +155,15 @@ class TestSizes:
         live = write_live(tmp_path, [Event("a")])._replace(bytes=table_bytes)
         assert plan._sizes([file], [live]).groups == groups
 
+    def test_input_beyond_a_third_of_memory_is_not_kept_there(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What is staged beside it takes two thirds as much, and is needed again."""
+        monkeypatch.setattr(plan, "_memory_bytes", lambda: 3000)
+        files = [storage.FileInfo(name, 500, 0.0) for name in ("a.jsonl", "b.gz")]
+        assert not plan._sizes(files, []).forget
+        assert plan._sizes([*files, storage.FileInfo("c", 1, 0.0)], []).forget
+
     def test_a_small_delivery_to_a_large_table_gets_a_filter(self, tmp_path: Path) -> None:
         """Only then it saves more than it costs."""
         file = storage.FileInfo("in.jsonl", 100_000, 0.0)

@@ -3,6 +3,7 @@ import bz2
 import gzip
 import json
 import lzma
+import os
 import random
 from collections import Counter
 from pathlib import Path
@@ -41,9 +42,9 @@ def line(event_id: str, data: str = "1", **changes: str) -> str:
 
 def reading(folder: Path, **changes: Any) -> ReadSettings:
     """Settings for files of some kilobytes."""
-    return ReadSettings("run-1", f"{folder}/tmp", 7, 3, 1, seen.Size(0, False), 4096)._replace(
-        **changes
-    )
+    return ReadSettings(
+        "run-1", f"{folder}/tmp", 7, 3, 1, seen.Size(0, False), False, 4096
+    )._replace(**changes)
 
 
 def block_of(folder: Path, *contents: bytes) -> Block:
@@ -402,6 +403,18 @@ def test_small_files_are_decoded_in_few_calls(tmp_path: Path) -> None:
         read = read_block(block, reading(tmp_path, part_bytes=20_000))
     assert read.rows == 1000
     assert 5 <= calls.call_count == -(-block.bytes // 20_000) <= 10
+
+
+@pytest.mark.parametrize("forget", [False, True])
+def test_large_input_makes_room_for_what_is_staged(tmp_path: Path, forget: bool) -> None:
+    """Where memory has no room for both, the bytes that were read are dropped; and only these."""
+    block = block_of(tmp_path, b"\n".join(line(f"e{n}").encode() for n in range(100)))
+    ((path, _, size),) = block.ranges
+    cut = Block(FIRST, ((path, 0, size // 2),))
+    with mock.patch("os.posix_fadvise") as advise:
+        read_block(cut, reading(tmp_path, part_bytes=1000, forget=forget))
+    advised = [call.args[1:] for call in advise.call_args_list]
+    assert advised == ([(0, size // 2, os.POSIX_FADV_DONTNEED)] if forget else [])
 
 
 def test_a_missing_file_stops_the_run(tmp_path: Path) -> None:
