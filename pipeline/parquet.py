@@ -73,11 +73,21 @@ class WriteSettings(NamedTuple):
 def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> Iterator[DataFile]:
     """Writes what is kept of the rows of some destinations to new data files.
 
-    Each destination gets as many as its size asks for. All are read and sorted in one piece: small
-    ones by themselves would take twice as long.
+    All are read and sorted in one piece: small ones by themselves would take twice as long.
+
+    Args:
+        destinations: The rows of each, of which at least one is kept.
+        settings: Where and how to write.
+
+    Yields:
+        The files of one destination after another, each with as many as its size asks for.
+
+    Raises:
+        OSError: What is staged cannot be read, or nothing can be written.
+        datafiles.ConflictError: Another run has superseded a live file.
     """
     content = _read([part.source for rows in destinations for part in rows], settings.root)
-    content_bytes = content.nbytes
+    size = content.nbytes
     rows_of = [sum(part.source.rows for part in rows) for rows in destinations]
     numbers = np.repeat(np.arange(len(destinations), dtype=np.int32), rows_of)
     micros = content["timestamp"].cast(pa.int64()).to_numpy()
@@ -88,16 +98,16 @@ def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> It
     for number, own in enumerate(np.split(order, ends[:-1])):
         destination = destinations[number][0].source.destination
         files = 1
-        if content_bytes > settings.target_bytes:
+        if size > settings.target_bytes:
             found = content.slice(firsts[number], rows_of[number])
             files = math.ceil(found.nbytes * len(own) / len(found) / settings.target_bytes)
         rows_per_file = math.ceil(len(own) / files)
         for first in range(0, len(own), rows_per_file):
             rows = own[first : first + rows_per_file]
             path = datafiles.new_path(settings.run, uuid.uuid4().hex[:16])
-            size = _write_file(storage.join(settings.root, path), content, rows)
+            file_bytes = _write_file(storage.join(settings.root, path), content, rows)
             times = micros[rows[[0, -1]]].tolist()
-            yield DataFile(path, destination, len(rows), size, *times)
+            yield DataFile(path, destination, len(rows), file_bytes, *times)
 
 
 def merge_files(files: Sequence[DataFile], settings: WriteSettings) -> list[DataFile]:

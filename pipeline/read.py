@@ -18,19 +18,18 @@ import pyarrow as pa
 
 from pipeline import (
     batches,
-    compression,
     events,
     framing,
     partitions,
     seen,
     staging,
     storage,
+    streams,
     versions,
 )
-from pipeline.blocks import BLOCK_BYTES, Block, Piece
-from pipeline.compression import DamagedFileError
+from pipeline.blocks import BLOCK_BYTES, Block
 from pipeline.decoding import Decoded, Part, decode
-from pipeline.rejects import Reject, shown
+from pipeline.rejects import Reject
 from pipeline.seen import Seen
 from pipeline.versions import Bucketed
 
@@ -170,12 +169,13 @@ def _parts(
     block: Block, settings: ReadSettings, counts: Counter[str]
 ) -> Iterator[tuple[Part, Decoded]]:
     """The decoded parts of a block's pieces; adds the bytes read to ``counts["bytes"]``."""
+    limits = settings.part_bytes, settings.max_event_bytes
     small: list[tuple[str, bytes]] = []
     small_bytes = 0
     for piece in block.pieces:
         if piece.start or piece.end > _SMALL * settings.part_bytes:
             with storage.open_read(piece.path) as stream:
-                yield from _parts_of_stream(stream, piece, settings)
+                yield from streams.parts(stream, piece, *limits)
                 counts["bytes"] += stream.tell() - piece.start
                 if settings.forget and storage.is_local(piece.path):
                     storage.forget(stream, piece.start, piece.end)
@@ -183,7 +183,7 @@ def _parts(
         data = storage.read_part(piece.path, 0, piece.end)
         counts["bytes"] += len(data)
         if not framing.is_between_borders(data):
-            yield from _parts_of_stream(io.BytesIO(data), piece, settings)
+            yield from streams.parts(io.BytesIO(data), piece, *limits)
             continue
         small.append((piece.path, data))
         small_bytes += len(data)
@@ -211,67 +211,3 @@ def _together(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[Part, Decode
     for path, data in files:
         part = Part(path, 0, data)
         yield part, decode(part)
-
-
-def _parts_of_stream(
-    stream: BinaryIO, piece: Piece, settings: ReadSettings
-) -> Iterator[tuple[Part, Decoded]]:
-    """The decoded parts of one piece; a part begins with what the one before has left over."""
-    limit = settings.part_bytes + settings.max_event_bytes
-    part = Part(piece.path, piece.start, b"")
-    chunks = itertools.chain(_chunks(stream, piece, settings.part_bytes), [None])
-    for chunk, following in itertools.pairwise(chunks):
-        if isinstance(chunk, DamagedFileError):
-            reject = Reject(piece.path, part.offset, 0, chunk.reason, str(chunk), b"")
-            yield part, Decoded([], {}, [reject], [], 0, False)
-        elif chunk is not None:
-            part = part._replace(data=part.data + chunk, final=not isinstance(following, bytes))
-            decoded = decode(part)
-            if not decoded.consumed and not part.final and len(part.data) > limit:
-                decoded = _too_large(part)
-            yield part, decoded
-            part = part._replace(
-                offset=part.offset + decoded.consumed,
-                data=part.data[decoded.consumed :],
-                in_array=decoded.in_array,
-            )
-
-
-def _chunks(stream: BinaryIO, piece: Piece, part_bytes: int) -> Iterator[bytes | DamagedFileError]:
-    """The content of a piece in chunks of `part_bytes` or more; last, what ended it too early."""
-    stream.seek(piece.start)
-    size = piece.end - piece.start
-    data = stream.read(min(size, max(2 * part_bytes, compression.MAGIC_BYTES)))
-    if piece.start or not compression.is_compressed(data):
-        yield data
-        for at in range(len(data), size, part_bytes):
-            yield stream.read(min(part_bytes, size - at))
-        return
-    stream.seek(0)
-    gathered: list[bytes] = []
-    gathered_bytes = 0
-    damage: DamagedFileError | None = None
-    try:
-        for content in compression.decompress(stream):
-            gathered.append(content)
-            gathered_bytes += len(content)
-            if gathered_bytes >= part_bytes:
-                yield b"".join(gathered)
-                gathered, gathered_bytes = [], 0
-    except DamagedFileError as error:
-        damage = error
-        stream.seek(piece.end)  # nothing more can be read of it: it is done
-    yield b"".join(gathered)
-    if damage:
-        yield damage
-
-
-def _too_large(part: Part) -> Decoded:
-    """Gives up a record that has no end within any event's size, so that reading can go on."""
-    message = (
-        f"no end within {len(part.data):,} bytes of {shown(part.data[:100])};"
-        " the limit of one event is set with --max-event-mb"
-    )
-    size = len(part.data)
-    reject = Reject(part.source, part.offset, size, "too-large", message, part.data)
-    return Decoded([], {}, [reject], [], size, part.in_array)

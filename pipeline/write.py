@@ -17,7 +17,7 @@ from pipeline.datafiles import DataFile
 from pipeline.parquet import Rows, WriteSettings
 from pipeline.partitions import Destination
 
-# So much is written in one go. Larger destinations are written by themselves.
+# So much is written in one go, with at most one larger destination.
 _TOGETHER_BYTES = 4 << 20
 _NO_ROWS = np.empty(0, np.int64)
 
@@ -99,7 +99,14 @@ def write_group(routed: Iterable[Routed], settings: WriteSettings) -> tuple[Writ
 
 
 def by_destination(routed: Iterable[Routed]) -> list[list[Rows]]:
-    """The rows of each destination, from all sources."""
+    """The rows of each destination, from all sources.
+
+    Args:
+        routed: All staged rows and all live files of some destinations, in any order.
+
+    Returns:
+        For each destination its slices and live files, each with its own superseded rows.
+    """
     found: defaultdict[Destination, list[Rows]] = defaultdict(list)
     for source, packed in routed:
         superseded = np.frombuffer(packed, np.int64)
