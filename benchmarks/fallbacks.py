@@ -83,7 +83,7 @@ def measure(
     # ones at a tenth of its speed (it avoids their inodes).
     with tempfile.TemporaryDirectory(dir=work, prefix="tables-") as folder:
         for number, (name, delivery) in itertools.product(range(rounds), deliveries.items()):
-            output = pathlib.Path(folder) / str(len(os.listdir(folder)))
+            output = pathlib.Path(folder) / f"{delivery.folder.name}-{number}"
             data.warm(delivery)
             os.sync()
             used = programs.run_eventsift(output, delivery.pattern)

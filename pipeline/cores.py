@@ -6,9 +6,10 @@ makes each call at once.
 """
 
 import concurrent.futures
+import contextlib
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -74,29 +75,35 @@ class CallEach(beam.DoFn):
     def finish_bundle(self) -> Iterator[Any]:
         """Makes the calls gathered, and yields their outputs."""
         workers = min(self._cores.workers, len(self._calls))
-        for result in _results(self._calls, workers, self._executor(workers)):
-            for output in self.outputs(result):
-                if isinstance(output, TaggedOutput):
-                    yield TaggedOutput(output.tag, _global(output.value))
-                else:
-                    yield _global(output)
+        with (
+            self._executor(workers) as executor,
+            contextlib.closing(_results(self._calls, workers, executor)) as results,
+        ):
+            for result in results:
+                for output in self.outputs(result):
+                    if isinstance(output, TaggedOutput):
+                        yield TaggedOutput(output.tag, _global(output.value))
+                    else:
+                        yield _global(output)
 
-    def _executor(self, workers: int) -> concurrent.futures.Executor | None:
-        """What makes the calls: processes, threads, or (None) this thread."""
+    def _executor(
+        self, workers: int
+    ) -> contextlib.AbstractContextManager[concurrent.futures.Executor | None]:
+        """What makes the calls: processes, which stay, threads, or (None) this thread."""
         if workers <= 1:
-            return None
+            return contextlib.nullcontext()
         if self._cores.processes:
             # They take half a second to start: not for work that is done in that time.
             if self._work_bytes >= WORK_BYTES:
                 processes.start(self._cores.workers)
             if running := processes.running():
-                return running
+                return contextlib.nullcontext(running)
         return concurrent.futures.ThreadPoolExecutor(workers)
 
 
 def _results(
     calls: Sequence[Callable[[], Any]], workers: int, executor: concurrent.futures.Executor | None
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Yields the calls' results in order, with no more calls under way than memory allows for."""
     if executor is None:
         yield from (call() for call in calls)
@@ -114,8 +121,6 @@ def _results(
     finally:
         for call in pending:
             call.cancel()
-        if executor is not processes.running():
-            executor.shutdown()
 
 
 def _global(value: Any) -> WindowedValue:

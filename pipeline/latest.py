@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline import versions
+from pipeline import sorting, versions
 from pipeline.versions import Packed, Versions
 
 
@@ -52,10 +52,7 @@ def latest(parts: Sequence[Packed]) -> Superseded:
 def _repeated(found: Versions) -> Versions:
     """Those whose event_id may occur twice: they are few, and only they need to be sorted."""
     order = np.argsort(found["id_low"])
-    ids = found["id_low"][order]
-    again = np.zeros(len(ids) + 1, np.bool_)  # whether an id is that of the row before
-    again[1:-1] = ids[1:] == ids[:-1]
-    return found[order[again[1:] | again[:-1]]]
+    return found[order[sorting.tied(found["id_low"][order])]]
 
 
 def _losers(found: Versions) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
@@ -87,8 +84,7 @@ def _order(found: Versions) -> npt.NDArray[np.int64]:
     # Mostly id and timestamp decide: as one number they are sorted in a fraction of the time.
     keys = ids << bits | (timestamps - first)
     order = np.argsort(keys, kind="stable")
-    equal = np.diff(keys[order]) == 0
-    tied = np.append(equal, False) | np.append(False, equal)
+    tied = sorting.tied(keys[order])
     rows = order[tied]
     order[tied] = rows[_exact_order(found[rows])]
     return order

@@ -1,9 +1,10 @@
-"""Parquet: writing a destination's rows to new data files.
+"""Parquet: writing destinations' rows to new data files.
 
 Row order and statistics serve readers: rows are sorted by timestamp, so the statistics of row
 groups and files say which times they hold.
 """
 
+import itertools
 import math
 import uuid
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline import datafiles, staging, storage
+from pipeline import datafiles, sorting, staging, storage
 from pipeline.datafiles import DataFile
 
 # A row group is what a reader reads at the least: enough rows to compress well and to scan fast.
@@ -37,6 +38,9 @@ _PAGE_BYTES = 4 << 20
 # What a row takes in Arrow's memory besides its texts: three offsets, timestamp, nanos, a null bit.
 # Encodings make next to nothing of them.
 _ROW_BYTES = 23
+
+
+NO_ROWS = np.empty(0, np.int64)
 
 
 class Rows(NamedTuple):
@@ -86,13 +90,14 @@ def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> It
         OSError: What is staged cannot be read, or nothing can be written.
         datafiles.ConflictError: Another run has superseded a live file.
     """
-    content = _read([part.source for rows in destinations for part in rows], settings.root)
+    parts = list(itertools.chain.from_iterable(destinations))
+    content = _read([part.source for part in parts], settings.root)
     size = content.nbytes
     rows_of = [sum(part.source.rows for part in rows) for rows in destinations]
     numbers = np.repeat(np.arange(len(destinations), dtype=np.int32), rows_of)
     micros = content["timestamp"].cast(pa.int64()).to_numpy()
     order = _in_order(content, numbers, micros)
-    order = order[_kept([part for rows in destinations for part in rows])[order]]
+    order = order[_kept(parts)[order]]
     ends = np.searchsorted(numbers[order], range(len(destinations)), side="right")
     firsts = np.cumsum([0, *rows_of])
     for number, own in enumerate(np.split(order, ends[:-1])):
@@ -116,7 +121,7 @@ def merge_files(files: Sequence[DataFile], settings: WriteSettings) -> list[Data
     Raises:
         datafiles.ConflictError: Another run has superseded one of the files.
     """
-    return list(write([[Rows(file, np.empty(0, np.int64)) for file in files]], settings))
+    return list(write([[Rows(file, NO_ROWS) for file in files]], settings))
 
 
 def content_bytes(file: DataFile, root: str) -> int:
@@ -193,10 +198,9 @@ def _in_order(
     one = not len(numbers) or not numbers[-1]
     order = np.argsort(micros) if one else np.lexsort((micros, numbers))
     # Only where timestamps are equal are texts compared, which takes ten times as long.
-    equal = (np.diff(micros[order]) == 0) & (np.diff(numbers[order]) == 0)
-    if not equal.any():
+    tied = sorting.tied(numbers[order], micros[order])
+    if not tied.any():
         return order
-    tied = np.append(equal, False) | np.append(False, equal)
     rows = order[tied]
     keys = content.select(["timestamp", "event_id"]).take(pa.array(rows))
     keys = keys.append_column("number", pa.array(numbers[rows]))

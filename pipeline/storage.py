@@ -4,10 +4,10 @@ A path without a scheme, or with ``file://``, is local and handled with ``os`` a
 processes that never touch an object store need not import Apache Beam. Everything else (``s3://``,
 ``gs://``, ``hdfs://``) goes through `apache_beam.io.filesystems.FileSystems`.
 
-What is written appears under its name in one step, whole, so a process that is killed leaves no
-half file that somebody could read. Nothing is fsynced: that would guard against a power cut only,
-costs milliseconds for every file, and the Delta log beside the data is not fsynced either. After a
-power cut the table is rebuilt from its sources.
+What is written appears under its name in one step, whole (but for `write_new`), so a process that
+is killed leaves no half file that somebody could read. Nothing is fsynced: that would guard against
+a power cut only, costs milliseconds for every file, and the Delta log beside the data is not
+fsynced either. After a power cut the table is rebuilt from its sources.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ _BUFFER_BYTES = 64 << 10
 _REMOTE_CALLS = 16
 """A copy within an object store is one request that waits; it costs this side nothing."""
 _LOCAL_CALLS = 4
+"""Deletions at a time on a local disk."""
 _RETRIES = 10
 """How often a parent directory that another process has just tidied away is made again."""
 
@@ -321,10 +322,8 @@ def _glob(directory: str, segments: list[str], seen: set[tuple[str, int]]) -> It
     """The files below a real `directory` that fit; `seen` breaks circles of symbolic links."""
     literal = itertools.takewhile(lambda name: not _WILDCARD.search(name), segments[:-1])
     if names := list(literal):
-        directory, segments = (
-            os.path.realpath(os.path.join(directory, *names)),
-            segments[len(names) :],
-        )
+        directory = os.path.realpath(os.path.join(directory, *names))
+        segments = segments[len(names) :]
     if (directory, len(segments)) in seen:
         return
     seen.add((directory, len(segments)))

@@ -19,7 +19,6 @@ from pipeline.partitions import Destination
 
 # So much is written in one go, with at most one larger destination.
 _TOGETHER_BYTES = 4 << 20
-_NO_ROWS = np.empty(0, np.int64)
 
 
 class Routed(NamedTuple):
@@ -113,12 +112,11 @@ def by_destination(routed: Iterable[Routed]) -> list[list[Rows]]:
         if isinstance(source, DataFile):
             found[source.destination].append(Rows(source, superseded))
             continue
-        first_rows = [0, *itertools.accumulate(source.rows)]
-        borders = np.searchsorted(superseded, first_rows).tolist()
-        for slice_, first_row, (start, end) in zip(
-            source.each(), first_rows, itertools.pairwise(borders), strict=False
-        ):
-            own = superseded[start:end] - first_row if start < end else _NO_ROWS
+        first_rows = list(itertools.accumulate(source.rows, initial=0))
+        borders = itertools.pairwise(np.searchsorted(superseded, first_rows).tolist())
+        for slice_, (start, end) in zip(source.each(), borders, strict=True):
+            first_row = slice_.first_row - source.first_row
+            own = superseded[start:end] - first_row if start < end else parquet.NO_ROWS
             found[slice_.destination].append(Rows(slice_, own))
     return list(found.values())
 

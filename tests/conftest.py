@@ -1,8 +1,15 @@
-"""Hypothesis: on the build server always the same examples, elsewhere new ones every time."""
+"""For all tests: how Hypothesis chooses examples, and that no process outlives a test.
+
+On the build server the examples are always the same, elsewhere new ones every time.
+"""
 
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import Phase, settings
+
+from pipeline import processes
 
 # Shrinking runs a failing example hundreds of times, for minutes where each is several runs of the
 # job: the build server only says how to repeat it, and it is shrunk there.
@@ -15,3 +22,10 @@ settings.register_profile(
 )
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left() -> Iterator[None]:
+    """Processes that a test has started end with it."""
+    yield
+    processes.stop()

@@ -16,14 +16,6 @@ from pipeline.cores import CallEach, Cores
 from pipeline.start import WORK_BYTES
 from tests.helpers import local_pipeline
 
-
-@pytest.fixture(autouse=True)
-def nothing_is_left() -> Iterator[None]:
-    """Processes that a test has started end with it."""
-    yield
-    processes.stop()
-
-
 PLACES = [Cores(0, False), Cores(1, False), Cores(2, False), Cores(2, True)]
 
 

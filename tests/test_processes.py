@@ -2,21 +2,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from pipeline import processes
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left() -> Iterator[None]:
-    """Processes that a test has started end with it."""
-    yield
-    processes.stop()
 
 
 def test_there_is_a_core() -> None:
