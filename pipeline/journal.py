@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from pipeline import ledger, storage, table
+from pipeline import durable, ledger, storage, table
 from pipeline.alive import Dead
 from pipeline.table import Snapshot
 
@@ -46,7 +46,9 @@ def rejects_path(root: str, run_id: str) -> str:
 
 def stage(journal: Journal, staging: str) -> None:
     """Stages a run's journal, to be found by the next run should this one be killed."""
-    storage.write_bytes(storage.join(staging, _STAGED), msgspec.json.encode(journal))
+    path = storage.join(staging, _STAGED)
+    storage.write_bytes(path, msgspec.json.encode(journal))
+    durable.sync([path, journal.inputs, *journal.dead_letters], staging)
 
 
 def keep(root: str, journal: Journal, published: int, now: Snapshot) -> dict[str, Any]:
@@ -68,10 +70,13 @@ def keep(root: str, journal: Journal, published: int, now: Snapshot) -> dict[str
         "partitions": len({file.destination for file in now.files}),
     }
     record = journal.record | {"table": totals | journal.record["table"]}
-    _keep_rejects(rejects_path(root, record["run"]), journal.dead_letters)
-    ledger.extend(storage.join(root, ledger.LEDGER), journal.inputs, published)
-    content = msgspec.json.format(msgspec.json.encode(record))
-    storage.write_bytes(record_path(root, record["run"]), content)
+    rejects, known = rejects_path(root, record["run"]), storage.join(root, ledger.LEDGER)
+    path = record_path(root, record["run"])
+    _keep_rejects(rejects, journal.dead_letters)
+    ledger.extend(known, journal.inputs, published)
+    storage.write_bytes(path, msgspec.json.format(msgspec.json.encode(record)))
+    written = [rejects] if journal.dead_letters else []
+    durable.sync([*written, *filter(storage.exists, [known]), path], root)
     return record
 
 

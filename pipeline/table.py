@@ -28,6 +28,7 @@ Why two `settle` at once, or one beside another run, cannot harm:
 
 import datetime
 import json
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,7 +41,7 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from pipeline import storage
+from pipeline import durable, storage
 from pipeline.datafiles import (
     FILE_SCHEMA,
     NEW_FOLDER,
@@ -160,6 +161,7 @@ def commit(
         raise _conflict(root, run_id, snapshot.version, version)
     _check_added(root, run_id, add)
     _check_removed(root, snapshot, remove)
+    durable.sync((storage.join(root, file.path) for file in add), root)
     if table is not None and not add and not remove:
         return version
     # Only the very next version will do (no retries), so it is known already, and what the log
@@ -193,11 +195,13 @@ def commit(
         table = _open(root, storage_options)
         published = None if table is None else table.transaction_version(_app_id(run_id))
         if published is not None:
+            _sync_log(root, published)
             return published
         found = -1 if table is None else table.version()
         if found != version:
             raise _conflict(root, run_id, version, found) from error
         raise TableError(f"{root}: run {run_id} could not be committed: {_said(error)}") from error
+    _sync_log(root, version + 1)
     return version + 1
 
 
@@ -259,7 +263,7 @@ def settle(
             _place(root, places, listed)
             _delete(root, _leftovers(listed, kept, table))
             if not keep_seconds:
-                _commit_places(table, hidden)
+                _commit_places(root, table, hidden)
         except (DeltaError, FileNotFoundError) as error:  # another process was faster
             failure = error
             continue
@@ -285,15 +289,17 @@ def _place(root: str, places: Mapping[str, str], listed: Mapping[str, storage.Fi
             if place not in listed
         ]
     )
+    durable.sync((storage.join(root, place) for place in places.values()), root)
 
 
-def _commit_places(table: DeltaTable, hidden: Sequence[DataFile]) -> None:
+def _commit_places(root: str, table: DeltaTable, hidden: Sequence[DataFile]) -> None:
     """Commit the partition paths of `hidden`, unless another commit has come first."""
     if hidden:
         now = _now_millis()
         adds = [_add_action(file, settled_path(file), now, data_change=False) for file in hidden]
         removes = [_remove_action(file, now, data_change=False) for file in hidden]
         _write(table, [*adds, *removes], CommitProperties(max_commit_retries=0))
+        _sync_log(root, table.version() + 1)
 
 
 def _leftovers(
@@ -460,6 +466,19 @@ def _write(
         partition_by=list(PARTITION_COLUMNS),
         commit_properties=properties,
     )
+
+
+def _sync_log(root: str, version: int) -> None:
+    """Returns when a commit is on disk, with the checkpoint that deltalake may have made of it."""
+    if not storage.is_local(root):
+        return
+    folder = storage.local(storage.join(root, "_delta_log"))
+    names = [name for name in os.listdir(folder) if name.startswith(f"{version:020}.")]
+    if len(names) > 1:
+        names.append("_last_checkpoint")
+    durable.sync((os.path.join(folder, name) for name in names), root)
+    if version == 0:
+        durable.sync_parents(root)
 
 
 def _add_action(file: DataFile, path: str, now: int, *, data_change: bool) -> AddAction:

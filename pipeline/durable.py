@@ -1,0 +1,70 @@
+"""Durability: what is reported as published survives a power cut.
+
+A file that was written lies in the system's memory first. It is on disk after an fsync of the file
+and, since its name is an entry of its folder, of the folder, and of each folder above that is new
+(POSIX, fsync; Linux, fsync(2)). Files are synced before the folders that name them, so that no name
+on disk leads to content that is not.
+
+Object stores have answered only when an object is safe, so there is nothing to do for them.
+"""
+
+import concurrent.futures
+import contextlib
+import os
+from collections.abc import Iterable
+
+from pipeline import storage
+
+# An fsync waits for the disk, which takes several requests at a time.
+_THREADS = 16
+
+
+def sync(paths: Iterable[str], top: str) -> None:
+    """Returns when files are on disk, with all the names that lead to them.
+
+    Args:
+        paths: Files below `top`.
+        top: The folder from which on names may be new; that of `top` itself is not synced.
+
+    Raises:
+        OSError: The disk has failed, or a file is missing.
+    """
+    if not storage.is_local(top):
+        return
+    top = storage.local(top)
+    files = [storage.local(path) for path in paths]
+    folders: set[str] = set()
+    for path in files:
+        folder = os.path.dirname(path)
+        while folder not in folders and len(folder) >= len(top):
+            folders.add(folder)
+            folder = os.path.dirname(folder)
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(_sync, files))
+        list(pool.map(_sync, folders))
+
+
+def sync_parents(path: str) -> None:
+    """Returns when the names that lead to a local folder are on disk, from the root on.
+
+    Folders that may not be opened are left out: who cannot open them has not made them.
+    """
+    if not storage.is_local(path):
+        return
+    folder = os.path.dirname(storage.absolute(path))
+    while True:
+        with contextlib.suppress(PermissionError):
+            _sync(folder)
+        if folder == os.path.dirname(folder):
+            return
+        folder = os.path.dirname(folder)
+
+
+def _sync(path: str) -> None:
+    if os.name == "nt" and os.path.isdir(path):
+        return  # Windows opens no folders, and writes their entries by itself
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
