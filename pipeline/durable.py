@@ -29,19 +29,32 @@ def sync(paths: Iterable[str], top: str) -> None:
     Raises:
         OSError: The disk has failed, or a file is missing.
     """
+    if storage.is_local(top):
+        files = list(map(storage.local, paths))
+        _sync_all(files)
+        sync_names(files, top)
+
+
+def sync_names(paths: Iterable[str], top: str) -> None:
+    """Returns when the names that lead to files are on disk, if what the files hold is.
+
+    Args:
+        paths: As for `sync`.
+        top: As for `sync`.
+
+    Raises:
+        OSError: As for `sync`.
+    """
     if not storage.is_local(top):
         return
     top = storage.local(top)
-    files = [storage.local(path) for path in paths]
     folders: set[str] = set()
-    for path in files:
-        folder = os.path.dirname(path)
+    for path in paths:
+        folder = os.path.dirname(storage.local(path))
         while folder not in folders and len(folder) >= len(top):
             folders.add(folder)
             folder = os.path.dirname(folder)
-    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(_sync, files))
-        list(pool.map(_sync, folders))
+    _sync_all(folders)
 
 
 def sync_parents(path: str) -> None:
@@ -58,6 +71,11 @@ def sync_parents(path: str) -> None:
         if folder == os.path.dirname(folder):
             return
         folder = os.path.dirname(folder)
+
+
+def _sync_all(paths: Iterable[str]) -> None:
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(_sync, paths))
 
 
 def _sync(path: str) -> None:

@@ -420,6 +420,8 @@ def _copy_local(source: str, target: str) -> None:
         pass
     with open(source, "rb") as content, _create_local(target) as file:
         shutil.copyfileobj(content, file, _COPY_BYTES)
+        file.flush()
+        os.fsync(file.fileno())  # as safe as a link to what is on disk
 
 
 @contextlib.contextmanager

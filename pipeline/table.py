@@ -289,7 +289,8 @@ def _place(root: str, places: Mapping[str, str], listed: Mapping[str, storage.Fi
             if place not in listed
         ]
     )
-    durable.sync((storage.join(root, place) for place in places.values()), root)
+    # Two names of one file, whose content was synced before it was committed.
+    durable.sync_names((storage.join(root, place) for place in places.values()), root)
 
 
 def _commit_places(root: str, table: DeltaTable, hidden: Sequence[DataFile]) -> None:

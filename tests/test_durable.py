@@ -28,10 +28,11 @@ _NAMES = re.compile(r'"([^"]*)"')
 
 
 class Call(NamedTuple):
-    """A system call that has succeeded: what it did, and with which file."""
+    """A system call that has succeeded: what it did, with which file, and of which it is a link."""
 
     name: str
     path: str
+    of: str = ""
 
 
 def _can_trace() -> bool:
@@ -55,7 +56,7 @@ def _calls(trace: Path) -> Iterator[Call]:
         if synced := _SYNCED.match(arguments):
             yield Call(name, synced[1])
         elif names := _NAMES.findall(arguments):
-            yield Call(name, names[-1])  # of a link or a rename the new name
+            yield Call(name, names[-1], names[0] if name == "link" else "")
 
 
 def _run(inputs: Path, output: Path, *options: str) -> list[Call]:
@@ -105,6 +106,7 @@ def test_what_a_commit_names_is_on_disk_before_it_and_the_commit_before_success(
         write_events(inputs / f"{day}.jsonl", event("a", f"2021-01-{day}T10:00:00"))
         calls = _run(inputs, output, *options)
         ends = {call.path: number for number, call in enumerate(calls) if call.name != "fsync"}
+        origin = {call.path: call.of for call in calls if call.of}  # of links
         synced: dict[str, list[int]] = {}
         for number, call in enumerate(calls):
             if call.name == "fsync":
@@ -114,8 +116,10 @@ def test_what_a_commit_names_is_on_disk_before_it_and_the_commit_before_success(
         for commit, actions in commits.items():
             made = ends[commit]
             for added in [action["add"]["path"] for action in actions if "add" in action]:
-                for way in _ways(str(output / unquote(added)), output):
-                    assert any(at < made for at in synced[way]), f"{way} before {commit}"
+                file, *folders = _ways(str(output / unquote(added)), output)
+                for folder in folders:
+                    assert any(at < made for at in synced[folder]), f"{folder} before {commit}"
+                assert any(at < made for at in synced[origin.get(file, file)])
             for way in _ways(commit, output):
                 assert synced[way][-1] > made, f"{way} after {commit}"
             # What a commit removes is deleted only once the commit is on disk.
