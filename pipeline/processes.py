@@ -39,8 +39,8 @@ def start(workers: int) -> None:
         if _pool is None:
             # Not forked: this process has threads, whose locks a fork would copy in any state.
             spawn = multiprocessing.get_context("spawn")
-            _pool = concurrent.futures.ProcessPoolExecutor(workers, spawn, _begin)
             with _unheard():
+                _pool = concurrent.futures.ProcessPoolExecutor(workers, spawn, _begin)
                 for _ in range(workers):
                     _pool.submit(_import)  # a process is started when there is something to do
 

@@ -132,6 +132,8 @@ def leave(code: int) -> NoReturn:
     _lock.acquire()  # never released: from here on no signal changes the outcome
     if code == 128 + signal.SIGINT:
         die(signal.SIGINT)
+    for number in NUMBERS:  # Python's last steps would make them deadly again
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
 
 

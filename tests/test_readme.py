@@ -32,7 +32,7 @@ def test_options_table_is_the_parsers() -> None:
         if action.metavar and action.nargs != "?"
     }
     expected = [
-        f"| `{name}{values.get(name, '')}` | {action.help} |"
+        f"| `{name}{values.get(name, '')}` | {str(action.help).replace('%%', '%')} |"
         for action in actions
         for name in action.option_strings[:1]
     ]
