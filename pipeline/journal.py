@@ -68,7 +68,7 @@ def keep(root: str, journal: Journal, published: int, now: Snapshot) -> dict[str
         "partitions": len({file.destination for file in now.files}),
     }
     record = journal.record | {"table": totals | journal.record["table"]}
-    keep_rejects(root, record["run"], journal.dead_letters)
+    _keep_rejects(rejects_path(root, record["run"]), journal.dead_letters)
     ledger.extend(storage.join(root, ledger.LEDGER), journal.inputs, published)
     content = msgspec.json.format(msgspec.json.encode(record))
     storage.write_bytes(record_path(root, record["run"]), content)
@@ -87,9 +87,13 @@ def finish(
         keep(root, journal, published, table.load(root, storage_options))
 
 
-def keep_rejects(root: str, run_id: str, dead_letters: Iterable[str]) -> None:
+def keep_rejects_only(root: str, run_id: str, dead_letters: Iterable[str]) -> None:
+    """Keeps the dead letters of a run that is refused for having too many of them."""
+    _keep_rejects(rejects_path(root, run_id), dead_letters)
+
+
+def _keep_rejects(path: str, dead_letters: Iterable[str]) -> None:
     """Gathers a run's dead letters into one file beside the table."""
-    path = rejects_path(root, run_id)
     staged = sorted(dead_letters)
     if not staged:
         return

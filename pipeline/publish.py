@@ -155,7 +155,7 @@ def _check_rejected(run: Run, counts: Counter[str], dead_letters: Sequence[str])
     rejected, records = counts["read.rejected"], counts["read.events"]
     if run.max_rejected is None or run.max_rejected.allows(rejected, records):
         return
-    journal.keep_rejects(run.root, run.id, dead_letters)
+    journal.keep_rejects_only(run.root, run.id, dead_letters)
     reasons = {
         name.removeprefix("read.rejected."): count
         for name, count in sorted(counts.items())

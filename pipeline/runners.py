@@ -32,6 +32,16 @@ from pipeline.options import add_arguments
 LOCAL = "FnApiRunner"
 PRISM = "PrismRunner"
 
+# Those that the README tells how to use; Beam has a few more.
+_RUNNERS = (
+    "DirectRunner",
+    PRISM,
+    "PortableRunner",
+    "FlinkRunner",
+    "SparkRunner",
+    "DataflowRunner",
+)
+
 # Beam's experiment that makes LOOPBACK start processes, instead of threads of this one.
 _PROCESSES = "use_loopback_process_worker"
 # A job server that is there answers at once.
@@ -129,12 +139,12 @@ def check(options: PipelineOptions, paths: Sequence[str]) -> None:
 
 
 def _check_name(runner: str) -> None:
-    known = {LOCAL, PRISM, *StandardOptions.KNOWN_RUNNER_NAMES}
+    known = {*_RUNNERS, LOCAL, *StandardOptions.KNOWN_RUNNER_NAMES}
     spelt = {name.lower() for name in known}
     # As Beam takes them: in any case, without "Runner" at the end, or a class by its full name.
     if "." in runner or {runner.lower(), f"{runner.lower()}runner"} & spelt:
         return
-    way_out = meant(runner, sorted(known)) or f"there are {', '.join(sorted(known))}"
+    way_out = meant(runner, sorted(known)) or f"give one of {', '.join(_RUNNERS)}"
     raise RunnerError(f"--runner={runner}: there is no such runner; {way_out}")
 
 
