@@ -154,9 +154,14 @@ prepare() {
 
 # module NAME ARGUMENT...: runs the checkout's module, wherever the user is. A folder of the
 # user's that happens to be called "pipeline" is not taken for ours (Python 3.11 and newer).
-# It replaces this script, so that signals sent to the script's process id reach the module.
+# It replaces this script, so that signals sent to the script's process id reach the module. Until
+# the module can deal with them they wait, where `env` can arrange that: Python would show a traceback.
 module() {
-  PYTHONSAFEPATH=1 PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" exec "$VENV/bin/python" -m "$@"
+  local python=("$VENV/bin/python")
+  if env --block-signal=INT,TERM true 2>/dev/null; then
+    python=(env --block-signal=INT,TERM "${python[@]}")
+  fi
+  PYTHONSAFEPATH=1 PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" exec "${python[@]}" -m "$@"
 }
 
 # step COMMAND...: one of several things this script does. A signal ends both: bash alone would

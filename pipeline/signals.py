@@ -78,10 +78,11 @@ def install(name: str, last_word: str = "") -> None:
     _name, _last_word = name, last_word
     heard, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
-    threading.Thread(target=_listen, args=[heard], name="signals", daemon=True).start()
     signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
     for number in NUMBERS:
         signal.signal(number, _in_main_thread)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)  # run.sh blocks them until here
+    threading.Thread(target=_listen, args=[heard], name="signals", daemon=True).start()
 
 
 @contextlib.contextmanager
