@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import resource_tracker
 
+from pipeline import signals
 from pipeline.start import prepare
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of the GNU C library
@@ -39,7 +40,7 @@ def start(workers: int) -> None:
         if _pool is None:
             # Not forked: this process has threads, whose locks a fork would copy in any state.
             spawn = multiprocessing.get_context("spawn")
-            with _unheard():
+            with signals.undisturbed(), _unheard():  # half a start ends with a traceback
                 _pool = concurrent.futures.ProcessPoolExecutor(workers, spawn, _begin)
                 for _ in range(workers):
                     _pool.submit(_import)  # a process is started when there is something to do

@@ -103,6 +103,13 @@ def before_ending(action: Callable[[int], object]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Within the ``with`` block, which must be short and enter no other scope, nothing ends."""
+    with _lock:
+        yield
+
+
+@contextlib.contextmanager
 def patience() -> Iterator[Patience]:
     """Within the ``with`` block the first signal is only noted; the second ends the process."""
     asked = Patience()

@@ -322,7 +322,8 @@ def test_before_python_has_started(tmp_path: Path, number: signal.Signals) -> No
             text=True,
             start_new_session=True,
         )
-        while b"run.sh" in Path(f"/proc/{process.pid}/cmdline").read_bytes():
+        python = environment["EVENTSIFT_VENV"].encode()
+        while not Path(f"/proc/{process.pid}/cmdline").read_bytes().startswith(python):
             time.sleep(0.001)
         time.sleep(delay)
         process.send_signal(number)
