@@ -203,10 +203,7 @@ def test_no_matching_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_only_invalid_events_publish_nothing(tmp_path: Path) -> None:
-    """The exit code tells it from a success; it leaves dead letters but no table, and says where.
-
-    The files count as read: a run every minute must not fail for ever because of one.
-    """
+    """The exit code tells it from a success; it leaves dead letters but no table, and says where."""
     (tmp_path / "bad.jsonl").write_text("oops\n{}\n")
 
     finished = command("--input", tmp_path / "bad.jsonl", "--output", tmp_path / "out")
@@ -221,8 +218,16 @@ def test_only_invalid_events_publish_nothing(tmp_path: Path) -> None:
     assert record["rejected"] == {"not-json": 1, "missing-field": 1}
     assert len(Path(record["rejects"]).read_text().splitlines()) == 2
     assert files_of(tmp_path / "out") == {}
-    again = command("--input", tmp_path / "bad.jsonl", "--output", tmp_path / "out")
-    assert (again.status, newest_record(tmp_path / "out")["files"]["skipped"]) == (0, 1)
+
+
+def test_files_of_which_all_was_rejected_are_not_read_again(made: Made, tmp_path: Path) -> None:
+    """A run every minute into a table must not fail for ever because of one bad file."""
+    output = made.copy(tmp_path / "out")
+    (tmp_path / "bad.jsonl").write_text("oops\n")
+    arguments = ["--input", tmp_path / "bad.jsonl", "--output", output]
+
+    assert [command(*arguments).status for _ in range(2)] == [3, 0]
+    assert newest_record(output)["files"] == {"matched": 1, "skipped": 1}
 
 
 @pytest.mark.parametrize("runner", [[], ["--direct_running_mode=multi_processing"]])

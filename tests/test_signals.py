@@ -26,7 +26,8 @@ WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 CODES = {signal.SIGINT: -signal.SIGINT, signal.SIGTERM: 143}
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda it: it.name)
 
-# Runs a module as its command line does, and stops in front of, or behind, one of its functions.
+# Runs a module as its command line does, and stops in front of, or behind, one of its functions,
+# until a file called "go on" is there.
 HELD = """
 import logging, pathlib, runpy, sys, time
 
@@ -43,8 +44,10 @@ def hold(*arguments, **options):
     if when == "after":
         real(*arguments, **options)
     pathlib.Path(reached).touch()
-    while True:
+    while not pathlib.Path(reached).with_name("go on").exists():
         sum(range(1000))  # busy, in Python
+    if when == "before":
+        return real(*arguments, **options)
 
 setattr(owner, function, hold)
 sys.argv = sys.argv[5:]
@@ -235,6 +238,32 @@ def test_a_second_signal_ends_a_command_at_once(
     run_here(delivery, table)
     assert published(table) == expect([delivery]).rows
     assert verify(str(table)).findings == []
+
+
+@BOTH
+@pytest.mark.parametrize("again", [False, True])
+def test_watching_ends_after_the_round(
+    table: Path, delivery: Path, tmp_path: Path, number: signal.Signals, again: bool
+) -> None:
+    """Or, at the second signal, at once; then nothing of the round is published."""
+    before = published(table)
+    arguments = ["--input", delivery, "--output", table, "--watch", "0.05s"]
+    process = held(tmp_path, "before pipeline.table.commit", "pipeline", *arguments)
+    process.send_signal(number)
+    assert process.stdout
+    assert any("stopping after this round" in line for line in process.stdout)
+    if again:
+        time.sleep(0.6)  # what comes sooner is the same request
+        process.send_signal(number)
+    else:
+        (tmp_path / "go on").touch()
+
+    code, out, err = ended(process)
+
+    assert code == CODES[number]
+    assert err == (f"eventsift: {WORDS[number]}\n{NOTHING}" if again else "")
+    assert out.endswith("" if again else "eventsift: stopped\n")
+    assert published(table) == (before if again else expect([delivery]).rows)
 
 
 @BOTH
