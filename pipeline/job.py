@@ -9,7 +9,9 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -48,6 +50,10 @@ _ATTEMPTS = 3
 
 # How long an engine may take to be told that its job is cancelled.
 _CANCEL_SECONDS = 3.0
+
+# Where SIGTERM goes to a whole group, as systemd does it, a worker may be hit, and end, before this
+# process is. That must not look like a failure.
+_GROUP_SECONDS = 0.2
 
 # What Beam adds to an exception's text on its way from a worker: a traceback before it, and the
 # step after it.
@@ -204,6 +210,8 @@ class _Job(NamedTuple):
             error: Why.
             brief: Whether one line has to do; only where it says that nothing was published.
         """
+        if _was(BrokenProcessPool, error):
+            time.sleep(_GROUP_SECONDS)
         if self.own.verbose:
             logging.getLogger(__name__).exception("the run failed")
         reason = _reason(str(error) or type(error).__name__)
