@@ -203,7 +203,7 @@ def test_no_matching_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_only_invalid_events_publish_nothing(tmp_path: Path) -> None:
-    """The exit code tells it from a success; it says where the dead letters are. No table is made."""
+    """The exit code tells it from a success; the last line says where the dead letters are."""
     (tmp_path / "bad.jsonl").write_text("oops\n{}\n")
 
     finished = command("--input", tmp_path / "bad.jsonl", "--output", tmp_path / "out")
