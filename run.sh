@@ -78,13 +78,18 @@ folder() {
 # is_ready NAME CHECKSUM: whether exactly this was installed, to the end.
 is_ready() { [[ "$(cat "$VENV/.ready-$1" 2>/dev/null)" == "$2" ]]; }
 
+pip_install() {
+  cd "$ROOT"
+  exec "$VENV/bin/python" -m pip install --quiet --no-input --disable-pip-version-check "$@" \
+    </dev/null
+}
+
 # install NAME CHECKSUM PIP-ARGUMENT...: the stamp goes first and comes back last.
 install() {
   local stamp="$VENV/.ready-$1" checksum="$2" log="$VENV/install.log"
   shift 2
   rm -f -- "$stamp"
-  (cd "$ROOT" && "$VENV/bin/python" -m pip install --quiet --no-input \
-    --disable-pip-version-check "$@" </dev/null >"$log" 2>&1) || {
+  step pip_install "$@" >"$log" 2>&1 || {
     say "run.sh: installing the requirements failed (is the network there?); pip's last words:"
     tail -n 5 -- "$log" | sed 's/^/  /' >&2
     exit 1
@@ -119,7 +124,7 @@ prepare() {
       die "$python cannot make environments; on Debian and Ubuntu install python$version-venv."
     folder "$VENV"
     say "Installing the requirements for Python $version into ${VENV##*/} (once, about a minute) ..."
-    "$python" -m venv --clear "$VENV" || die "could not make the environment $VENV."
+    step "$python" -m venv --clear "$VENV" || die "could not make the environment $VENV."
     checksum="$(checksum_of "$python")"
     install base "$checksum" -r requirements.txt
   fi
@@ -149,8 +154,30 @@ prepare() {
 
 # module NAME ARGUMENT...: runs the checkout's module, wherever the user is. A folder of the
 # user's that happens to be called "pipeline" is not taken for ours (Python 3.11 and newer).
+# It replaces this script, so that signals sent to the script's process id reach the module. Until
+# the module can deal with them they wait, where `env` can arrange that: Python would show a traceback.
 module() {
-  PYTHONSAFEPATH=1 PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" "$VENV/bin/python" -m "$@"
+  local python=("$VENV/bin/python")
+  if env --block-signal=INT,TERM true 2>/dev/null; then
+    python=(env --block-signal=INT,TERM "${python[@]}")
+  fi
+  PYTHONSAFEPATH=1 PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" exec "${python[@]}" -m "$@"
+}
+
+# step COMMAND...: one of several things this script does. A signal ends both: bash alone would
+# end, or wait for the command to end, and leave that running.
+step() {
+  local number="" status=0 child
+  "$@" &
+  child=$!
+  trap 'number=15; kill -TERM "$child" 2>/dev/null' TERM
+  trap 'number=2; kill -TERM "$child" 2>/dev/null' INT
+  wait "$child" || status=$?
+  [[ -z "$number" ]] || wait "$child" || true # the first one ended when the signal came
+  trap - TERM INT
+  [[ "$number" != 2 ]] || kill -INT "$$"
+  [[ -z "$number" ]] || exit "$((128 + number))"
+  return "$status"
 }
 
 demo() {
@@ -160,9 +187,9 @@ demo() {
   rm -rf demo || die "cannot remove the last demonstration: $ROOT/demo"
   folder "$ROOT/demo"
   say "Generating 200,000 events in 12 files: demo/input"
-  module generator --events 200000 --files 12 --seed 1 --broken 0.0005 --output demo/input
+  step module generator --events 200000 --files 12 --seed 1 --broken 0.0005 --output demo/input
   say "Running the job: ./run.sh run --input 'demo/input/*' --output demo/table"
-  module pipeline --input 'demo/input/*' --output demo/table
+  step module pipeline --input 'demo/input/*' --output demo/table
 
   printf -v python '%q' "${VENV#"$ROOT"/}/bin/python"
   printf '\nThe table is in demo/table: plain Parquet, and a Delta table. To look at it:\n\n'
@@ -179,7 +206,7 @@ END
 
 run_tests() {
   cd "$ROOT"
-  "$VENV/bin/python" -m pytest "$@"
+  exec "$VENV/bin/python" -m pytest "$@"
 }
 
 test_pythons() {

@@ -1,8 +1,12 @@
 """The command line: ``python -m benchmarks --help``."""
 
+if __name__ == "__main__":  # before the imports that take time
+    from pipeline import signals
+
+    signals.install("benchmarks")
+
 import argparse
 import pathlib
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -10,6 +14,7 @@ from benchmarks import build, data, elements, engines, fallbacks, merge, program
 from benchmarks.measure import CommandError
 from engines.install import MissingError
 from engines.servers import ServerError
+from pipeline import command
 
 _QUICK_EVENTS, _QUICK_ROUNDS = 500_000, 2
 _WORK = programs.ROOT / ".bench"
@@ -184,6 +189,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    # Being told to stop ends what is being measured, too, as Ctrl-C does.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    sys.exit(main())
+    command.run(main)

@@ -16,6 +16,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from pipeline import signals
+
 # Often enough to see a peak that lasts, seldom enough to cost less than 1 % of a core.
 _SAMPLE_SECONDS = 0.1
 # What is left of the tree after its root has ended (a JVM shutting down) gets this long.
@@ -85,15 +87,19 @@ def run(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+
+        def kill(*_: object) -> None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
         try:
-            with _sampled(process.pid) as peaks:
+            with signals.before_ending(kill), _sampled(process.pid) as peaks:
                 _, status, used = os.wait4(process.pid, 0)
                 wall_seconds = time.perf_counter() - started
                 process.returncode = os.waitstatus_to_exitcode(status)
                 cpu_seconds = used.ru_utime + used.ru_stime + _reap(process.pid)
         except BaseException:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            kill()
             raise
     if process.returncode != 0:
         last_words = log.read_text(errors="replace").strip()[-2_000:]

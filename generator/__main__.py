@@ -1,9 +1,14 @@
 """The command line: ``python -m generator --help``."""
 
-import sys
+if __name__ == "__main__":  # before the imports that take time
+    from pipeline import signals
+
+    signals.install("generator")
+
 from collections.abc import Sequence
 
 from generator.options import parse
+from pipeline import command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,11 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         summary = deliver(options)
     except OSError as error:
         where = error.filename or options.output
-        print(f"generator: cannot write {where}: {error.strerror or error}.", file=sys.stderr)
-        return 1
-    print(summary.sentence())
-    return 0
+        command.say(f"generator: cannot write {where}: {error.strerror or error}.", error=True)
+        return command.FAILED
+    command.say(summary.sentence())
+    return command.DONE
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -15,6 +15,7 @@ import numpy as np
 from generator.documents import documents
 from generator.options import Options
 from generator.versions import counts, versions
+from pipeline import signals
 
 # Enough for numpy to be busy, few enough to stay in the processor's cache.
 _CHUNK_EVENTS = 16_384
@@ -105,16 +106,17 @@ def deliver(options: Options) -> Summary:
 
 def _write(path: pathlib.Path, options: Options, start: int, stop: int) -> int:
     hidden = path.with_name(f".{path.name}.part")
-    try:
-        with hidden.open("wb") as raw:
-            with _compressed(raw, options.compression) as file:
-                for piece in pieces(options, start, stop):
-                    file.write(piece)
-            size_bytes = raw.tell()
-        os.replace(hidden, path)
-    except BaseException:
-        hidden.unlink(missing_ok=True)
-        raise
+    with signals.before_ending(lambda _: hidden.unlink(missing_ok=True)):
+        try:
+            with hidden.open("wb") as raw:
+                with _compressed(raw, options.compression) as file:
+                    for piece in pieces(options, start, stop):
+                        file.write(piece)
+                size_bytes = raw.tell()
+            os.replace(hidden, path)
+        except BaseException:
+            hidden.unlink(missing_ok=True)
+            raise
     return size_bytes
 
 

@@ -6,6 +6,8 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
+from pipeline.command import Parser
+
 FRAMINGS = ("lines", "concatenated", "spaced", "pretty", "array")
 COMPRESSIONS = ("none", "gzip", "bzip2", "xz", "zstd")
 
@@ -91,8 +93,10 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     return options
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
+class _Parser(Parser):
+    more_options = list
+
+    def refuse(self, message: str) -> NoReturn:
         """Says what is wrong in one line; argparse would print every option first."""
         self.exit(2, f"generator: {message}; see --help.\n")
 

@@ -9,11 +9,15 @@ import os
 import sys
 
 if __name__ == "__main__":
+    from pipeline import signals
+
+    signals.install("eventsift", "Nothing was published; the table is as it was.")
+
     # Beam and gRPC talk already while they are imported; --verbose turns the log on.
     logging.basicConfig(level=logging.CRITICAL)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-    from pipeline import start
+    from pipeline import command, start
 
     start.prepare()
     start.early(sys.argv[1:])
@@ -24,4 +28,4 @@ if __name__ == "__main__":
     gc.freeze()
     gc.set_threshold(200_000)  # lists of files have no cycles to look for, and may be long
     gc.enable()
-    sys.exit(main(sys.argv[1:]))
+    command.run(main)

@@ -5,17 +5,35 @@ they have. This tidies them all, in one commit that changes no row. It can run b
 another run commits first, it starts again.
 """
 
-import argparse
+if __name__ == "__main__":  # before the imports that take time
+    from pipeline import signals
+
+    signals.install("eventsift", "Nothing was published; the table is as it was.")
+
 import concurrent.futures
+import functools
 import itertools
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline import alive, datafiles, leftovers, options, parquet, runners, storage, stores, table
+from pipeline import (
+    alive,
+    command,
+    datafiles,
+    explain,
+    leftovers,
+    options,
+    parquet,
+    runners,
+    signals,
+    stopped,
+    storage,
+    stores,
+    table,
+)
 from pipeline.alive import Dead
 from pipeline.datafiles import DataFile
 from pipeline.errors import EventsiftError
@@ -153,40 +171,45 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0 if the table is tidy now, 1 if it failed; 2 for a usage error.
     """
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         prog="python -m pipeline.compact",
         description="Merge the small files of a table; its rows stay the same.",
         epilog="Beam's options for object stores may follow, e.g. --s3_endpoint_url.",
         allow_abbrev=False,
     )
     options.add_table_arguments(parser)
+    runners.tell_beams_options(parser, arguments)
     own, rest = parser.parse_known_args(arguments)
     if not own.output:
         parser.error("--output is needed, the table's folder")
     beam_options = PipelineOptions(rest)
-    if unknown := runners.unknown_options(beam_options, rest):
-        parser.error(f"unknown option {unknown[0]}; see --help")
-    stores.configure(beam_options)
+    runners.refuse_unknown(parser, beam_options, rest)
     root = storage.absolute(own.output)
+    if problem := explain.missing_extra(root) or explain.not_a_folder("--output", root):
+        command.say(f"eventsift: {problem}", error=True)
+        return FAILED
+    stores.configure(beam_options)
     delta_options = stores.delta_options(root, beam_options)
     target_bytes = own.target_file_mb << 20
     for attempt in range(_ATTEMPTS):
         run_id = new_run_id()
         staging = storage.join(root, "_eventsift", "temp", run_id)  # where nothing will be
-        try:
-            table.load(root, delta_options)  # a folder that is somebody else's gets no mark of ours
-            with alive.hold(root, run_id, staging):
-                done = compact(root, run_id, target_bytes, delta_options, own.keep_history)
-            print(_report(done))
-            return DONE
-        except (EventsiftError, OSError) as error:
-            version = leftovers.abandon(root, Dead(run_id, staging), delta_options)
-            if isinstance(error, datafiles.ConflictError) and attempt < _ATTEMPTS - 1:
-                print("eventsift: another run was faster; starting again", file=sys.stderr)
-                continue
-            print(f"eventsift: {error}", file=sys.stderr)
-            print(leftovers.outcome(version), file=sys.stderr)
-            return FAILED
+        interrupted = stopped.Stopped(root, run_id, staging, delta_options, all_ended=True)
+        with signals.before_ending(functools.partial(stopped.take_over, interrupted)):
+            try:
+                table.load(root, delta_options)  # somebody else's folder gets no mark of ours
+                with alive.hold(root, run_id, staging):
+                    done = compact(root, run_id, target_bytes, delta_options, own.keep_history)
+                command.say(_report(done))
+                return DONE
+            except (EventsiftError, OSError) as error:
+                version = leftovers.abandon(root, Dead(run_id, staging), delta_options)
+                if isinstance(error, datafiles.ConflictError) and attempt < _ATTEMPTS - 1:
+                    command.say("eventsift: another run was faster; starting again", error=True)
+                    continue
+                command.say(f"eventsift: {error}", error=True)
+                command.say(leftovers.outcome(version), error=True)
+                return FAILED
     raise AssertionError("the last attempt returns")
 
 
@@ -200,4 +223,4 @@ def _report(done: Compacted) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    command.run(main)

@@ -1,12 +1,17 @@
 """The command: options to a run, the run's report to the terminal, failures to one sentence."""
 
 import argparse
+import contextlib
 import errno
+import functools
 import logging
 import os
 import re
-import sys
-from collections.abc import Sequence
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -15,6 +20,8 @@ from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 
 from pipeline import (
     alive,
+    command,
+    explain,
     flow,
     journal,
     ledger,
@@ -23,6 +30,8 @@ from pipeline import (
     processes,
     report,
     runners,
+    signals,
+    stopped,
     storage,
     stores,
     table,
@@ -30,13 +39,21 @@ from pipeline import (
 )
 from pipeline.alive import Dead
 from pipeline.datafiles import ConflictError
-from pipeline.plan import Run, new_run_id
+from pipeline.plan import NoInputError, Run, new_run_id
+from pipeline.publish import TooManyRejectedError
 from pipeline.storage import FileInfo
 
-PUBLISHED, FAILED = 0, 1
+PUBLISHED, FAILED, REJECTED = command.DONE, command.FAILED, command.REJECTED
 
 # How often a run starts again from the new table when another run has committed before it.
 _ATTEMPTS = 3
+
+# How long an engine may take to be told that its job is cancelled.
+_CANCEL_SECONDS = 3.0
+
+# Where SIGTERM goes to a whole group, as systemd does it, a worker may be hit, and end, before this
+# process is. That must not look like a failure.
+_GROUP_SECONDS = 0.2
 
 # What Beam adds to an exception's text on its way from a worker: a traceback before it, and the
 # step after it.
@@ -52,26 +69,40 @@ def main(arguments: Sequence[str]) -> int:
 
     Returns:
         0 if the run was published or there was nothing new, 1 if it failed (it says whether
-        anything was published), 2 for a usage error.
+        anything was published), 2 for a usage error, 3 if too many records were rejected, or all;
+        130 or 143 if a signal has stopped it.
     """
     parser = options.parser()
+    runners.tell_beams_options(parser, arguments)
     own, rest = parser.parse_known_args(arguments)
     if not own.input or not own.output:
         parser.error("--input and --output are needed, e.g. --input 'in/*.jsonl' --output out/")
+    if not all(own.input):
+        parser.error("--input '' names nothing; give a path, a folder or a pattern")
     if own.rebuild and own.watch is not None:
         parser.error("--rebuild makes the table afresh once, --watch never ends: choose one")
     beam_options = PipelineOptions(rest)
     if own.verbose:
         logging.getLogger().setLevel(logging.INFO)
+    paths = [*own.input, own.output, own.temp or own.output]
     try:
-        runners.check(beam_options, [*own.input, own.output, own.temp or own.output])
-        if unknown := runners.unknown_options(beam_options, rest):
-            parser.error(f"unknown option {unknown[0]}; see --help")
+        runners.check(beam_options, paths)
+        runners.refuse_unknown(parser, beam_options, rest)
     except runners.RunnerError as error:
         parser.error(str(error))
+    if missing := _first(explain.missing_extra, paths):
+        parser.error(missing)
     stores.configure(beam_options)
     root = storage.absolute(own.output)
     job = _Job(own, beam_options, root, stores.delta_options(root, beam_options))
+    problem = (
+        explain.not_a_folder("--output", root)
+        or explain.not_writable("--output", root)
+        or _first(explain.stream_input, own.input)
+    )
+    if problem:
+        command.say(f"eventsift: {problem}\n{leftovers.outcome(None)}", error=True)
+        return FAILED
     if own.watch is None:
         return job.run()
     inputs = [_absolute(pattern) for pattern in own.input]
@@ -101,26 +132,36 @@ class _Job(NamedTuple):
         """
         for attempt in range(_ATTEMPTS):
             run = self._new_run()
-            try:
-                if storage.is_local(run.root):
-                    table.load(run.root)  # a folder that is somebody else's gets no mark of ours
-                with runners.quiet(self.own.verbose), alive.hold(run.root, run.id, run.staging):
-                    done = self._pipeline(run, files)
-                if not done:
-                    print("The job's graph is built; it was not asked to run.")
-                    return PUBLISHED
-                record = msgspec.json.decode(
-                    storage.read_bytes(journal.record_path(run.root, run.id))
-                )
-                print(report.line(record) if files else report.text(record), flush=True)
-                return PUBLISHED
-            except KeyboardInterrupt:
-                return self._failed(run, "interrupted")
-            except Exception as error:
-                if attempt == _ATTEMPTS - 1 or not _was_overtaken(error):
-                    return self._failed(run, str(error) or type(error).__name__)
-                print("eventsift: another run was faster; starting again", file=sys.stderr)
+            interrupted = stopped.Stopped(
+                run.root, run.id, run.staging, run.storage_options, all_ended=self._all_local()
+            )
+            with signals.before_ending(functools.partial(stopped.take_over, interrupted)):
+                try:
+                    return self._attempt(run, files)
+                except KeyboardInterrupt:  # where this is called from Python
+                    self._failed(run, KeyboardInterrupt("interrupted"))
+                    return 128 + signal.SIGINT
+                except Exception as error:
+                    if attempt == _ATTEMPTS - 1 or not _was(ConflictError, error):
+                        code = REJECTED if _was(TooManyRejectedError, error) else FAILED
+                        brief = files is not None and code == REJECTED
+                        self._failed(run, error, brief=brief)
+                        return code
+                    command.say("eventsift: another run was faster; starting again", error=True)
         raise AssertionError("the last attempt returns")
+
+    def _attempt(self, run: Run, files: Sequence[FileInfo] | None) -> int:
+        """Runs the pipeline once and prints the report; the exit code."""
+        if storage.is_local(run.root):
+            table.load(run.root)  # a folder that is somebody else's gets no mark of ours
+        with runners.quiet(self.own.verbose), alive.hold(run.root, run.id, run.staging):
+            done = self._pipeline(run, files)
+        if not done:
+            command.say("The job's graph is built; it was not asked to run.")
+            return PUBLISHED
+        record = msgspec.json.decode(storage.read_bytes(journal.record_path(run.root, run.id)))
+        command.say(report.line(record) if files else report.text(record))
+        return REJECTED if report.all_rejected(record) else PUBLISHED
 
     def _pipeline(self, run: Run, files: Sequence[FileInfo] | None) -> bool:
         """Whether the pipeline has run, and was not only built."""
@@ -133,7 +174,8 @@ class _Job(NamedTuple):
         flow.build(pipeline, run, workers)
         try:
             result = pipeline.run()
-            result.wait_until_finish()
+            with signals.before_ending(lambda _: _cancel(result)):
+                result.wait_until_finish()
         finally:
             processes.stop()
         return getattr(result, "has_job", True) and not self.beam.view_as(TestOptions).dry_run
@@ -153,26 +195,60 @@ class _Job(NamedTuple):
             storage_options=self.storage_options,
             keep_seconds=own.keep_history,
             dedup_days=own.dedup_days,
+            max_rejected=own.max_rejected,
         )
 
-    def _failed(self, run: Run, error: str) -> int:
-        """Says why a run failed and what has become of the table, and clears up after the run."""
+    def _all_local(self) -> bool:
+        """Whether all workers end with this process."""
+        return runners.name(self.beam) == runners.LOCAL
+
+    def _failed(self, run: Run, error: BaseException, *, brief: bool = False) -> None:
+        """Says why a run failed and what has become of the table, and clears up after the run.
+
+        Args:
+            run: The run.
+            error: Why.
+            brief: Whether one line has to do; only where it says that nothing was published.
+        """
+        if _was(BrokenProcessPool, error):
+            time.sleep(_GROUP_SECONDS)
         if self.own.verbose:
             logging.getLogger(__name__).exception("the run failed")
-        print(f"eventsift: {_reason(error)}", file=sys.stderr)
+        reason = _reason(str(error) or type(error).__name__)
+        if _was(NoInputError, error):
+            hints = dict.fromkeys(map(explain.no_match, run.inputs))
+            reason += f": {'; '.join(hints)}"
+        command.say(f"eventsift: {reason}", error=True)
         version = leftovers.abandon(
             run.root,
             Dead(run.id, run.staging),
             run.storage_options,
-            all_ended=runners.name(self.beam) == runners.LOCAL,
+            all_ended=self._all_local(),
         )
-        print(leftovers.outcome(version), file=sys.stderr)
-        return FAILED
+        if not brief or version is not None:
+            command.say(leftovers.outcome(version), error=True)
 
 
-def _was_overtaken(error: Exception) -> bool:
-    """Whether another run was faster. Runners with workers hand on the text of an error only."""
-    return isinstance(error, ConflictError) or ConflictError.__name__ in str(error)
+def _was(kind: type[Exception], error: BaseException) -> bool:
+    """Whether an error is of a kind. Runners with workers hand on the text of an error only."""
+    return isinstance(error, kind) or kind.__name__ in str(error)
+
+
+def _first(check: Callable[[str], str | None], paths: Sequence[str]) -> str | None:
+    """The first thing that a check finds wrong with some paths."""
+    return next((found for found in map(check, paths) if found), None)
+
+
+def _cancel(result: beam.runners.runner.PipelineResult) -> None:
+    """Tells an engine to stop a job, and does not wait long for an answer."""
+
+    def cancel() -> None:
+        with contextlib.suppress(Exception):  # the local runner cannot; the engine may be away
+            result.cancel()
+
+    asking = threading.Thread(target=cancel, daemon=True)
+    asking.start()
+    asking.join(_CANCEL_SECONDS)
 
 
 def _absolute(pattern: str) -> str:

@@ -92,6 +92,11 @@ def finish(
         keep(root, journal, published, table.load(root, storage_options))
 
 
+def keep_rejects_only(root: str, run_id: str, dead_letters: Iterable[str]) -> None:
+    """Keeps the dead letters of a run that is refused for having too many of them."""
+    _keep_rejects(rejects_path(root, run_id), dead_letters)
+
+
 def _keep_rejects(path: str, dead_letters: Iterable[str]) -> None:
     """Gathers a run's dead letters into one file beside the table."""
     staged = sorted(dead_letters)

@@ -5,9 +5,32 @@ Known before Beam is imported; `runners.EventsiftOptions` are the same for Beam.
 
 import argparse
 import re
+from typing import NamedTuple
+
+from pipeline.command import Parser
 
 LOG_DAYS = 7
 """How long the log remembers past versions; older entries go when a checkpoint covers them."""
+
+
+class RejectLimit(NamedTuple):
+    """How many of its records a run may reject.
+
+    Attributes:
+        text: As the user wrote it.
+        parts: The allowed share of the records is `parts` / `whole`.
+        whole: 0 if `parts` is a number of records, not a share of them.
+    """
+
+    text: str
+    parts: int
+    whole: int
+
+    def allows(self, rejected: int, records: int) -> bool:
+        """Whether a run on so many records may reject this many of them."""
+        if not self.whole:
+            return rejected <= self.parts
+        return rejected * self.whole <= self.parts * records
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +89,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="reject events with more data than this, in MiB (default: 16)",
     )
     parser.add_argument(
+        "--max-rejected",
+        type=_reject_limit,
+        default=None,
+        metavar="LIMIT",
+        help="fail a run that rejects more of its records than this, and publish nothing of it: a"
+        " number, or a share such as 0.5%% (default: no limit)",
+    )
+    parser.add_argument(
         "--workers",
         type=_count,
         default=None,
@@ -100,9 +131,9 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The parser of the job's own options, for help and usage errors."""
-    own = argparse.ArgumentParser(
+    own = Parser(
         prog="python -m pipeline",
         description="Keep the latest version of every event, as Parquet by type and date.",
         epilog="Any option of Apache Beam or its runners may follow, e.g. --runner=FlinkRunner.",
@@ -112,6 +143,10 @@ def parser() -> argparse.ArgumentParser:
     return own
 
 
+# So that no limit, in whatever unit, is more than a machine's integers hold.
+_MOST_DIGITS = 9
+# Longer than anybody waits, and within what the system's clocks can wait for.
+_MOST_SECONDS = 366 * 86_400
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -120,7 +155,10 @@ def _seconds(text: str) -> float:
     unit = text[len(number) :]
     if not re.fullmatch(r"\d+(\.\d+)?", number, re.ASCII) or unit not in _SECONDS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 30s, 5m, 1h or 7d")
-    return float(number) * _SECONDS[unit]
+    seconds = float(number) * _SECONDS[unit]
+    if seconds > _MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than 366d")
+    return seconds
 
 
 def _history(text: str) -> float:
@@ -128,6 +166,21 @@ def _history(text: str) -> float:
     if seconds > LOG_DAYS * 86_400:
         raise argparse.ArgumentTypeError(f"{text!r} is more than {LOG_DAYS}d, which the log keeps")
     return seconds
+
+
+def _reject_limit(text: str) -> RejectLimit:
+    found = re.fullmatch(r"(\d{1,9})(?:(?:\.(\d{1,9}))?(%))?", text, re.ASCII)
+    if not found:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a number of records, such as 100, nor a share, such as 0.5%"
+        )
+    number, decimals, share = found.groups("")
+    if not share:
+        return RejectLimit(text, int(number), 0)
+    limit = RejectLimit(text, int(number + decimals), 100 * 10 ** len(decimals))
+    if limit.parts > limit.whole:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than 100%")
+    return limit
 
 
 def _positive(text: str) -> int:
@@ -140,6 +193,8 @@ def _positive(text: str) -> int:
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    if len(text) > _MOST_DIGITS:
+        raise argparse.ArgumentTypeError(f"{text!r} has more than {_MOST_DIGITS} digits")
     return int(text)
 
 

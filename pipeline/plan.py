@@ -12,6 +12,7 @@ from pipeline import alive, blocks, ledger, leftovers, seen, storage, table, ver
 from pipeline.blocks import Block
 from pipeline.datafiles import DataFile
 from pipeline.errors import EventsiftError
+from pipeline.options import RejectLimit
 from pipeline.tally import Tally
 
 
@@ -33,6 +34,7 @@ class Run(NamedTuple):
         keep_seconds: How long superseded files are kept for Delta readers of older versions.
         dedup_days: How many days apart versions of an event may be, as the user promises; None if
             they may be anywhere.
+        max_rejected: Limit on the records that the run may reject; None if there is none.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Run(NamedTuple):
     listing: str = ""
     keep_seconds: float = 0.0
     dedup_days: int | None = None
+    max_rejected: RejectLimit | None = None
 
     @property
     def staging(self) -> str:

@@ -5,6 +5,7 @@ Beam, which would take each of them half a second.
 """
 
 import concurrent.futures
+import contextlib
 import ctypes
 import gc
 import multiprocessing
@@ -12,8 +13,11 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import resource_tracker
 
+from pipeline import signals
 from pipeline.start import prepare
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of the GNU C library
@@ -36,9 +40,31 @@ def start(workers: int) -> None:
         if _pool is None:
             # Not forked: this process has threads, whose locks a fork would copy in any state.
             spawn = multiprocessing.get_context("spawn")
-            _pool = concurrent.futures.ProcessPoolExecutor(workers, spawn, _begin)
-            for _ in range(workers):
-                _pool.submit(_import)  # a process is started when there is something to do
+            with signals.undisturbed(), _unheard():  # half a start ends with a traceback
+                _pool = concurrent.futures.ProcessPoolExecutor(workers, spawn, _begin)
+                for _ in range(workers):
+                    _pool.submit(_import)  # a process is started when there is something to do
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Starts what is started within the ``with`` block deaf to Ctrl-C, which comes to all.
+
+    What such a process does is up to this one. SIGTERM, where it comes to all, ends it at once.
+    """
+    # Python's own helper would print a warning when this process ends without a word to it.
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore"
+    resource_tracker.ensure_running()
+    if before is None:
+        del os.environ["PYTHONWARNINGS"]
+    else:
+        os.environ["PYTHONWARNINGS"] = before
+    heard = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, heard)
 
 
 def running() -> ProcessPoolExecutor | None:

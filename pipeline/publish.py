@@ -7,6 +7,7 @@ run.
 """
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -29,6 +30,10 @@ class ReconciliationError(EventsiftError):
 
 class TooManyPartitionsError(EventsiftError):
     """The run would write more partitions than its limit allows."""
+
+
+class TooManyRejectedError(EventsiftError):
+    """The run has rejected more records than its limit allows."""
 
 
 class Outcome(NamedTuple):
@@ -54,7 +59,7 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
         The run's record, which is also stored as JSON; see `journal`.
 
     Raises:
-        ReconciliationError, TooManyPartitionsError: Nothing was published.
+        ReconciliationError, TooManyPartitionsError, TooManyRejectedError: Nothing was published.
         datafiles.TableError: Another run was faster, or the table cannot be written.
     """
     started = time.perf_counter()
@@ -80,6 +85,7 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
     counts["commit.rows_replaced"] = sum(file.rows for file in replaced)
     if wrong := disagreements(counts):
         raise ReconciliationError(f"nothing was published, the counts disagree: {'; '.join(wrong)}")
+    _check_rejected(run, counts, outcome.dead_letters)
     partitions = {directory(file.destination) for file in add}
     if len(partitions) > run.max_partitions:
         raise TooManyPartitionsError(
@@ -107,6 +113,7 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
             for name, count in sorted(counts.items())
             if name.startswith("read.rejected.")
         },
+        "first_reject": _first_reject(counts, outcome.dead_letters),
         "rejects": journal.rejects_path(run.root, run.id) if outcome.dead_letters else None,
         "horizon": None
         if run.dedup_days is None
@@ -141,3 +148,32 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
     record = journal.keep(run.root, staged, published, after)
     storage.delete_tree(run.staging)
     return record
+
+
+def _check_rejected(run: Run, counts: Counter[str], dead_letters: Sequence[str]) -> None:
+    """Refuses a run that rejects too much; its dead letters are kept for a person to look at."""
+    rejected, records = counts["read.rejected"], counts["read.events"]
+    if run.max_rejected is None or run.max_rejected.allows(rejected, records):
+        return
+    journal.keep_rejects_only(run.root, run.id, dead_letters)
+    reasons = {
+        name.removeprefix("read.rejected."): count
+        for name, count in sorted(counts.items())
+        if name.startswith("read.rejected.")
+    }
+    reason = max(reasons, key=lambda name: reasons[name])
+    raise TooManyRejectedError(
+        f"nothing was published: {rejected:,} of {records:,} records"
+        f" ({100 * rejected / records:.3g}%) were rejected, --max-rejected"
+        f" {run.max_rejected.text} allows no more than that; most often: {reason}"
+        f" ({reasons[reason]:,}); see {journal.rejects_path(run.root, run.id)}"
+    )
+
+
+def _first_reject(counts: Counter[str], dead_letters: Sequence[str]) -> str | None:
+    """Returns the message of the first dead letter where a run has nothing else."""
+    if not dead_letters or counts["read.rejected"] < counts["read.events"]:
+        return None
+    with storage.open_read(min(dead_letters)) as letters:
+        letter = msgspec.json.decode(letters.readline())
+    return f"{letter['reason']}: {letter['message']}"

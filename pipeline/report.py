@@ -119,12 +119,24 @@ def _rate(record: dict[str, Any], seconds: float, what: str = "") -> str:
     return f", {record['bytes'] / 1e6 / seconds:,.1f} MB/s{what}"
 
 
+def all_rejected(record: dict[str, Any]) -> bool:
+    """Whether a run has read records, and rejected every one."""
+    events = record["events"]
+    return bool(events["read"]) and events["read"] == events["rejected"]
+
+
 def _verdict(record: dict[str, Any]) -> str:
     events = record["events"]
     if record["published"]:
         return f"Published as version {record['version']}."
     if record["files"]["matched"] == record["files"]["skipped"]:
         return "Nothing new: every file was published before."
-    if events["read"] == events["rejected"]:
-        return "Nothing was published: the files have no valid event."
+    if all_rejected(record):
+        return (
+            "Nothing was published: every record was rejected, the first with"
+            f" {record['first_reject']!r}. The dead letters are in {record['rejects']}: correct the"
+            " records, and deliver them in a new file."
+        )
+    if not events["read"]:
+        return "Nothing was published: the files have no record."
     return "Nothing new to publish: no event is later than what the table has."

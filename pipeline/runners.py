@@ -24,12 +24,23 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
-from pipeline import storage
+from pipeline import signals, storage
+from pipeline.command import Parser, meant
 from pipeline.errors import EventsiftError
 from pipeline.options import add_arguments
 
 LOCAL = "FnApiRunner"
 PRISM = "PrismRunner"
+
+# Those that the README tells how to use; Beam has a few more.
+_RUNNERS = (
+    "DirectRunner",
+    PRISM,
+    "PortableRunner",
+    "FlinkRunner",
+    "SparkRunner",
+    "DataflowRunner",
+)
 
 # Beam's experiment that makes LOOPBACK start processes, instead of threads of this one.
 _PROCESSES = "use_loopback_process_worker"
@@ -91,13 +102,15 @@ def quiet(verbose: bool) -> Iterator[None]:
         handler.setLevel(logging.CRITICAL)
     # Beam's local workers log whatever they are told, so they inherit a closed mouth.
     stderr = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
     try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
+        with signals.speaking_through(stderr), contextlib.redirect_stderr(io.StringIO()):
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(stderr, 2)
     finally:
-        os.dup2(stderr, 2)
         os.close(stderr)
         for handler, level in levels.items():
             handler.setLevel(level)
@@ -120,8 +133,28 @@ def check(options: PipelineOptions, paths: Sequence[str]) -> None:
         "SparkRunner": _check_environment,
         "DataflowRunner": _check_dataflow,
     }
+    _check_name(name(options))
     if found := checks.get(name(options)):
         found(options, paths)
+
+
+def _check_name(runner: str) -> None:
+    known = {*_RUNNERS, LOCAL, *StandardOptions.KNOWN_RUNNER_NAMES}
+    spelt = {name.lower() for name in known}
+    # As Beam takes them: in any case, without "Runner" at the end, or a class by its full name.
+    if "." in runner or {runner.lower(), f"{runner.lower()}runner"} & spelt:
+        return
+    way_out = meant(runner, sorted(known)) or f"give one of {', '.join(_RUNNERS)}"
+    raise RunnerError(f"--runner={runner}: there is no such runner; {way_out}")
+
+
+def beam_parser() -> argparse.ArgumentParser:
+    """Returns a parser of all options that the installed Beam knows."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for kind in PipelineOptions.__subclasses__():
+        if kind is not EventsiftOptions:
+            kind._add_argparse_args(parser)  # type: ignore[arg-type]
+    return parser
 
 
 def unknown_options(options: PipelineOptions, arguments: Sequence[str]) -> list[str]:
@@ -131,11 +164,7 @@ def unknown_options(options: PipelineOptions, arguments: Sequence[str]) -> list[
     """
     if name(options) == "DataflowRunner":
         return []
-    beam_parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for kind in PipelineOptions.__subclasses__():
-        if kind is not EventsiftOptions:
-            kind._add_argparse_args(beam_parser)  # type: ignore[arg-type]
-    unknown = beam_parser.parse_known_args(list(arguments))[1]
+    unknown = beam_parser().parse_known_args(list(arguments))[1]
     endpoint = options.view_as(PortableOptions).job_endpoint
     if not endpoint or not unknown:
         return unknown
@@ -145,6 +174,28 @@ def unknown_options(options: PipelineOptions, arguments: Sequence[str]) -> list[
         for text in unknown
         if text.startswith("--") and text[2:].partition("=")[0] not in described
     ]
+
+
+def refuse_unknown(parser: Parser, options: PipelineOptions, arguments: Sequence[str]) -> None:
+    """Ends the program with a usage error if there is an argument that nobody knows.
+
+    Args:
+        parser: The command's own.
+        options: The pipeline's.
+        arguments: What the command's own parser has left over.
+    """
+    for text in unknown_options(options, arguments):
+        name = text.partition("=")[0]
+        if not name.startswith("-"):
+            parser.error(f"{text!r} belongs to no option; see --help")
+        parser.error(f"unknown option {name}; {parser.nearest(name)}")
+
+
+def tell_beams_options(parser: Parser, arguments: Sequence[str]) -> None:
+    """Lets a command's parser know Beam's options; not where an engine may have others."""
+    given = " ".join(arguments)
+    if "job_endpoint" not in given and "dataflow" not in given.lower():
+        parser.more_options = lambda: beam_parser()._option_string_actions
 
 
 def _described(endpoint: str) -> set[str]:

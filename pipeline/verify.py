@@ -21,11 +21,14 @@ in UTF-8, without spaces, with nothing escaped but ``"``, ``\`` and control char
 Memory: a few batches of rows, and 8 bytes for every row of the table.
 """
 
-import argparse
+if __name__ == "__main__":  # before the imports that take time
+    from pipeline import signals
+
+    signals.install("eventsift")
+
 import datetime
 import os
 import re
-import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
@@ -35,7 +38,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from pipeline import storage
+from pipeline import command, explain, storage
 from pipeline.errors import EventsiftError
 from pipeline.verify_rows import Hashes, Live, batches, check_file, digest_of, hash_ids
 
@@ -216,29 +219,34 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0 if everything is right, 1 if not or if there is no table, 2 for a usage error.
     """
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         prog="python -m pipeline.verify",
         description="Check a published table: its log, its files and every row, independently of"
         " the job. Prints what is wrong, and a digest of the content.",
         allow_abbrev=False,
     )
     parser.add_argument("--output", required=True, metavar="DIR", help="the table's folder")
+    parser.more_options = list
     options = parser.parse_args(arguments)
+    root = storage.absolute(options.output)
+    if problem := explain.missing_extra(root) or explain.not_a_folder("--output", root):
+        command.say(f"eventsift: {problem}", error=True)
+        return WRONG
     try:
         verdict = verify(options.output)
-    except EventsiftError as error:
-        print(f"eventsift: {error}", file=sys.stderr)
+    except (EventsiftError, OSError) as error:
+        command.say(f"eventsift: {error}", error=True)
         return WRONG
     for finding in verdict.findings:
-        print(finding)
-    print(f"version     {verdict.version:,}")
-    print(f"rows        {verdict.rows:,}")
-    print(f"files       {verdict.files:,}")
-    print(f"partitions  {verdict.partitions:,}")
-    print(f"digest      {verdict.digest}")
-    print(f"Wrong: {len(verdict.findings):,}" if verdict.findings else "Everything is right.")
+        command.say(finding)
+    command.say(f"version     {verdict.version:,}")
+    command.say(f"rows        {verdict.rows:,}")
+    command.say(f"files       {verdict.files:,}")
+    command.say(f"partitions  {verdict.partitions:,}")
+    command.say(f"digest      {verdict.digest}")
+    command.say(f"Wrong: {len(verdict.findings):,}" if verdict.findings else "Everything is right.")
     return WRONG if verdict.findings else RIGHT
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    command.run(main)

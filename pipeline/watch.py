@@ -4,14 +4,11 @@ A poll is cheap: it lists the input, and compares with what the ledger has publi
 built and run only for files that are complete.
 """
 
-import contextlib
 import re
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from pipeline import ledger, storage
+from pipeline import command, ledger, signals, storage
 from pipeline.errors import EventsiftError
 from pipeline.storage import FileInfo
 
@@ -74,28 +71,31 @@ def watch(
     patterns: Sequence[str],
     root: str,
     seconds: float,
-    run: Callable[[Sequence[FileInfo]], Any],
+    run: Callable[[Sequence[FileInfo]], int],
     storage_options: dict[str, str] | None = None,
 ) -> int:
     """Runs the job on new files until SIGINT or SIGTERM comes; a run under way ends first.
 
-    A round that fails says why; the next one tries again.
+    A round that fails says why; the next one tries again. One that rejects too many records is
+    tried again when the files are others: with the same ones it would fail in the same way.
 
     Args:
         patterns: Of the files to read.
         root: The table.
         seconds: From the end of a round to the next poll.
-        run: Runs the job on some files, and prints a line about it, or about its failure.
+        run: Runs the job on some files, prints a line about it, or about its failure, and returns
+            the exit code.
         storage_options: What deltalake needs to reach the table's store.
 
     Returns:
-        The exit code, 0.
+        The exit code, that of the signal.
     """
-    with _stop_on_signal() as stop:
+    with signals.patience() as asked:
         poll = Poll(patterns, root, storage_options)
         _say(f"watching {' '.join(patterns)} every {seconds:g} s; stop with Ctrl-C or SIGTERM")
         last: Found | None = None
-        while not stop.is_set():
+        refused: list[FileInfo] = []
+        while not asked.number:
             try:
                 found = poll.look()
             except (OSError, EventsiftError) as error:
@@ -103,34 +103,13 @@ def watch(
             else:
                 _report(found, last)
                 last = found
-                if found.complete:
-                    run(found.complete)
-            stop.wait(seconds)
+                if found.complete and found.complete != refused and not asked.number:
+                    with asked.saying(lambda: _say("stopping after this round")):
+                        code = run(found.complete)
+                    refused = found.complete if code == command.REJECTED else []
+            asked.wait(seconds)
     _say("stopped")
-    return 0
-
-
-@contextlib.contextmanager
-def _stop_on_signal() -> Iterator[threading.Event]:
-    """An event that the first SIGINT or SIGTERM sets; the second does what it always does."""
-    stop = threading.Event()
-    usual = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def restore() -> None:
-        for number, handler in usual.items():
-            signal.signal(number, handler)
-
-    def handle(*_: Any) -> None:
-        stop.set()
-        restore()
-        _say("stopping after this round")
-
-    for number in usual:
-        signal.signal(number, handle)
-    try:
-        yield stop
-    finally:
-        restore()
+    return 128 + asked.number
 
 
 def _report(found: Found, last: Found | None) -> None:
@@ -142,4 +121,4 @@ def _report(found: Found, last: Found | None) -> None:
 
 
 def _say(text: str) -> None:
-    print(f"eventsift: {text}", flush=True)
+    command.say(f"eventsift: {text}")

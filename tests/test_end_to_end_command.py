@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import signal
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -200,17 +203,158 @@ def test_no_matching_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_only_invalid_events_publish_nothing(tmp_path: Path) -> None:
-    """The run succeeds, says so, and leaves dead letters but no table."""
+    """The exit code tells it from a success; the last line says where the dead letters are."""
     (tmp_path / "bad.jsonl").write_text("oops\n{}\n")
 
     finished = command("--input", tmp_path / "bad.jsonl", "--output", tmp_path / "out")
 
-    assert (finished.status, finished.err) == (0, "")
-    assert finished.out.endswith("Nothing was published: the files have no valid event.\n")
+    assert (finished.status, finished.err) == (3, "")
     record = newest_record(tmp_path / "out")
+    last = finished.out.splitlines()[-1]
+    assert last.startswith("Nothing was published: every record was rejected, the first with")
+    assert "not-json" in last
+    assert record["rejects"] in last
+    assert "deliver them in a new file" in last
     assert record["rejected"] == {"not-json": 1, "missing-field": 1}
     assert len(Path(record["rejects"]).read_text().splitlines()) == 2
     assert files_of(tmp_path / "out") == {}
+
+
+def test_files_of_which_all_was_rejected_are_not_read_again(made: Made, tmp_path: Path) -> None:
+    """A run every minute into a table must not fail for ever because of one bad file."""
+    output = made.copy(tmp_path / "out")
+    (tmp_path / "bad.jsonl").write_text("oops\n")
+    arguments = ["--input", tmp_path / "bad.jsonl", "--output", output]
+
+    assert [command(*arguments).status for _ in range(2)] == [3, 0]
+    assert newest_record(output)["files"] == {"matched": 1, "skipped": 1}
+
+
+@pytest.mark.parametrize("runner", [[], ["--direct_running_mode=multi_processing"]])
+def test_more_rejects_than_allowed_publish_nothing(
+    made: Made, tmp_path: Path, runner: list[str]
+) -> None:
+    """The table stays as it is, also with --rebuild; the dead letters are there to look at."""
+    output = made.copy(tmp_path / "out")
+    before = files_of(output)
+    good = [json.dumps(event(f"new-{n}", "2021-01-08T10:00:00Z")) for n in range(7)]
+    delivery = tmp_path / "new.jsonl"
+    delivery.write_text("\n".join([*good, "oops", "{}", "oops"]))
+    arguments = ["--input", delivery, "--output", output, *runner, "--max-rejected"]
+    earlier = set((output / "_eventsift" / "rejects").iterdir())
+
+    for limit, *more in (["2"], ["29.9%"], ["0"], ["2", "--rebuild"]):
+        refused = command(*arguments, limit, *more)
+
+        assert (refused.status, refused.out) == (3, "")
+        first, second = refused.err.splitlines()
+        assert f"3 of 10 records (30%) were rejected, --max-rejected {limit} allows" in first
+        assert "most often: not-json (2); see " in first
+        letters = Path(first.rpartition("; see ")[2])
+        assert letters not in earlier
+        assert len(letters.read_text().splitlines()) == 3
+        assert second == "Nothing was published; the table is as it was."
+        assert files_of(output) == before
+
+    allowed = command(*arguments, "30%")  # the files were not remembered
+    assert (allowed.status, allowed.err) == (0, "")
+    assert newest_record(output)["events"]["kept"] == 7
+    assert verify(str(output)).findings == []
+
+
+def test_refused_from_the_start_there_is_no_table(tmp_path: Path) -> None:
+    """The folder has the dead letters, which are in nobody's way later."""
+    bad, good = tmp_path / "bad.jsonl", tmp_path / "good.jsonl"
+    bad.write_text("oops\n")
+    write_events(good, event("a", "2021-01-08T10:00:00Z"))
+    output = tmp_path / "out"
+
+    assert command("--input", bad, "--output", output, "--max-rejected", "0").status == 3
+
+    files = [path for path in output.rglob("*") if path.is_file()]
+    assert [path.parent.name for path in files] == ["rejects"]
+    run_job([good], output, "--max-rejected", "0")
+    assert [row.event_id for row in published(output)] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("in/*.jsonl", "no file matches '{0}/in/*.jsonl': there is no folder {0}/in"),
+        ("here/*.json", "json': nothing in the folder {0}/here fits ('a.txt' is there)"),
+        ("here/b.txt", "no file matches '{0}/here/b.txt': the folder {0}/here has no such file"),
+        ("empty", "no file matches '{0}/empty': the folder {0}/empty is empty"),
+        ("hidden", "'{0}/hidden': the folder {0}/hidden has only hidden files"),
+        ("pipe", "--input pipe is a pipe; write it to a file first"),
+        ("/dev/null", "--input /dev/null is a device; write it to a file first"),
+    ],
+)  # fmt: skip
+def test_an_input_without_files_says_what_is_there(
+    tmp_path: Path, name: str, sentence: str
+) -> None:
+    """Where it looked, and what is there instead."""
+    for folder in ("here", "empty", "hidden"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "here" / "a.txt").touch()
+    (tmp_path / "hidden" / ".a.jsonl").touch()
+    os.mkfifo(tmp_path / "pipe")
+
+    finished = command("--input", name, "--output", "out", cwd=tmp_path)
+
+    fails(finished, sentence.format(tmp_path))
+
+
+def test_an_output_that_is_no_folder(made: Made, tmp_path: Path) -> None:
+    """A file, what lies below one, a file of a table, a broken link; `verify`, `compact` too."""
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    data_file = next(made.output.glob("domain=*/**/*.parquet"))
+    for output, sentence in [
+        (tmp_path / "file", "is a file, not a folder; give a folder"),
+        (tmp_path / "file" / "x", f"lies below {tmp_path}/file, which is a file, not a folder"),
+        (tmp_path / "link", "is a broken symbolic link, not a folder"),
+        (data_file, f"it belongs to the table {made.output}: give that"),
+    ]:
+        fails(command("--input", made.files[0], "--output", output), sentence)
+        for module in ("pipeline.verify", "pipeline.compact"):
+            other = command("--output", output, module=module)
+            assert (other.status, other.out) == (1, "")
+            assert sentence in other.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_an_output_that_cannot_be_written(made: Made, tmp_path: Path) -> None:
+    """Said before anything is read."""
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o500)
+
+    for output in (locked, locked / "new"):
+        fails(command("--input", made.files[0], "--output", output), "cannot be written")
+
+
+@pytest.mark.parametrize(
+    ("path", "package"),
+    [("s3://b/x", "boto3"), ("gs://b/x", "google.cloud.storage"), ("hdfs://h/x", "hdfs")],
+)
+def test_a_store_without_its_extra_says_how_to_install_it(
+    tmp_path: Path, path: str, package: str
+) -> None:
+    """In the environment that runs the job. Beam has an AssertionError for it."""
+    missing = (
+        "import importlib.util, sys; find = importlib.util.find_spec\n"
+        f"importlib.util.find_spec = lambda name: None if name == {package!r} else find(name)\n"
+    )
+    run = f"{missing}from pipeline import job; sys.exit(job.main(sys.argv[1:]))"
+    check = f"{missing}from pipeline import verify; sys.exit(verify.main(sys.argv[1:]))"
+
+    for finished, code in [
+        (script(run, "--input", path, "--output", tmp_path / "out"), 2),
+        (script(run, "--input", tmp_path, "--output", path), 2),
+        (script(check, "--output", path), 1),
+    ]:
+        assert (finished.status, finished.out) == (code, "")
+        assert f"{path}: " in finished.err
+        assert f"{sys.executable} -m pip install -c " in finished.err
 
 
 def test_a_usage_error_ends_with_2(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_every_option_reaches_its_field() -> None:
         (["--late", "0.7"], "--late 0.7 is more than the 0.68"),
         (["--spread", "8"], "--spread 8 must not be more than --days, which is 7"),
         (["--start", "9998-12-30"], "--start 9998-12-30 with --days 7 must lie between"),
-        (["--file", "2"], "unrecognized arguments: --file 2"),
+        (["--file", "2"], "unknown option --file; did you mean --files?"),
     ],
 )
 def test_a_refusal_is_one_line_with_the_value_and_the_rule(

@@ -10,6 +10,7 @@ from end_to_end import event, files_of, published, write_events
 
 from pipeline import datafiles, flow, job, publish, table
 
+ENOUGH = ["--input", "a", "--output", "b"]
 LEFT_ALONE = "Nothing was published; the table is as it was.\n"
 
 
@@ -53,15 +54,55 @@ def test_a_usage_error_is_one_sentence_and_status_2(
 def test_an_unknown_runner_is_named(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Beam's own list of runners follows; no traceback."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(table, "commit", None)  # nothing may come that far
-        status = job.main([*arguments, "--runner=NoSuchRunner"])
+    """A usage error, with the runners that there are, or with the one that is almost meant."""
+    for given, way_out in [
+        ("NoSuchRunner", "give one of DirectRunner, PrismRunner, "),
+        ("PrismRuner", "did you mean PrismRunner?"),
+        ("flinkrunner", ""),
+        ("a.module.MyRunner", ""),
+    ]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(job._Job, "run", lambda _: 77)  # nothing may come that far
+            status = stopped_with([*arguments, f"--runner={given}"])
 
+        said = capsys.readouterr().err
+        assert status == (2 if way_out else 77)
+        assert not way_out or f"--runner={given}: there is no such runner; {way_out}" in said
+        assert said.count("\n") == bool(way_out)
+
+
+def stopped_with(arguments: list[str]) -> int | str | None:
+    """The exit code of the job, also where argparse ends it."""
+    try:
+        return job.main(arguments)
+    except SystemExit as stopped:
+        return stopped.code
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--ouput", "x"], "unknown option --ouput; did you mean --output?"),
+        (["--ouput=x", "--workers", "all"], "unknown option --ouput; did you mean --output?"),
+        (["--max-rejects", "1"], "unknown option --max-rejects; did you mean --max-rejected?"),
+        (["--environment-type=X"], "--environment-type; did you mean --environment_type?"),
+        (["--bogus"], "unknown option --bogus; see --help"),
+        ([*ENOUGH, "--workers", "1", "c"], "'c' belongs to no option; see --help"),
+        ([*ENOUGH, "-v"], "unknown option -v; see --help"),
+        (["--input", "", "--output", "b"], "--input '' names nothing"),
+        ([*ENOUGH, "--max-event-mb", "9999999999"], "'9999999999' has more than 9 digits"),
+        ([*ENOUGH, "--watch", "9999999d"], "'9999999d' is more than 366d"),
+        (["--input", "ftp://a", "--output", "b"], "ftp://a: there is no store ftp://; give a"),
+    ],
+)
+def test_a_mistyped_option_is_named_before_anything_else(
+    options: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the one that is almost meant, ours or Beam's; one line, without the usage."""
+    assert stopped_with(options) == 2
     said = capsys.readouterr().err
-    assert status == job.FAILED
-    assert "NoSuchRunner" in said
-    assert "Traceback" not in said
+    assert sentence in said
+    assert said.count("\n") == 1
 
 
 def test_an_interrupted_run_says_so(
@@ -74,7 +115,7 @@ def test_an_interrupted_run_says_so(
 
     monkeypatch.setattr(flow, "build", interrupt)
 
-    assert job.main(arguments) == job.FAILED
+    assert job.main(arguments) == 130
     assert capsys.readouterr().err.startswith("eventsift: interrupted\n")
 
 

@@ -10,7 +10,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 import generator.options
-from pipeline import options
+from pipeline import command, options, signals
 from pipeline.rejects import REASONS
 from tests.end_to_end import run_here
 
@@ -32,7 +32,7 @@ def test_options_table_is_the_parsers() -> None:
         if action.metavar and action.nargs != "?"
     }
     expected = [
-        f"| `{name}{values.get(name, '')}` | {action.help} |"
+        f"| `{name}{values.get(name, '')}` | {str(action.help).replace('%%', '%')} |"
         for action in actions
         for name in action.option_strings[:1]
     ]
@@ -62,6 +62,14 @@ def test_reasons_table_is_that_of_the_code() -> None:
     """Every reason to refuse a record is listed, with its meaning."""
     rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.*) \|$", README, re.MULTILINE)
     assert [row for row in rows if row[0] in REASONS] == list(REASONS.items())
+
+
+def test_exit_codes_are_those_of_the_code() -> None:
+    """The table has every code that a command may end with, in order."""
+    text = README[README.index("### Exit codes") :]
+    rows = re.findall(r"^\| (\d+) \|", text[: text.index("\n## ")], re.MULTILINE)
+    codes = [command.DONE, command.FAILED, command.USAGE, command.REJECTED]
+    assert [int(code) for code in rows] == [*codes, *(128 + number for number in signals.NUMBERS)]
 
 
 def test_modules_named_are_there() -> None:

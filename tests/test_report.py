@@ -156,8 +156,16 @@ def test_a_run_without_news_is_short() -> None:
 
 def test_the_verdict_says_why_nothing_was_published() -> None:
     """Files without a valid event, and files with none that is later than what the table has."""
-    invalid = changed(published=False, events={"read": 100, "kept": 0})
-    assert report.text(invalid).endswith("Nothing was published: the files have no valid event.")
+    invalid = changed(
+        published=False, events={"read": 100, "kept": 0}, first_reject="not-json: 'oops'"
+    )
+    assert report.text(invalid).endswith(
+        "Nothing was published: every record was rejected, the first with \"not-json: 'oops'\". The"
+        " dead letters are in /my/table/_eventsift/rejects/20210108T100000-abcdef.jsonl: correct"
+        " the records, and deliver them in a new file."
+    )
+    empty = changed(published=False, events={"read": 0, "kept": 0, "rejected": 0})
+    assert report.text(empty).endswith("Nothing was published: the files have no record.")
 
     known = changed(published=False, events={"kept": 0})
     assert report.text(known).endswith(

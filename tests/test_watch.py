@@ -10,7 +10,7 @@ from typing import TextIO
 
 import pytest
 
-from pipeline import ledger, options, storage, watch
+from pipeline import ledger, options, signals, storage, watch
 from pipeline.storage import FileInfo
 from tests import deliveries
 from tests.deliveries import Event
@@ -108,15 +108,13 @@ class TestWatch:
         def run(files: Sequence[FileInfo]) -> int:
             rounds.append(names(files))
             if len(rounds) == 2:
-                os.kill(os.getpid(), signal.SIGTERM)
+                stop(signal.SIGTERM)
             return 1
 
-        before = signal.getsignal(signal.SIGTERM)
         code = watch.watch([str(inputs)], str(tmp_path / "table"), 0.0, run)
 
-        assert code == 0
+        assert code == 143
         assert rounds == [["a"], ["a"]]
-        assert signal.getsignal(signal.SIGTERM) is before
         lines = capfd.readouterr().out.splitlines()
         assert [line.partition(" ")[2].split(" ")[0] for line in lines] == [
             "watching",
@@ -131,23 +129,26 @@ class TestWatch:
         """The last line says how things stand; nothing is repeated while they stay so."""
         rounds = iter(range(100))
 
+        def run(_: Sequence[FileInfo]) -> int:
+            print("eventsift: run")
+            return 0
+
         def look(_: watch.Poll) -> watch.Found:
             files = [FileInfo("a", 1, 1.0)]
             number = next(rounds)
             if number == 8:
-                os.kill(os.getpid(), signal.SIGTERM)
+                stop(signal.SIGTERM)
             return watch.Found(files if number == 5 else [], files if number in (2, 3, 4) else [])
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(watch.Poll, "look", look)
-            watch.watch([str(inputs)], str(tmp_path), 0.0, lambda _: print("eventsift: run"))
+            watch.watch([str(inputs)], str(tmp_path), 0.0, run)
 
         assert [line.split(" ", 1)[1] for line in capfd.readouterr().out.splitlines()][1:] == [
             "nothing new",
             "1 new files, left until they no longer change",
             "run",
             "nothing new",
-            "stopping after this round",
             "stopped",
         ]
 
@@ -163,12 +164,73 @@ class TestWatch:
                 raise PermissionError("no")
             return look(poll)
 
-        def run(files: Sequence[FileInfo]) -> None:
-            os.kill(os.getpid(), signal.SIGINT)
+        def run(files: Sequence[FileInfo]) -> int:
+            stop(signal.SIGINT)
+            return 0
 
         monkeypatch.setattr(watch.Poll, "look", look_if_there)
 
-        assert watch.watch([str(inputs)], str(tmp_path / "table"), 0.0, run) == 0
+        assert watch.watch([str(inputs)], str(tmp_path / "table"), 0.0, run) == 130
+
+    def test_files_with_too_many_rejects_are_tried_once(
+        self, tmp_path: Path, inputs: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With the same files a run is refused again; another file may change the share.
+
+        After any other failure the same files are tried again.
+        """
+        bad, more = FileInfo("bad", 1, 1.0), FileInfo("more", 1, 1.0)
+        polls = [[], [bad], [bad], [bad], [bad, more], [bad, more], [more], [more], [more]]
+        codes = iter([3, 3, 1, 0])
+        looks = iter(polls)
+        rounds: list[list[str]] = []
+
+        def run(files: Sequence[FileInfo]) -> int:
+            rounds.append(names(files))
+            if (code := next(codes)) == 0:
+                stop(signal.SIGTERM)
+            return code
+
+        monkeypatch.setattr(watch.Poll, "look", lambda _: watch.Found(next(looks), []))
+        watch.watch([str(inputs)], str(tmp_path / "table"), 0.0, run)
+
+        assert rounds == [["bad"], ["bad", "more"], ["more"], ["more"]]
+
+    def test_a_refused_round_is_one_line(self, tmp_path: Path, inputs: Path) -> None:
+        """It goes on, and publishes once enough good records have come; the real command."""
+        (inputs / "bad.jsonl").write_text("oops\n")
+        root = tmp_path / "table"
+        process = start(inputs, root, "--max-rejected", "40%")
+        with process:
+            assert process.stdout and process.stderr
+            first = process.stderr.readline()
+            deliveries.deliver(inputs / "good.tmp", [Event("a", 1), Event("b", 2)]).rename(
+                inputs / "good.jsonl"
+            )
+            assert "2 files, 3 events: 2 kept" in until(process.stdout, "run ")
+            process.send_signal(signal.SIGTERM)
+            rest = process.stderr.read()
+
+        assert "1 of 1 records (100%) were rejected, --max-rejected 40% allows no more" in first
+        assert (process.returncode, rest) == (143, "")
+
+
+def stop(number: int) -> None:
+    """What a signal does to this process's watching."""
+    for asked in signals._patience:
+        asked.ask(number)
+
+
+def start(inputs: Path, root: Path, *options: str) -> subprocess.Popen[str]:
+    """A watching process."""
+    arguments = ["--input", inputs, "--output", root, "--watch", "0.05s", "--workers", "0"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *map(str, arguments), *options],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -176,14 +238,7 @@ def test_a_watching_process(tmp_path: Path, inputs: Path, number: signal.Signals
     """From start to stop: publishes what comes, a line and a record a round, ends in order."""
     delivered = [Event("a", 1), Event("b", 2), Event("b", 3)]
     root = tmp_path / "table"
-    arguments = ["--input", inputs, "--output", root, "--watch", "0.05s", "--workers", "0"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start(inputs, root)
     with process:
         assert process.stdout and process.stderr
         assert "watching" in until(process.stdout, "watching")
@@ -195,7 +250,7 @@ def test_a_watching_process(tmp_path: Path, inputs: Path, number: signal.Signals
         assert until(process.stdout, "stopped")
         errors = process.stderr.read()
 
-    assert (process.returncode, errors) == (0, "")
+    assert (process.returncode, errors) == (143 if number == signal.SIGTERM else -number, "")
     assert (
         deliveries.delta_rows(root) == deliveries.plain_rows(root) == deliveries.oracle(delivered)
     )

@@ -1,0 +1,95 @@
+"""What all commands have in common: exit codes, how they speak, how they end."""
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
+from pipeline import signals
+
+# The README has a table of them; tests hold the two together. Signals add 130 and 143.
+DONE, FAILED, USAGE, REJECTED = 0, 1, 2, 3
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Prints a line. Where the reader has gone (``… | head -1``), it and all others are dropped.
+
+    Args:
+        text: The line, or several.
+        error: Whether it goes to standard error.
+    """
+    stream = sys.stderr if error else sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        _drop(stream.fileno())
+
+
+def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Runs a command with the process's arguments and ends the process with its exit code."""
+    try:
+        code = main(sys.argv[1:])
+    except SystemExit as stopped:  # argparse's
+        code = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(ValueError):  # it is closed
+            try:
+                stream.flush()
+            except BrokenPipeError:
+                _drop(stream.fileno())
+    signals.leave(code)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong, and names an unknown option first.
+
+    Where `--ouput` is given, "--output is missing" does not help.
+    """
+
+    more_options: Callable[[], Iterable[str]] | None = None
+    """Gives the options that others parse; None if nobody knows them all."""
+
+    _given: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Remembers what was given, for `error`."""
+        self._given = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program with 2 and a sentence."""
+        self.refuse(self.unknown_option() or message)
+
+    def refuse(self, message: str) -> NoReturn:
+        """Prints the sentence; a subclass may do it in its own way."""
+        self.exit(USAGE, f"{self.prog}: error: {message}\n")
+
+    def unknown_option(self) -> str | None:
+        """Returns a sentence on the first option given that nobody knows; None if there is none."""
+        if self.more_options is None:
+            return None
+        known = [*self._option_string_actions, *self.more_options()]
+        names = [text.partition("=")[0] for text in self._given if text.startswith("--")]
+        unknown = [name for name in names if name not in known and name != "--"]
+        return f"unknown option {unknown[0]}; {self.nearest(unknown[0])}" if unknown else None
+
+    def nearest(self, name: str) -> str:
+        """Returns the question whether another option was meant, or where they all are."""
+        own = list(self._option_string_actions)
+        return meant(name, own) or meant(name, [*(self.more_options or list)()]) or "see --help"
+
+
+def meant(name: str, known: Iterable[str]) -> str | None:
+    """Returns the question whether the most similar of the known names was meant, if one is."""
+    import difflib  # only for those who mistype
+
+    found = difflib.get_close_matches(name, known, 1, cutoff=0.75)
+    return f"did you mean {found[0]}?" if found else None
+
+
+def _drop(fd: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, fd)
+    os.close(nowhere)

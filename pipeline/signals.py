@@ -1,0 +1,197 @@
+"""Being told to stop: SIGTERM and Ctrl-C (SIGINT) end every command in the same way.
+
+A signal can arrive at any line of any module. An exception raised there may be swallowed (in a
+destructor) or printed (by an import), so none is raised. A thread of its own hears the signal, runs
+what was registered with `before_ending`, and ends the process, wherever the main thread is.
+
+On SIGINT the process really dies of SIGINT: a shell's loop stops on Ctrl-C only then, and goes on
+after an exit with 130. SIGTERM ends with exit code 143.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+# `timeout` signals the process and then its group, so one request arrives twice. A person who
+# presses Ctrl-C again needs longer than this.
+_SAME_REQUEST_SECONDS = 0.5
+
+# Held by the listener for ever once it ends the process: then nobody enters or leaves a scope, and
+# nobody leaves the program with another exit code.
+_lock = threading.Lock()
+_actions: list[Callable[[int], object]] = []
+_patience: "list[Patience]" = []
+_name, _last_word = "eventsift", ""
+_stderr_fd = 2
+_ending_since = 0.0
+
+
+class Patience:
+    """What a command that finishes its work first has been asked.
+
+    Attributes:
+        number: The signal that asked the command to stop; 0 if none has.
+    """
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._asked = threading.Event()
+        self._answer: Callable[[], object] | None = None
+
+    def ask(self, number: int) -> None:
+        """Notes that a signal has come."""
+        self.number = number
+        self._asked.set()
+        if self._answer:
+            self._answer()
+
+    @contextlib.contextmanager
+    def saying(self, answer: Callable[[], object]) -> Iterator[None]:
+        """Within the ``with`` block, work that is finished first, a signal is answered."""
+        self._answer = answer
+        try:
+            yield
+        finally:
+            self._answer = None
+
+    def wait(self, seconds: float) -> None:
+        """Waits this long, or until a signal comes."""
+        self._asked.wait(seconds)
+
+
+def install(name: str, last_word: str = "") -> None:
+    """Makes SIGINT and SIGTERM end this process; to be called before the imports that take time.
+
+    Args:
+        name: The command's, for the message.
+        last_word: A sentence that is true as long as no `before_ending` scope is entered.
+    """
+    global _name, _last_word
+    _name, _last_word = name, last_word
+    heard, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
+    for number in NUMBERS:
+        signal.signal(number, _in_main_thread)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)  # run.sh blocks them until here
+    threading.Thread(target=_listen, args=[heard], name="signals", daemon=True).start()
+
+
+@contextlib.contextmanager
+def before_ending(action: Callable[[int], object]) -> Iterator[None]:
+    """Runs an action if a signal ends the process within the ``with`` block; the last one first.
+
+    Args:
+        action: It gets the signal's number, runs in a thread of its own while the block goes on,
+            and must not wait for the main thread.
+    """
+    with _lock:
+        _actions.append(action)
+    try:
+        yield
+    finally:
+        with _lock:  # here the main thread waits for its end, if a signal has come
+            _actions.remove(action)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Within the ``with`` block, which must be short and enter no other scope, nothing ends."""
+    with _lock:
+        yield
+
+
+@contextlib.contextmanager
+def patience() -> Iterator[Patience]:
+    """Within the ``with`` block the first signal is only noted; the second ends the process."""
+    asked = Patience()
+    with _lock:
+        _patience.append(asked)
+    try:
+        yield asked
+    finally:
+        with _lock:
+            _patience.remove(asked)
+
+
+@contextlib.contextmanager
+def speaking_through(fd: int) -> Iterator[None]:
+    """Within the ``with`` block standard error is closed to others, and `fd` is the real one."""
+    global _stderr_fd
+    with _lock:
+        before, _stderr_fd = _stderr_fd, fd
+    try:
+        yield
+    finally:
+        with _lock:
+            _stderr_fd = before
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the program with an exit code, unless a signal is ending it; 130 dies of SIGINT."""
+    _lock.acquire()  # never released: from here on no signal changes the outcome
+    if code == 128 + signal.SIGINT:
+        die(signal.SIGINT)
+    for number in NUMBERS:  # Python's last steps would make them deadly again
+        signal.signal(number, signal.SIG_IGN)
+    sys.exit(code)
+
+
+def die(number: int) -> NoReturn:
+    """Ends the process at once, as a signal does."""
+    if number == signal.SIGINT:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+        else:  # where Python refuses to
+            ctypes.CDLL(None).signal(int(signal.SIGINT), None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        os.kill(os.getpid(), signal.SIGINT)  # the first process of a container survives it
+    os._exit(128 + number)
+
+
+def _in_main_thread(number: int, _frame: object) -> None:
+    """Ends the process on a second signal, however long the listener takes for the first."""
+    if _ending_since and time.monotonic() - _ending_since > _SAME_REQUEST_SECONDS:
+        die(number)
+
+
+def _listen(heard: int) -> None:
+    last = 0.0
+    while True:
+        (number,) = os.read(heard, 1)
+        now = time.monotonic()
+        if number not in NUMBERS or (last and now - last < _SAME_REQUEST_SECONDS):
+            continue
+        last = now
+        _lock.acquire()
+        waiting = [asked for asked in _patience if not asked.number]
+        if not waiting:
+            _end(number)
+        for asked in waiting:
+            asked.ask(number)
+        _lock.release()
+
+
+def _end(number: int) -> NoReturn:
+    global _ending_since
+    _ending_since = time.monotonic()
+    if _stderr_fd != 2:
+        os.dup2(_stderr_fd, 2)
+    what = "interrupted" if number == signal.SIGINT else "terminated"
+    lines = [f"{_name}: {what}"]
+    if _last_word and not _actions:
+        lines.append(_last_word)
+    with contextlib.suppress(OSError):
+        os.write(2, "".join(f"{line}\n" for line in lines).encode())
+    for action in reversed(_actions):
+        with contextlib.suppress(Exception):
+            action(number)
+    die(number)
