@@ -23,6 +23,7 @@ from pipeline import (
     processes,
     report,
     runners,
+    sources,
     storage,
     stores,
     table,
@@ -71,11 +72,13 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(str(error))
     stores.configure(beam_options)
     root = storage.absolute(own.output)
+    if inside := sources.within_table(own.input, root):
+        parser.error(sources.only_own(inside, root))
     job = _Job(own, beam_options, root, stores.delta_options(root, beam_options))
     if own.watch is None:
         return job.run()
     inputs = [_absolute(pattern) for pattern in own.input]
-    return watch.watch(inputs, root, own.watch, job.run, job.storage_options)
+    return watch.watch(inputs, root, own.watch, job.run, job.storage_options, job.temp)
 
 
 class _Job(NamedTuple):
@@ -92,6 +95,11 @@ class _Job(NamedTuple):
     beam: PipelineOptions
     root: str
     storage_options: dict[str, str]
+
+    @property
+    def temp(self) -> str:
+        """The folder for what is staged."""
+        return storage.absolute(self.own.temp or storage.join(self.root, "_eventsift", "temp"))
 
     def run(self, files: Sequence[FileInfo] | None = None) -> int:
         """Runs the pipeline, again if another run was faster; the exit code, see `main`.
@@ -112,6 +120,8 @@ class _Job(NamedTuple):
                 record = msgspec.json.decode(
                     storage.read_bytes(journal.record_path(run.root, run.id))
                 )
+                if warning := report.warning(record):
+                    print(f"eventsift: {warning}", file=sys.stderr)
                 print(report.line(record) if files else report.text(record), flush=True)
                 return PUBLISHED
             except KeyboardInterrupt:
@@ -145,7 +155,7 @@ class _Job(NamedTuple):
             id=new_run_id(),
             inputs=tuple(map(_absolute, own.input)),
             root=root,
-            temp=storage.absolute(own.temp or storage.join(root, "_eventsift", "temp")),
+            temp=self.temp,
             rebuild=own.rebuild,
             max_partitions=own.max_partitions,
             max_event_bytes=own.max_event_mb << 20,

@@ -14,6 +14,7 @@ RECORD: dict[str, Any] = {
     "published": True,
     "rebuild": False,
     "files": {"matched": 14, "skipped": 2},
+    "left_out": {"count": 0, "first": []},
     "bytes": 52_500_000,
     "events": {
         "read": 200_000,
