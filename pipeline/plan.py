@@ -11,7 +11,7 @@ from typing import NamedTuple
 from pipeline import alive, blocks, ledger, leftovers, seen, sources, storage, table, versions
 from pipeline.blocks import Block
 from pipeline.datafiles import DataFile
-from pipeline.sources import NoInputError
+from pipeline.sources import NoInputError as NoInputError
 from pipeline.storage import LeftOut
 from pipeline.tally import Tally
 

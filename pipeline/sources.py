@@ -72,7 +72,10 @@ def without_own(found: storage.Matches, patterns: Sequence[str], root: str, temp
             patterns begins there: ``--input /tmp/in --temp /tmp`` reads ``/tmp/in``.
     """
     own = _Folders(own_folders(patterns, root, temp))
-    files = [file for file in found.files if not own.hold(file.path.rpartition("/")[0])]
+    folders = {file.path.rpartition("/")[0] for file in found.files}
+    files = found.files
+    if held := {folder for folder in folders if own.hold(folder)}:
+        files = [file for file in files if file.path.rpartition("/")[0] not in held]
     left_out = [one for one in found.left_out if not own.hold(_parent(one.path))]
     return Sources(files, left_out, len(found.files) - len(files))
 

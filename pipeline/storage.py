@@ -45,6 +45,7 @@ _REMOTE_CALLS = 16
 """A copy within an object store is one request that waits; it costs this side nothing."""
 _LOCAL_CALLS = 4
 """Deletions at a time on a local disk."""
+_READ_BY_ALL = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 _RETRIES = 10
 """How often a parent directory that another process has just tidied away is made again."""
 
@@ -404,7 +405,9 @@ class _Walk:
             try:
                 if entry.is_file(follow_symlinks=False):
                     status = entry.stat()
-                    if _may_read(entry.path, status):
+                    # Almost every file is of this kind, and a listing may be long.
+                    anybody = status.st_mode & _READ_BY_ALL == _READ_BY_ALL
+                    if anybody or _may_read(entry.path, status):
                         yield _info(entry.path, status)
                         continue
             except FileNotFoundError:  # deleted since it was listed
@@ -450,7 +453,8 @@ def _readable_file(path: str, left_out: dict[str, str]) -> Iterator[FileInfo]:
 def _may_read(path: str, status: os.stat_result) -> bool:
     """Whether this process may read a file; asks the system only if its mode leaves that open."""
     mode = status.st_mode
-    if mode & 0o444 == 0o444 or (mode & stat.S_IRUSR and status.st_uid == os.geteuid()):
+    owned = mode & stat.S_IRUSR and status.st_uid == os.geteuid()
+    if owned or mode & _READ_BY_ALL == _READ_BY_ALL:
         return True
     return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
 
