@@ -120,7 +120,7 @@ class _Job(NamedTuple):
                 record = msgspec.json.decode(
                     storage.read_bytes(journal.record_path(run.root, run.id))
                 )
-                if warning := report.warning(record):
+                for warning in report.warnings(record):
                     print(f"eventsift: {warning}", file=sys.stderr)
                 print(report.line(record) if files else report.text(record), flush=True)
                 return PUBLISHED

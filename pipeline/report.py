@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 _STEPS = ("plan", "read", "scan", "latest", "write", "commit")
 _MEASURABLE_SECONDS = 0.05  # below this a rate says nothing
 _NAMED_LIMIT = 3  # the record names more of the files that were left out
+_WARNINGS_LIMIT = 20  # lines; more would hide what is above them
 
 
 class _Line(NamedTuple):
@@ -47,15 +48,16 @@ def text(record: dict[str, Any]) -> str:
     return "\n".join([f"run {record['run']}", "", *rows, *left_out, *places, "", _verdict(record)])
 
 
-def warning(record: dict[str, Any]) -> str:
-    """Returns the sentence about files that could not be read; "" if all could.
+def warnings(record: dict[str, Any]) -> list[str]:
+    """Returns a line for each file that was left out, and one for those that are too many to name.
 
     Args:
         record: As for `text`.
     """
-    count = record["left_out"]["count"]
-    noun = "file or folder" if count == 1 else "files or folders"
-    return f"left out {count:,} {noun}: {_left_out(record)}" if count else ""
+    found = record["left_out"]
+    lines = [f"left out {one['path']}: {one['reason']}" for one in found["first"][:_WARNINGS_LIMIT]]
+    more = found["count"] - len(lines)
+    return [*lines, f"left out {more:,} more, see the run's record"] if more else lines
 
 
 def line(record: dict[str, Any]) -> str:
