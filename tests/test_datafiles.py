@@ -6,9 +6,7 @@ from pipeline import datafiles
 from pipeline.datafiles import ConflictError, DataFile
 from pipeline.partitions import Destination
 
-FILE = DataFile(
-    "_eventsift/new/r1/part-r1-0.parquet", Destination("A", "b", 2021, 1, 8), 1, 7, 0, 0
-)
+FILE = DataFile("_eventsift/new/r1/part-r1-0", Destination("A", "b", 2021, 1, 8), 1, 7, 0, 0)
 
 
 @pytest.mark.parametrize(("run_id", "name"), [("", "0"), ("a/b", "0"), ("r", ""), ("r", "a-b")])
@@ -23,9 +21,16 @@ def test_a_new_file_lies_in_the_folder_of_its_run() -> None:
     assert datafiles.new_path("r1", "0") == FILE.path
 
 
-def test_a_settled_file_keeps_its_name() -> None:
-    """In the folder of its partition."""
-    assert datafiles.settled_path(FILE) == (
+def test_a_hidden_file_does_not_look_like_parquet() -> None:
+    """Who reads ``table/**/*.parquet`` must not count its rows, nor count them twice."""
+    assert "." not in datafiles.new_path("r1", "0").rpartition("/")[2]
+
+
+@pytest.mark.parametrize("ending", ["", ".parquet"])
+def test_a_settled_file_keeps_its_name(ending: str) -> None:
+    """In the folder of its partition, with one ending, also if an earlier version gave it that."""
+    file = FILE._replace(path=f"{FILE.path}{ending}")
+    assert datafiles.settled_path(file) == (
         "domain=%41/event_type=b/year=2021/month=01/day=08/part-r1-0.parquet"
     )
 
