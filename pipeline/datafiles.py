@@ -51,20 +51,24 @@ class DataFile(NamedTuple):
     max_timestamp: int | None
 
 
-def new_path(run_id: str, name: str) -> str:
+def new_path(run_id: str, name: str, destination: Destination | None = None) -> str:
     """Where a run writes a data file, relative to the table, before it is committed.
 
     It gets its ending with its place in a partition: until then ``table/**/*.parquet`` must not
-    find it. The Delta log names the file by its path, whatever that ends in.
+    find it. The Delta log names the file by its path, whatever that ends in. But Polars takes the
+    values of a live file's partition from its path instead of the log, so this one, too, lies in
+    folders that say them.
 
     Args:
         run_id: the run: letters, digits, ``_``, ``.`` and ``-``.
         name: what tells the run's files apart, also those of a step that ran twice: letters and
             digits.
+        destination: where its rows belong; None for any file of the run.
     """
     if not _RUN_ID.fullmatch(run_id) or not re.fullmatch(r"\w+", name):
         raise ValueError(f"cannot name a data file after run {run_id!r} and {name!r}")
-    return f"{NEW_FOLDER}/{run_id}/part-{run_id}-{name}"
+    folder = f"/{directory(destination)}" if destination else ""
+    return f"{NEW_FOLDER}/{run_id}{folder}/part-{run_id}-{name}"
 
 
 @contextlib.contextmanager

@@ -111,7 +111,7 @@ def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> It
         rows_per_file = math.ceil(len(own) / files)
         for first in range(0, len(own), rows_per_file):
             rows = own[first : first + rows_per_file]
-            path = datafiles.new_path(settings.run, uuid.uuid4().hex[:16])
+            path = datafiles.new_path(settings.run, uuid.uuid4().hex[:16], destination)
             file_bytes = _write_file(storage.join(settings.root, path), content, rows)
             times = micros[rows[[0, -1]]].tolist()
             yield DataFile(path, destination, len(rows), file_bytes, *times)

@@ -115,7 +115,7 @@ class TestContent:
         assert file == DataFile(
             file.path, HERE, 2, path.stat().st_size, MIDNIGHT + 2_000_000, MIDNIGHT + 61_000_000
         )
-        assert file.path.startswith("_eventsift/new/r1/part-r1-")
+        assert file.path.startswith(f"_eventsift/new/r1/{datafiles.directory(HERE)}/part-r1-")
 
     def test_every_row_group_has_statistics(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
