@@ -195,8 +195,8 @@ demo() {
   printf '\nThe table is in demo/table: plain Parquet, and a Delta table. To look at it:\n\n'
   [[ "$from" -ef "$ROOT" ]] || printf '  cd %q\n' "$ROOT"
   cat <<END
-  $python -c "import pandas; print(pandas.read_parquet('demo/table').value_counts(['domain', 'event_type']))"
-  $python -c "import duckdb; print(duckdb.sql('''FROM read_parquet('demo/table/domain=*/**/*.parquet', hive_partitioning=true) SELECT domain, event_type, count(*) AS events GROUP BY ALL ORDER BY ALL'''))"
+  $python -c "import pandas; print(pandas.read_parquet('demo/table').groupby(['domain', 'event_type'], observed=True).size())"
+  $python -c "import duckdb; print(duckdb.sql('''FROM read_parquet('demo/table/domain=*/**/*.parquet', hive_types={domain: VARCHAR, event_type: VARCHAR}) SELECT domain, event_type, count(*) AS events GROUP BY ALL ORDER BY ALL'''))"
 
 To run it on files of your own:
 

@@ -18,6 +18,8 @@ FILE_SCHEMA = staging.STAGED_SCHEMA
 NEW_FOLDER = "_eventsift/new"
 """Where files lie until they are settled. Readers of plain Parquet skip folders with ``_``."""
 
+_ENDING = ".parquet"
+
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
@@ -49,17 +51,24 @@ class DataFile(NamedTuple):
     max_timestamp: int | None
 
 
-def new_path(run_id: str, name: str) -> str:
+def new_path(run_id: str, name: str, destination: Destination | None = None) -> str:
     """Where a run writes a data file, relative to the table, before it is committed.
+
+    It gets its ending with its place in a partition: until then ``table/**/*.parquet`` must not
+    find it. The Delta log names the file by its path, whatever that ends in. But Polars takes the
+    values of a live file's partition from its path instead of the log, so this one, too, lies in
+    folders that say them.
 
     Args:
         run_id: the run: letters, digits, ``_``, ``.`` and ``-``.
         name: what tells the run's files apart, also those of a step that ran twice: letters and
             digits.
+        destination: where its rows belong; None for any file of the run.
     """
     if not _RUN_ID.fullmatch(run_id) or not re.fullmatch(r"\w+", name):
         raise ValueError(f"cannot name a data file after run {run_id!r} and {name!r}")
-    return f"{NEW_FOLDER}/{run_id}/part-{run_id}-{name}.parquet"
+    folder = f"/{directory(destination)}" if destination else ""
+    return f"{NEW_FOLDER}/{run_id}{folder}/part-{run_id}-{name}"
 
 
 @contextlib.contextmanager
@@ -80,5 +89,9 @@ def open_live(root: str, file: DataFile) -> Iterator[BinaryIO]:
 
 
 def settled_path(file: DataFile) -> str:
-    """The place of a data file in its partition, relative to the table."""
-    return f"{directory(file.destination)}/{file.path.rpartition('/')[2]}"
+    """The place of a data file in its partition, relative to the table.
+
+    Also of one that has its ending already, as files of earlier versions of eventsift have.
+    """
+    name = file.path.rpartition("/")[2].removesuffix(_ENDING)
+    return f"{directory(file.destination)}/{name}{_ENDING}"

@@ -31,6 +31,7 @@ from pipeline import (
     report,
     runners,
     signals,
+    sources,
     stopped,
     storage,
     stores,
@@ -77,8 +78,6 @@ def main(arguments: Sequence[str]) -> int:
     own, rest = parser.parse_known_args(arguments)
     if not own.input or not own.output:
         parser.error("--input and --output are needed, e.g. --input 'in/*.jsonl' --output out/")
-    if not all(own.input):
-        parser.error("--input '' names nothing; give a path, a folder or a pattern")
     if own.rebuild and own.watch is not None:
         parser.error("--rebuild makes the table afresh once, --watch never ends: choose one")
     beam_options = PipelineOptions(rest)
@@ -94,11 +93,13 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(missing)
     stores.configure(beam_options)
     root = storage.absolute(own.output)
+    if inside := sources.within_table(own.input, root):
+        parser.error(sources.only_own(inside, root))
     job = _Job(own, beam_options, root, stores.delta_options(root, beam_options))
     problem = (
         explain.not_a_folder("--output", root)
         or explain.not_writable("--output", root)
-        or _first(explain.stream_input, own.input)
+        or (len(own.input) == 1 and explain.stream_input(own.input[0]))
     )
     if problem:
         command.say(f"eventsift: {problem}\n{leftovers.outcome(None)}", error=True)
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str]) -> int:
     if own.watch is None:
         return job.run()
     inputs = [_absolute(pattern) for pattern in own.input]
-    return watch.watch(inputs, root, own.watch, job.run, job.storage_options)
+    return watch.watch(inputs, root, own.watch, job.run, job.storage_options, job.temp)
 
 
 class _Job(NamedTuple):
@@ -123,6 +124,11 @@ class _Job(NamedTuple):
     beam: PipelineOptions
     root: str
     storage_options: dict[str, str]
+
+    @property
+    def temp(self) -> str:
+        """The folder for what is staged."""
+        return storage.absolute(self.own.temp or storage.join(self.root, "_eventsift", "temp"))
 
     def run(self, files: Sequence[FileInfo] | None = None) -> int:
         """Runs the pipeline, again if another run was faster; the exit code, see `main`.
@@ -160,6 +166,8 @@ class _Job(NamedTuple):
             command.say("The job's graph is built; it was not asked to run.")
             return PUBLISHED
         record = msgspec.json.decode(storage.read_bytes(journal.record_path(run.root, run.id)))
+        for warning in report.warnings(record):
+            command.say(f"eventsift: {warning}", error=True)
         command.say(report.line(record) if files else report.text(record))
         return REJECTED if report.all_rejected(record) else PUBLISHED
 
@@ -187,7 +195,7 @@ class _Job(NamedTuple):
             id=new_run_id(),
             inputs=tuple(map(_absolute, own.input)),
             root=root,
-            temp=storage.absolute(own.temp or storage.join(root, "_eventsift", "temp")),
+            temp=self.temp,
             rebuild=own.rebuild,
             max_partitions=own.max_partitions,
             max_event_bytes=own.max_event_mb << 20,

@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the job's options; none is required: Beam builds every pipeline's parser of them."""
     parser.add_argument(
         "--input",
+        type=_path,
         nargs="+",
         action="extend",
         metavar="PATTERN",
@@ -45,7 +46,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_table_arguments(parser)
     parser.add_argument(
-        "--temp", metavar="DIR", help="where payloads are staged (default: in the output folder)"
+        "--temp",
+        type=_path,
+        metavar="DIR",
+        help="where payloads are staged (default: in the output folder)",
     )
     parser.add_argument(
         "--rebuild",
@@ -112,7 +116,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that are about the table, whoever writes it."""
-    parser.add_argument("--output", metavar="DIR", help="the table's folder")
+    parser.add_argument("--output", type=_path, metavar="DIR", help="the table's folder")
     parser.add_argument(
         "--target-file-mb",
         type=_positive,
@@ -196,6 +200,13 @@ def _count(text: str) -> int:
     if len(text) > _MOST_DIGITS:
         raise argparse.ArgumentTypeError(f"{text!r} has more than {_MOST_DIGITS} digits")
     return int(text)
+
+
+def _path(text: str) -> str:
+    # An empty path is the working directory. Nobody means that; a variable was not set.
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no path (a variable that is not set?)")
+    return text
 
 
 def _flag(text: str) -> bool:

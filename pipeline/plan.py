@@ -8,11 +8,12 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pipeline import alive, blocks, ledger, leftovers, seen, storage, table, versions
+from pipeline import alive, blocks, ledger, leftovers, seen, sources, storage, table, versions
 from pipeline.blocks import Block
 from pipeline.datafiles import DataFile
-from pipeline.errors import EventsiftError
 from pipeline.options import RejectLimit
+from pipeline.sources import NoInputError as NoInputError
+from pipeline.storage import LeftOut
 from pipeline.tally import Tally
 
 
@@ -108,6 +109,8 @@ class Plan(NamedTuple):
         scans: The live files to compare with; none if the table is rebuilt.
         seconds: What planning took.
         began: When it began, in seconds since 1970.
+        left_out_count: How many files and folders the patterns matched that cannot be read.
+        left_out: The first of them, at most `sources.NAMED_LIMIT`.
     """
 
     version: int
@@ -118,6 +121,8 @@ class Plan(NamedTuple):
     scans: list[ScanTask]
     seconds: float
     began: float
+    left_out_count: int = 0
+    left_out: tuple[LeftOut, ...] = ()
 
     def tally(self) -> Tally:
         """What is planned, as counts."""
@@ -153,15 +158,11 @@ _COMPRESSION_RATIO = 8
 _EVENT_BYTES = 100
 
 
-class NoInputError(EventsiftError):
-    """No file matches the patterns."""
-
-
 def plan(run: Run) -> Plan:
     """Heals the table if an earlier run was cut short, and plans this one.
 
     Raises:
-        NoInputError: No file matches the run's patterns.
+        NoInputError: No file matches the run's patterns, or one that they name cannot be read.
         datafiles.TableError: The output is not a table of ours, or cannot be read.
         OSError: An input or the output cannot be read.
     """
@@ -169,9 +170,10 @@ def plan(run: Run) -> Plan:
     dead = alive.dead(run.root)
     snapshot = table.settle(run.root, run.storage_options, run.keep_seconds)
     leftovers.clear(run.root, run.id, dead, run.storage_options)
-    matched = ledger.read(run.listing) if run.listing else storage.match(run.inputs)
-    if not matched:
-        raise NoInputError(f"no file matches {' '.join(run.inputs)!r}")
+    listed = storage.Matches(ledger.read(run.listing), []) if run.listing else None
+    found = sources.without_own(listed or storage.match(run.inputs), run.inputs, run.root, run.temp)
+    sources.check(found, run.inputs, run.root)
+    matched = found.files
     # Where the table has gone, what was published is no longer there.
     afresh = run.rebuild or snapshot.version < 0
     published = [] if afresh else ledger.published(run.root, run.storage_options)
@@ -190,6 +192,8 @@ def plan(run: Run) -> Plan:
         scans=[ScanTask(number, file, sizes) for number, file in enumerate(live)],
         seconds=time.perf_counter() - started,
         began=began,
+        left_out_count=len(found.left_out),
+        left_out=tuple(found.left_out[: sources.NAMED_LIMIT]),
     )
 
 

@@ -100,6 +100,12 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
         "published": bool(add or remove),
         "rebuild": run.rebuild,
         "files": {"matched": planned.matched, "skipped": planned.skipped},
+        "left_out": {
+            "count": planned.left_out_count,
+            "first": [
+                {"path": storage.shown(path), "reason": reason} for path, reason in planned.left_out
+            ],
+        },
         "bytes": counts["read.bytes"],
         "events": {
             "read": counts["read.events"],

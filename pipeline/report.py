@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 # The steps that take time, in the order of the graph.
 _STEPS = ("plan", "read", "scan", "latest", "write", "commit")
 _MEASURABLE_SECONDS = 0.05  # below this a rate says nothing
+_NAMED_LIMIT = 3  # the record names more of the files that were left out
+_WARNINGS_LIMIT = 20  # lines; more would hide what is above them
 
 
 class _Line(NamedTuple):
@@ -38,11 +40,24 @@ def text(record: dict[str, Any]) -> str:
     rows = [
         f"  {topic:<11}{sign:1} {number:>{width}} {words}" for topic, sign, number, words in lines
     ]
+    left_out = [f"  {'left out':<13}{_left_out(record)}"] if record["left_out"]["count"] else []
     places = [f"  {'searched':<13}{_searched(record)}"] if record["horizon"] else []
     if record["rejects"]:
         places.append(f"  {'rejects':<13}{record['rejects']}")
     places.append(f"  {'output':<13}{record['output']}")
-    return "\n".join([f"run {record['run']}", "", *rows, *places, "", _verdict(record)])
+    return "\n".join([f"run {record['run']}", "", *rows, *left_out, *places, "", _verdict(record)])
+
+
+def warnings(record: dict[str, Any]) -> list[str]:
+    """Returns a line for each file that was left out, and one for those that are too many to name.
+
+    Args:
+        record: As for `text`.
+    """
+    found = record["left_out"]
+    lines = [f"left out {one['path']}: {one['reason']}" for one in found["first"][:_WARNINGS_LIMIT]]
+    more = found["count"] - len(lines)
+    return [*lines, f"left out {more:,} more, see the run's record"] if more else lines
 
 
 def line(record: dict[str, Any]) -> str:
@@ -64,6 +79,14 @@ def line(record: dict[str, Any]) -> str:
     )
 
 
+def _left_out(record: dict[str, Any]) -> str:
+    """The first few files that were left out, with the reasons, and how many follow."""
+    found = record["left_out"]
+    first = [f"{one['path']}: {one['reason']}" for one in found["first"][:_NAMED_LIMIT]]
+    more = found["count"] - len(first)
+    return "; ".join([*first, f"and {more:,} more"] if more else first)
+
+
 def _searched(record: dict[str, Any]) -> str:
     """How far the table was searched for older versions."""
     horizon = record["horizon"]
@@ -79,6 +102,8 @@ def _lines(record: dict[str, Any]) -> Iterator[_Line]:
     yield _Line("files", "", f"{new:,}", "read")
     if files["skipped"]:
         yield _Line("", "", f"{files['skipped']:,}", "skipped: published before")
+    if record["left_out"]["count"]:
+        yield _Line("", "", f"{record['left_out']['count']:,}", "left out: cannot be read")
     if new:
         yield _Line("bytes", "", f"{record['bytes']:,}", "read")
         yield _Line("events", "", f"{events['read']:,}", "read")

@@ -56,7 +56,7 @@ def early(arguments: Sequence[str]) -> None:
     if elsewhere or workers < 2:
         return
     local = [pattern for pattern in own.input or () if storage.is_local(pattern)]
-    sizes = (file.bytes for pattern in local for file in storage.match_local(pattern))
+    sizes = (file.bytes for pattern in local for file in storage.match_local(pattern, {}))
     for number, total in enumerate(itertools.accumulate(sizes), start=1):
         if total >= WORK_BYTES or number == _WORK_FILES:
             processes.start(workers)

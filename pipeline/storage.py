@@ -18,6 +18,7 @@ import itertools
 import os
 import re
 import shutil
+import stat
 import types
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,6 +43,7 @@ _REMOTE_CALLS = 16
 """A copy within an object store is one request that waits; it costs this side nothing."""
 _LOCAL_CALLS = 4
 """Deletions at a time on a local disk."""
+_READ_BY_ALL = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 _RETRIES = 10
 """How often a parent directory that another process has just tidied away is made again."""
 
@@ -58,6 +60,30 @@ class FileInfo(NamedTuple):
     path: str
     bytes: int
     modified: float
+
+
+class LeftOut(NamedTuple):
+    """Something that a pattern names and nobody can read.
+
+    Attributes:
+        path: Where it is, as it was found.
+        reason: Why it cannot be read.
+    """
+
+    path: str
+    reason: str
+
+
+class Matches(NamedTuple):
+    """What patterns name.
+
+    Attributes:
+        files: The files that can be read, each once, sorted by path.
+        left_out: What cannot be read, sorted by path.
+    """
+
+    files: list[FileInfo]
+    left_out: list[LeftOut]
 
 
 def is_local(path: str) -> bool:
@@ -84,8 +110,8 @@ def absolute(path: str) -> str:
     return os.path.abspath(local(path)) if is_local(path) else path.rstrip("/")
 
 
-def match(patterns: Sequence[str]) -> list[FileInfo]:
-    """The files that `patterns` name, each once, sorted by path.
+def match(patterns: Sequence[str]) -> Matches:
+    """Returns the files that `patterns` name, and what they name that cannot be read.
 
     A pattern is a file, a directory (all files below it), or a glob: ``*``, ``?`` and ``[a-z]``
     match within one folder, ``**`` any number of folders, none included. Files and folders whose
@@ -93,24 +119,43 @@ def match(patterns: Sequence[str]) -> list[FileInfo]:
     out. A name that exists is taken literally even if it looks like a glob. Local paths come back
     absolute and free of symbolic links, so one file reached in two ways is one file.
 
-    Returns:
-        The files. A pattern that matches nothing contributes nothing.
+    Left out are files and folders without permission, links to nothing, pipes, sockets and devices,
+    local paths without a wildcard where nothing is, and names that are not UTF-8: reports and
+    dead letters could not name them. A pattern with a wildcard may match nothing.
     """
     found: dict[str, FileInfo] = {}
+    left_out: dict[str, str] = {}
     for pattern in patterns:
-        files = match_local(pattern) if is_local(pattern) else _match_remote(pattern)
+        files = match_local(pattern, left_out) if is_local(pattern) else _match_remote(pattern)
         found.update((file.path, file) for file in files)
-    return sorted(found.values())
+    for path in [path for path in found if not (path.isascii() or _is_text(path))]:
+        del found[path]
+        left_out[path] = "its name is not UTF-8; rename it"
+    return Matches(sorted(found.values()), sorted(itertools.starmap(LeftOut, left_out.items())))
 
 
-def match_local(pattern: str) -> Iterator[FileInfo]:
-    """The files that one local pattern names, as they are found, perhaps one twice; see `match`."""
+def match_local(pattern: str, left_out: dict[str, str]) -> Iterator[FileInfo]:
+    """Yields the files that one local pattern names, perhaps one twice; see `match`.
+
+    Args:
+        pattern: The pattern.
+        left_out: Gets the paths that cannot be read, and why not.
+    """
     pattern = os.path.abspath(local(pattern))
     if os.path.isdir(pattern):
-        return _glob(os.path.realpath(pattern), ["**", "*"], set())
-    if os.path.exists(pattern):
-        return _resolved(pattern)
-    return _glob("/", _segments(pattern), set())
+        return _Walk(left_out).glob(os.path.realpath(pattern), ["**", "*"])
+    if os.path.lexists(pattern) or not _WILDCARD.search(pattern):
+        return _readable_file(pattern, left_out)
+    return _Walk(left_out).glob("/", _segments(pattern))
+
+
+def shown(path: str) -> str:
+    """Returns a path for people, in one line: bytes that are not UTF-8 and controls as escapes."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 def list_files(directory: str, *, hidden: bool = True) -> list[FileInfo]:
@@ -328,39 +373,122 @@ def _segments(pattern: str) -> list[str]:
     return [*segments, "*"] if segments and segments[-1] == "**" else segments
 
 
-def _glob(directory: str, segments: list[str], seen: set[tuple[str, int]]) -> Iterator[FileInfo]:
-    """The files below a real `directory` that fit; `seen` breaks circles of symbolic links."""
-    literal = itertools.takewhile(lambda name: not _WILDCARD.search(name), segments[:-1])
-    if names := list(literal):
-        directory = os.path.realpath(os.path.join(directory, *names))
-        segments = segments[len(names) :]
-    if (directory, len(segments)) in seen:
-        return
-    seen.add((directory, len(segments)))
-    first, rest = segments[0], segments[1:]
-    if first == "**":
-        yield from _glob(directory, rest, seen)
-        inner = (entry for entry in _scan(directory) if not entry.name.startswith(_HIDDEN))
-        for folder in [_real(entry) for entry in inner if entry.is_dir()]:
-            yield from _glob(folder, segments, seen)
-    elif rest:
-        fitting = [entry for entry in _scan(directory) if _fits(entry.name, first)]
-        for folder in [_real(entry) for entry in fitting if entry.is_dir()]:
-            yield from _glob(folder, rest, seen)
-    else:
-        fits = re.compile(fnmatch.translate(first)).match
-        visible = not first.startswith(_HIDDEN)
-        for entry in _scan(directory):
+class _Walk:
+    """A search for the files that one pattern names; each folder is searched once.
+
+    Links to folders are followed, and may lead in circles.
+    """
+
+    def __init__(self, left_out: dict[str, str]) -> None:
+        self._left_out = left_out
+        self._seen: set[tuple[str, int]] = set()
+
+    def glob(self, directory: str, segments: list[str]) -> Iterator[FileInfo]:
+        """Yields the files below a real `directory` that fit."""
+        literal = itertools.takewhile(lambda name: not _WILDCARD.search(name), segments[:-1])
+        if names := list(literal):
+            directory = os.path.realpath(os.path.join(directory, *names))
+            segments = segments[len(names) :]
+        if (directory, len(segments)) in self._seen:
+            return
+        self._seen.add((directory, len(segments)))
+        first, rest = segments[0], segments[1:]
+        if first == "**":
+            yield from self.glob(directory, rest)
+            inner = (entry for entry in self._scan(directory) if not entry.name.startswith(_HIDDEN))
+            for folder in [_real(entry) for entry in inner if self._leads_to_folder(entry)]:
+                yield from self.glob(folder, segments)
+        elif rest:
+            fitting = [entry for entry in self._scan(directory) if _fits(entry.name, first)]
+            for folder in [_real(entry) for entry in fitting if self._leads_to_folder(entry)]:
+                yield from self.glob(folder, rest)
+        else:
+            yield from self._files(directory, first)
+
+    def _files(self, directory: str, segment: str) -> Iterator[FileInfo]:
+        fits = re.compile(fnmatch.translate(segment)).match
+        visible = not segment.startswith(_HIDDEN)
+        for entry in self._scan(directory):
             name = entry.name
-            if fits(name) and not (visible and name.startswith(_HIDDEN)):
-                if entry.is_symlink():
-                    yield from _resolved(entry.path)
-                elif entry.is_file():
-                    try:
-                        status = entry.stat()
-                    except FileNotFoundError:
+            if not fits(name) or (visible and name.startswith(_HIDDEN)):
+                continue
+            try:
+                if entry.is_file(follow_symlinks=False):
+                    status = entry.stat()
+                    # Almost every file is of this kind, and a listing may be long.
+                    anybody = status.st_mode & _READ_BY_ALL == _READ_BY_ALL
+                    if anybody or _may_read(entry.path, status):
+                        yield _info(entry.path, status)
                         continue
-                    yield _info(entry.path, status)
+            except FileNotFoundError:  # deleted since it was listed
+                continue
+            except OSError:
+                pass
+            # Links are followed, and what cannot be read gets its reason.
+            yield from _readable_file(entry.path, self._left_out)
+
+    def _scan(self, directory: str) -> list[os.DirEntry[str]]:
+        try:
+            return _scan(directory)
+        except OSError as error:
+            self._left_out[directory] = _said(error)
+            return []
+
+    def _leads_to_folder(self, entry: os.DirEntry[str]) -> bool:
+        try:
+            return entry.is_dir()
+        except OSError as error:  # a link in a circle, or behind a folder without permission
+            self._left_out[entry.path] = _said(error)
+            return False
+
+
+def _readable_file(path: str, left_out: dict[str, str]) -> Iterator[FileInfo]:
+    """Yields the file that is at `path` or is linked from there, unless it has to be left out."""
+    try:
+        status = os.stat(path)
+        real = os.path.realpath(path)
+    except OSError as error:
+        left_out[path] = "a link to nothing" if _is_broken(path, error) else _said(error)
+        return
+    if stat.S_ISDIR(status.st_mode):
+        return
+    if not stat.S_ISREG(status.st_mode):
+        left_out[path] = f"{_kind(status.st_mode)}, not a file"
+    elif not _may_read(path, status):
+        left_out[path] = os.strerror(errno.EACCES)
+    else:
+        yield _info(real, status)
+
+
+def _may_read(path: str, status: os.stat_result) -> bool:
+    """Whether this process may read a file; asks the system only if its mode leaves that open."""
+    mode = status.st_mode
+    owned = mode & stat.S_IRUSR and status.st_uid == os.geteuid()
+    if owned or mode & _READ_BY_ALL == _READ_BY_ALL:
+        return True
+    return os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _is_broken(path: str, error: OSError) -> bool:
+    return isinstance(error, FileNotFoundError) and os.path.islink(path)
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
+
+
+def _said(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _fits(name: str, segment: str) -> bool:
@@ -378,12 +506,6 @@ def _scan(directory: str) -> list[os.DirEntry[str]]:
 
 def _real(entry: os.DirEntry[str]) -> str:
     return os.path.realpath(entry.path) if entry.is_symlink() else entry.path
-
-
-def _resolved(path: str) -> Iterator[FileInfo]:
-    path = os.path.realpath(path)
-    if os.path.isfile(path):
-        yield _info(path, os.stat(path))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from pipeline import command, ledger, signals, storage
+from pipeline import command, ledger, signals, sources, storage
 from pipeline.errors import EventsiftError
-from pipeline.storage import FileInfo
+from pipeline.storage import FileInfo, LeftOut
 
 # What browsers, rsync, scp clients and editors call a file that is not there yet.
 _TEMPORARY = re.compile(r"\.(tmp|temp|part|partial|filepart|crdownload|download|swp)$|~$", re.I)
@@ -29,12 +29,22 @@ class Found(NamedTuple):
 
 
 class Poll:
-    """Looks for unpublished files, and remembers what it has seen the last time."""
+    """Looks for unpublished files, and remembers what it has seen the last time.
+
+    Attributes:
+        left_out: What the last poll has found and cannot be read.
+    """
 
     def __init__(
-        self, patterns: Sequence[str], root: str, storage_options: dict[str, str] | None = None
+        self,
+        patterns: Sequence[str],
+        root: str,
+        storage_options: dict[str, str] | None = None,
+        temp: str = "",
     ) -> None:
+        self.left_out: list[LeftOut] = []
         self._patterns = patterns
+        self._temp = temp or root
         self._root, self._storage_options = root, storage_options
         self._ledger = storage.join(root, ledger.LEDGER)
         self._ledger_file: list[FileInfo] = []
@@ -50,13 +60,15 @@ class Poll:
             OSError: The input or the ledger cannot be read.
             datafiles.TableError: The table cannot be read.
         """
-        ledger_file = storage.match([self._ledger])
+        ledger_file = storage.match([self._ledger]).files
         if ledger_file != self._ledger_file:
             self._published = set(ledger.published(self._root, self._storage_options))
             self._ledger_file = ledger_file
+        matched = sources.find(self._patterns, self._root, self._temp)
+        self.left_out = [one for one in matched.left_out if not _TEMPORARY.search(one.path)]
         new = [
             file
-            for file in storage.match(self._patterns)
+            for file in matched.files
             if file not in self._published and not _TEMPORARY.search(file.path)
         ]
         found = Found(
@@ -73,6 +85,7 @@ def watch(
     seconds: float,
     run: Callable[[Sequence[FileInfo]], int],
     storage_options: dict[str, str] | None = None,
+    temp: str = "",
 ) -> int:
     """Runs the job on new files until SIGINT or SIGTERM comes; a run under way ends first.
 
@@ -86,12 +99,14 @@ def watch(
         run: Runs the job on some files, prints a line about it, or about its failure, and returns
             the exit code.
         storage_options: What deltalake needs to reach the table's store.
+        temp: The folder for temporary files; if not given, it lies in the table.
 
     Returns:
         The exit code, that of the signal.
     """
     with signals.patience() as asked:
-        poll = Poll(patterns, root, storage_options)
+        poll = Poll(patterns, root, storage_options, temp)
+        told: set[LeftOut] = set()
         _say(f"watching {' '.join(patterns)} every {seconds:g} s; stop with Ctrl-C or SIGTERM")
         last: Found | None = None
         refused: list[FileInfo] = []
@@ -101,6 +116,8 @@ def watch(
             except (OSError, EventsiftError) as error:
                 _say(f"the input cannot be listed, the next poll tries again: {error}")
             else:
+                _report_left_out([one for one in poll.left_out if one not in told])
+                told = set(poll.left_out)
                 _report(found, last)
                 last = found
                 if found.complete and found.complete != refused and not asked.number:
@@ -118,6 +135,12 @@ def _report(found: Found, last: Found | None) -> None:
         _say(f"{len(found.growing):,} new files, left until they no longer change")
     elif not found.complete and not found.growing and found != last:
         _say("nothing new")
+
+
+def _report_left_out(left_out: Sequence[LeftOut]) -> None:
+    """One line about files that cannot be read, and could be, or were not there, a poll before."""
+    if left_out:
+        _say(f"left out until they can be read: {sources.named_first(left_out)}")
 
 
 def _say(text: str) -> None:

@@ -219,7 +219,7 @@ def read_events(
 ) -> read.BlockRead:
     """Reads and stages events, and any other lines, as one block."""
     path = deliver(folder / "blocks", f"{number}.jsonl", events, *lines)
-    (block,) = blocks.pack(blocks.cut(storage.match([str(path)])[0]), number)
+    (block,) = blocks.pack(blocks.cut(storage.match([str(path)]).files[0]), number)
     settings = read.ReadSettings(
         run="r1",
         directory=f"{folder}/tmp/r1",

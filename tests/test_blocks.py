@@ -15,7 +15,7 @@ from pipeline.storage import FileInfo
 def write(path: Path, data: bytes) -> FileInfo:
     """A file of this content, as a listing shows it."""
     path.write_bytes(data)
-    (info,) = storage.match([str(path)])
+    (info,) = storage.match([str(path)]).files
     return info
 
 

@@ -6,9 +6,9 @@ from pipeline import datafiles
 from pipeline.datafiles import ConflictError, DataFile
 from pipeline.partitions import Destination
 
-FILE = DataFile(
-    "_eventsift/new/r1/part-r1-0.parquet", Destination("A", "b", 2021, 1, 8), 1, 7, 0, 0
-)
+HERE = Destination("A", "b", 2021, 1, 8)
+FOLDER = "domain=%41/event_type=b/year=2021/month=01/day=08"
+FILE = DataFile(f"_eventsift/new/r1/{FOLDER}/part-r1-0", HERE, 1, 7, 0, 0)
 
 
 @pytest.mark.parametrize(("run_id", "name"), [("", "0"), ("a/b", "0"), ("r", ""), ("r", "a-b")])
@@ -19,15 +19,25 @@ def test_names_that_could_be_misread_are_refused(run_id: str, name: str) -> None
 
 
 def test_a_new_file_lies_in_the_folder_of_its_run() -> None:
-    """Hidden from readers of plain Parquet, and found if the run dies."""
-    assert datafiles.new_path("r1", "0") == FILE.path
+    """Hidden from readers of plain Parquet, and found if the run dies.
+
+    In the folders of its partition there, since Polars reads the partition's values from them.
+    """
+    assert datafiles.new_path("r1", "0", HERE) == FILE.path
+    assert datafiles.new_path("r1", "0") == "_eventsift/new/r1/part-r1-0"
 
 
-def test_a_settled_file_keeps_its_name() -> None:
-    """In the folder of its partition."""
-    assert datafiles.settled_path(FILE) == (
-        "domain=%41/event_type=b/year=2021/month=01/day=08/part-r1-0.parquet"
-    )
+def test_a_hidden_file_does_not_look_like_parquet() -> None:
+    """Who reads ``table/**/*.parquet`` must not count its rows, nor count them twice."""
+    assert "." not in datafiles.new_path("r1", "0").rpartition("/")[2]
+
+
+@pytest.mark.parametrize("ending", ["", ".parquet"])
+def test_a_settled_file_keeps_its_name(ending: str) -> None:
+    """In the folder of its partition, with one ending, also if an earlier version gave it that."""
+    for path in (FILE.path, "_eventsift/new/r1/part-r1-0"):
+        file = FILE._replace(path=f"{path}{ending}")
+        assert datafiles.settled_path(file) == f"{FOLDER}/part-r1-0.parquet"
 
 
 def test_a_live_file_is_opened(tmp_path: Path) -> None:

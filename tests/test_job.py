@@ -89,7 +89,7 @@ def stopped_with(arguments: list[str]) -> int | str | None:
         (["--bogus"], "unknown option --bogus; see --help"),
         ([*ENOUGH, "--workers", "1", "c"], "'c' belongs to no option; see --help"),
         ([*ENOUGH, "-v"], "unknown option -v; see --help"),
-        (["--input", "", "--output", "b"], "--input '' names nothing"),
+        (["--input", "", "--output", "b"], "--input: '' is no path"),
         ([*ENOUGH, "--max-event-mb", "9999999999"], "'9999999999' has more than 9 digits"),
         ([*ENOUGH, "--watch", "9999999d"], "'9999999d' is more than 366d"),
         (["--input", "ftp://a", "--output", "b"], "ftp://a: there is no store ftp://; give a"),

@@ -41,6 +41,32 @@ class TestInputs:
         with pytest.raises(NoInputError, match=r"no file matches '.*/in/\*'"):
             plan.plan(new_run(tmp_path))
 
+    @pytest.mark.parametrize("watching", [False, True])
+    @pytest.mark.parametrize("rebuild", [False, True])
+    def test_no_way_leads_to_the_tables_own_files(
+        self, tmp_path: Path, watching: bool, rebuild: bool
+    ) -> None:
+        """Neither patterns nor the list of a watching process, also if the table is made afresh.
+
+        Seen to fail for both without `sources.without_own`.
+        """
+        published(tmp_path, "0.jsonl")
+        deliver(tmp_path, "1.jsonl", EVENTS)
+        for name in ("out/domain=account/2", "out/_eventsift/rejects/3", "tmp/4"):
+            storage.write_bytes(f"{tmp_path}/{name}.jsonl", EVENTS[0].line().encode())
+        run = new_run(
+            tmp_path,
+            inputs=(f"{tmp_path}/**/*.jsonl", f"{tmp_path}/**/_*/*/*.jsonl"),
+            listing=f"{tmp_path}/listing" if watching else "",
+            rebuild=rebuild,
+        )
+        ledger.write(f"{tmp_path}/listing", storage.match(run.inputs).files)
+
+        planned = plan.plan(run)
+
+        assert planned.matched == 2
+        assert paths(planned) == ["0.jsonl", "1.jsonl"][0 if rebuild else 1 :]
+
     def test_a_new_table(self, tmp_path: Path) -> None:
         """Everything is read, and compared with nothing."""
         deliver(tmp_path, "1.jsonl", EVENTS)

@@ -1,7 +1,9 @@
-"""What the README says is so: its tables are those of the code, its commands and examples work."""
+"""What the README says is so: its tables are those of the code, its commands exist.
+
+Its examples are run by `test_readers`.
+"""
 
 import argparse
-import json
 import re
 import shlex
 from pathlib import Path
@@ -12,7 +14,6 @@ from apache_beam.options.pipeline_options import PipelineOptions
 import generator.options
 from pipeline import command, options, signals
 from pipeline.rejects import REASONS
-from tests.end_to_end import run_here
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -92,16 +93,3 @@ def test_commands_are_known(command: str) -> None:
     if name in parsers:
         known = parsers[name]()._option_string_actions
         assert {word for word in arguments if word.startswith("--")} <= set(known)
-
-
-def test_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The Python examples read the table that the quick start's command makes."""
-    event = {"event_id": "a", "timestamp": "2021-01-08T10:00:00Z", "domain": "account"}
-    events = tmp_path / "events.jsonl"
-    events.write_text(json.dumps({**event, "event_type": "status-change", "data": {}}))
-    run_here(events, tmp_path / "table")
-    monkeypatch.chdir(tmp_path)
-    examples = blocks("python")
-    assert len(examples) >= 2
-    for example in examples:
-        exec(compile(example, "README.md", "exec"), {})

@@ -14,6 +14,7 @@ RECORD: dict[str, Any] = {
     "published": True,
     "rebuild": False,
     "files": {"matched": 14, "skipped": 2},
+    "left_out": {"count": 0, "first": []},
     "bytes": 52_500_000,
     "events": {
         "read": 200_000,
@@ -126,6 +127,22 @@ def test_a_horizon_is_told() -> None:
 
     assert f"\n  searched     {searched}\n  rejects " in report.text(record)
     assert report.line(record).endswith(f" Published as version 3. Searched {searched}.")
+
+
+def test_what_was_left_out_is_told() -> None:
+    """As a number among the files, with the first names and reasons; each has a line of its own."""
+    first = [{"path": f"/in/{n}", "reason": "a pipe, not a file"} for n in range(100)]
+    few = RECORD | {"left_out": {"count": 2, "first": first[:2]}}
+    many = RECORD | {"left_out": {"count": 250, "first": first}}
+    why = "a pipe, not a file"
+
+    assert "\n                        2 left out: cannot be read\n  bytes" in report.text(few)
+    assert f"\n  left out     /in/0: {why}; /in/1: {why}\n  rejects" in report.text(few)
+    assert f"/in/2: {why}; and 247 more\n" in report.text(many)
+    assert report.warnings(RECORD) == []
+    assert report.warnings(few) == [f"left out /in/0: {why}", f"left out /in/1: {why}"]
+    assert len(report.warnings(many)) == 21
+    assert report.warnings(many)[-1] == "left out 230 more, see the run's record"
 
 
 def test_nothing_is_said_of_what_there_was_not() -> None:

@@ -335,15 +335,17 @@ def test_one_failing_python_fails_them_all(checkout: Checkout) -> None:
 
 @pytest.fixture
 def demo_python(checkout: Checkout) -> Callable[[], Result]:
-    """The demonstration with a job that writes a two-row table; everything else is this Python."""
+    """The demonstration with a job that writes a four-row table; everything else is this Python."""
     pytest.importorskip("duckdb")
     job = checkout.root / "job.py"
     job.write_text(
         "import pathlib, pyarrow as pa, pyarrow.parquet as pq\n"
         "t = pathlib.Path('demo/table')\n"
-        "p = t / 'domain=a/event_type=b/year=2021/month=01/day=08'\n"
-        "p.mkdir(parents=True); (t / '_delta_log').mkdir()\n"
-        "pq.write_table(pa.table({'event_id': ['1', '2']}), p / 'part-1.parquet')\n"
+        "for kind in ('domain=a/event_type=b', 'domain=c/event_type=d'):\n"
+        "    p = t / kind / 'year=2021/month=01/day=08'\n"
+        "    p.mkdir(parents=True)\n"
+        "    pq.write_table(pa.table({'event_id': ['1', '2']}), p / 'part-1.parquet')\n"
+        "(t / '_delta_log').mkdir()\n"
         "pq.write_table(pa.table({'txn': ['x']}), t / '_delta_log/1.checkpoint.parquet')\n"
     )
     python = checkout.root / ".venv" / "bin" / "python"
@@ -383,5 +385,6 @@ def test_commands_of_the_demonstration_work_when_pasted(
         timeout=60,
     )
     assert (pasted.returncode, pasted.stderr) == (0, "")
-    assert "count" in pasted.stdout  # pandas
-    assert "events" in pasted.stdout  # DuckDB
+    pandas, duckdb = pasted.stdout.split("dtype: int64\n")
+    assert [line.split() for line in pandas.splitlines()[1:]] == [["a", "b", "2"], ["c", "d", "2"]]
+    assert "events" in duckdb

@@ -124,7 +124,7 @@ def fill(base: str, *names: str) -> None:
 def matched(base: str, *patterns: str) -> list[str]:
     """What the patterns below `base` match, below `base`."""
     found = storage.match([storage.join(base, pattern) for pattern in patterns])
-    return [file.path[len(base) + 1 :] for file in found]
+    return [file.path[len(base) + 1 :] for file in found.files]
 
 
 class TestEveryStore:
@@ -178,7 +178,7 @@ class TestEveryStore:
     def test_a_match_tells_size_and_time(self, base: str) -> None:
         """The fingerprint of an input file needs no further request."""
         fill(base, "a.json")
-        [file] = storage.match([storage.join(base, "*")])
+        [file] = storage.match([storage.join(base, "*")]).files
         assert file.bytes == len("a.json")
         assert file.modified == (1.5 if "://" in base else os.stat(file.path).st_mtime)
 
@@ -331,7 +331,7 @@ class TestLocal:
                 "../**/*.json",
             ]
         )
-        assert [file.path for file in found] == [str((real / "a b.json").resolve())]
+        assert [file.path for file in found.files] == [str((real / "a b.json").resolve())]
 
     def test_links_in_circles_end(self, tmp_path: Path) -> None:
         """A link to a folder is followed, but each folder is searched once."""
@@ -371,7 +371,7 @@ class TestLocal:
             [name] = os.listdir(tmp_path)
             assert name.startswith(".")
             assert not name.endswith(".parquet")
-            assert storage.match([str(tmp_path)]) == []
+            assert storage.match([str(tmp_path)]).files == []
         assert os.listdir(tmp_path) == ["a.parquet"]
 
     def test_a_failed_write_keeps_the_old_file(self, tmp_path: Path) -> None:

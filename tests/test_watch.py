@@ -83,10 +83,10 @@ class TestPoll:
         (inputs / "b").write_text("1")
         poll.look()
         listing = str(tmp_path / "listing.parquet")
-        ledger.write(listing, storage.match([str(inputs / "a")]))
+        ledger.write(listing, storage.match([str(inputs / "a")]).files)
         ledger.extend(ledger_path, listing, 1)
         published = poll.look()
-        ledger.write(listing, storage.match([str(inputs / "b")]))
+        ledger.write(listing, storage.match([str(inputs / "b")]).files)
         ledger.extend(ledger_path, listing, 2)
         everything = poll.look()
         (inputs / "a").write_text("12")
@@ -96,8 +96,67 @@ class TestPoll:
         assert everything == ([], [])
         assert names(changed.growing) == ["a"]
 
+    def test_own_files_are_not_new(self, tmp_path: Path) -> None:
+        """A table, or the temp folder, inside the input: each round would find the last one's."""
+        for name in ("in/a", "in/table/domain=a/b", "in/table/_eventsift/rejects/c", "in/tmp/d"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text("1")
+        patterns = [f"{tmp_path}/in/**", f"{tmp_path}/in/**/_*/*/*"]
+        poll = watch.Poll(patterns, f"{tmp_path}/in/table", temp=f"{tmp_path}/in/tmp")
+
+        assert names(poll.look().growing) == ["a"]
+
+    def test_what_cannot_be_read_waits_for_itself_only(
+        self, poll: watch.Poll, inputs: Path
+    ) -> None:
+        """Good files are found; a file that becomes readable is new. Temporary names are left."""
+        (inputs / "a").write_text("1")
+        (inputs / "b").symlink_to("nothing")
+        (inputs / "c.part").symlink_to("nothing")
+        first, left_out = poll.look(), poll.left_out
+        (inputs / "b").unlink()
+        (inputs / "b").write_text("1")
+        second = poll.look()
+
+        assert names(first.growing) == ["a"]
+        assert [(Path(path).name, reason) for path, reason in left_out] == [
+            ("b", "a link to nothing")
+        ]
+        assert (names(second.complete), names(second.growing)) == (["a"], ["b"])
+        assert poll.left_out == []
+
 
 class TestWatch:
+    def test_what_is_left_out_is_named_once(
+        self, inputs: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        """And again only when it was away in between; the good file's round takes place."""
+        (inputs / "a").write_text("1")
+        rounds = iter(range(100))
+        look = watch.Poll.look
+
+        def look_and_change(poll: watch.Poll) -> watch.Found:
+            number = next(rounds)
+            if number in (0, 4):
+                os.mkfifo(inputs / "pipe")
+            if number == 3:
+                (inputs / "pipe").unlink()
+            if number == 6:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return look(poll)
+
+        read: list[list[str]] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(watch.Poll, "look", look_and_change)
+            watch.watch(
+                [str(inputs)], str(inputs / "table"), 0.0, lambda files: read.append(names(files))
+            )
+
+        said = [line for line in capfd.readouterr().out.splitlines() if "left out" in line]
+        line = f"eventsift: left out until they can be read: {inputs}/pipe: a pipe, not a file"
+        assert said == [line, line]
+        assert read[0] == ["a"]
+
     def test_a_round_that_fails_is_tried_again(
         self, tmp_path: Path, inputs: Path, capfd: pytest.CaptureFixture[str]
     ) -> None:

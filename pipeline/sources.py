@@ -1,0 +1,227 @@
+"""Sources: which files a run reads, and which it must never read: the table's own.
+
+A table may lie inside the input (``--input in --output in/out``), and so may the temp folder. What
+eventsift has written there is no delivery: read again, it would publish events that nobody sent.
+"""
+
+import errno
+import os
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pipeline import storage
+from pipeline.errors import EventsiftError
+from pipeline.storage import FileInfo, LeftOut
+
+NAMED_LIMIT = 100
+"""How many paths that were left out a record names; it counts all of them."""
+
+# Within a table, and within a folder for temporary files: everything of eventsift's that is no
+# data file.
+_STATE = "_eventsift"
+_WILDCARD = re.compile(r"[*?[]")
+# Some network file systems give every file this inode.
+_NO_INODE = 0
+_MISSING = os.strerror(errno.ENOENT)
+# How many paths an error names; the others would hide them.
+_TOLD_LIMIT = 3
+
+
+class NoInputError(EventsiftError):
+    """No file matches the patterns, or none that can be read."""
+
+
+class Sources(NamedTuple):
+    """What the patterns of a run name.
+
+    Attributes:
+        files: The files to read, sorted by path.
+        left_out: What cannot be read, sorted by path.
+        own: How many files were passed over because they are the table's own.
+    """
+
+    files: list[FileInfo]
+    left_out: list[LeftOut]
+    own: int
+
+
+def find(patterns: Sequence[str], root: str, temp: str) -> Sources:
+    """Returns the files that patterns name, without those in the table or the temp folder.
+
+    Args:
+        patterns: Of the files to read.
+        root: The table.
+        temp: The folder for temporary files.
+
+    Raises:
+        OSError: A store cannot be listed.
+    """
+    return without_own(storage.match(patterns), patterns, root, temp)
+
+
+def without_own(found: storage.Matches, patterns: Sequence[str], root: str, temp: str) -> Sources:
+    """Returns what was found, without what lies in the table or the temp folder.
+
+    Args:
+        found: What `storage.match` has found.
+        patterns: By which it was found.
+        root: The table.
+        temp: The folder for temporary files. Only eventsift's part of it counts if one of the
+            patterns begins there: ``--input /tmp/in --temp /tmp`` reads ``/tmp/in``.
+    """
+    own = _Folders(own_folders(patterns, root, temp))
+    folders = {file.path.rpartition("/")[0] for file in found.files}
+    files = found.files
+    if held := {folder for folder in folders if own.hold(folder)}:
+        files = [file for file in files if file.path.rpartition("/")[0] not in held]
+    left_out = [one for one in found.left_out if not own.hold(_parent(one.path))]
+    return Sources(files, left_out, len(found.files) - len(files))
+
+
+def own_folders(patterns: Sequence[str], root: str, temp: str) -> list[str]:
+    """Returns the folders that are never read.
+
+    Args:
+        patterns: As for `without_own`.
+        root: The table.
+        temp: The folder for temporary files.
+    """
+    state = storage.join(root, _STATE)
+    # The state's folders by themselves, since a bind mount may show one of them elsewhere.
+    own = [root, state, *(storage.join(state, name) for name in storage.folders(state))]
+    in_temp = _Folders([temp])
+    if any(in_temp.hold(_normal(beginning(pattern))) for pattern in patterns):
+        return [*own, storage.join(temp, _STATE)]
+    return [*own, temp]
+
+
+def beginning(pattern: str) -> str:
+    """Returns the folder (or the file) that everything a pattern matches lies in.
+
+    >>> beginning("in/2021-*/*.json")
+    'in'
+    """
+    if storage.is_local(pattern):
+        pattern = storage.local(pattern)
+        if os.path.lexists(pattern):
+            return pattern
+    wildcard = _WILDCARD.search(pattern)
+    if wildcard is None:
+        return pattern
+    folder, slash, _ = pattern[: wildcard.start()].rpartition("/")
+    return folder or slash or "."
+
+
+def within_table(patterns: Sequence[str], root: str) -> str | None:
+    """Returns the first pattern that can match nothing but the table's own files, or None.
+
+    Args:
+        patterns: Of the files to read.
+        root: The table.
+    """
+    table = _Folders([root])
+    return next((one for one in patterns if table.hold(_normal(beginning(one)))), None)
+
+
+def only_own(pattern: str, root: str) -> str:
+    """Returns the sentence that refuses input in the table's folder."""
+    return (
+        f"all that --input {storage.shown(pattern)} matches is the table's own:"
+        f" what lies in {storage.shown(root)} is never read;"
+        " give the folder into which the events are delivered"
+    )
+
+
+def check(found: Sources, patterns: Sequence[str], root: str) -> None:
+    """Raises an error where there is nothing to read, or a file that was named is not there.
+
+    Args:
+        found: What the patterns name.
+        patterns: Of the files to read.
+        root: The table.
+
+    Raises:
+        NoInputError: It says why there is nothing to read, or which file is not there.
+    """
+    local = [storage.absolute(one) for one in patterns if found.left_out and storage.is_local(one)]
+    named = {*local, *map(os.path.realpath, local)}
+    # A shell spells out all that a glob matches, so what is there, and cannot be read, is left out.
+    missing = [one for one in found.left_out if one.path in named and not os.path.lexists(one.path)]
+    if not found.files and all(one.reason == _MISSING for one in found.left_out):
+        given = " ".join(map(storage.shown, patterns))
+        raise NoInputError(only_own(given, root) if found.own else f"no file matches {given!r}")
+    if not found.files:
+        raise NoInputError(f"no file can be read: {named_first(found.left_out)}")
+    if missing:
+        raise NoInputError(f"--input names what is not there: {named_first(missing)}")
+
+
+def named_first(left_out: Sequence[LeftOut]) -> str:
+    """Returns the first few paths that were left out, with the reasons, and how many follow."""
+    first = "; ".join(f"{storage.shown(path)}: {why}" for path, why in left_out[:_TOLD_LIMIT])
+    more = len(left_out) - _TOLD_LIMIT
+    return f"{first}; and {more:,} more" if more > 0 else first
+
+
+class _Folders:
+    """Tells which folders are some given ones, or lie in them, however the paths are spelled.
+
+    Local folders are known by their real path, and by device and inode: a bind mount, or another
+    case on a file system that ignores case, is another real path to the same folder.
+    """
+
+    def __init__(self, folders: Sequence[str]) -> None:
+        names = [_normal(folder) for folder in folders]
+        self._identities = {_identity(name) for name in names} - {None}
+        self._held = dict.fromkeys(names, True)
+
+    def hold(self, folder: str) -> bool:
+        """Whether they hold `folder`, a real path if it is local."""
+        unknown: list[str] = []
+        held = False
+        for above in _upwards(folder if storage.is_local(folder) else _normal(folder)):
+            if above in self._held:
+                held = self._held[above]
+                break
+            unknown.append(above)
+            if self._identities and _identity(above) in self._identities:
+                held = True
+                break
+        self._held.update(dict.fromkeys(unknown, held))
+        return held
+
+
+def _upwards(path: str) -> Iterator[str]:
+    """Yields a path and the folders above it, up to the root."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
+    yield "/"
+
+
+def _normal(path: str) -> str:
+    """Returns the one spelling of a path: real if it is local; without ``//``, ``.``, ``..``."""
+    if storage.is_local(path):
+        return os.path.realpath(storage.absolute(path))
+    scheme, _, name = path.partition("://")
+    return f"{scheme.lower()}:/{posixpath.normpath('/' + name.lstrip('/'))}"
+
+
+def _parent(path: str) -> str:
+    """Returns the real folder that a path lies in; itself if it is a folder."""
+    if storage.is_local(path):
+        return os.path.realpath(path if os.path.isdir(path) else os.path.dirname(path))
+    return path.rpartition("/")[0]
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Returns device and inode of a local folder; None if there is none."""
+    if not storage.is_local(path):
+        return None
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return None if status.st_ino == _NO_INODE else (status.st_dev, status.st_ino)
