@@ -42,19 +42,19 @@ class Removed(NamedTuple):
 
 class _File(msgspec.Struct):
     path: str
-    partitionValues: dict[str, str | None] | None = None  # noqa: N815 (so named by the protocol)
+    partitionValues: dict[str, str | None] | None = None
 
 
 class _Info(msgspec.Struct):
     operation: str = ""
     timestamp: int = 0
-    operationParameters: dict[str, Any] | None = None  # noqa: N815 (so named by the protocol)
+    operationParameters: dict[str, Any] | None = None
 
 
 class _Line(msgspec.Struct):
     add: _File | None = None
     remove: _File | None = None
-    commitInfo: _Info | None = None  # noqa: N815 (so named by the protocol)
+    commitInfo: _Info | None = None
 
 
 _LINES = msgspec.json.Decoder(_Line)
