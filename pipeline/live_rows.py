@@ -7,8 +7,8 @@ Readers of the table see no difference, so nobody who reads a live file here mus
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +21,6 @@ from pipeline.datafiles import FILE_SCHEMA, DataFile
 
 # Of files that must be converted: pieces whose texts stay far below the 2 GiB of an Arrow array.
 _BATCH_ROWS = 1 << 15
-
-_Column = TypeVar("_Column", pa.Array, pa.ChunkedArray)
 
 
 @contextlib.contextmanager
@@ -108,12 +106,35 @@ def _taken(content: pa.Table, rows: npt.NDArray[np.int64], names: Sequence[str])
     return conform(content, names).take(pa.array(rows))
 
 
-def _cast(column: _Column, kind: pa.DataType) -> _Column:
-    if column.type == kind:
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    found = column.type
+    if found == kind:
         return column
-    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+    if pa.types.is_timestamp(found) and found.unit == "ns":
         column = pc.floor_temporal(column, unit="microsecond")
+    values = found.value_type if pa.types.is_dictionary(found) else found
+    if not any(is_kind(values) and is_kind(kind) for is_kind in _KINDS):
+        raise pa.ArrowInvalid(f"a column of it is {found}, where the table has {kind}")
     return column.cast(kind)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    # Some tools do not say of their texts that they are UTF-8; the conversion looks.
+    return str(kind) in (
+        "string",
+        "large_string",
+        "string_view",
+        "binary",
+        "large_binary",
+        "binary_view",
+    )
+
+
+_KINDS: Sequence[Callable[[pa.DataType], bool]] = (
+    _is_text,
+    pa.types.is_timestamp,
+    pa.types.is_integer,
+)
 
 
 def _schema(names: Sequence[str]) -> pa.Schema:
