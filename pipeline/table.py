@@ -30,6 +30,7 @@ Why two `settle` at once, or one beside another run, cannot harm:
   it names files that are missing, as it does when it comes a moment later.
 """
 
+import contextlib
 import datetime
 import re
 import time
@@ -39,12 +40,14 @@ from urllib.parse import unquote
 
 import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from pipeline import log, settling, storage
 from pipeline.datafiles import (
+    DAMAGE,
     FILE_SCHEMA,
     NEW_FOLDER,
     ConflictError,
@@ -80,6 +83,8 @@ _ATTEMPTS = 10
 _REBUILT = "eventsift/rebuilt"  # no run is called that: their ids begin with a date
 # What deltalake 1.6 takes for a URL's syntax, or decodes, in the name of a local folder.
 _UNUSABLE = re.compile(r"[\[\]\\|^\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+# A path in the log that is a URL, or absolute, or leads upwards.
+_OUTSIDE = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:|^/|(?:^|/)\.\.(?:/|$)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _EPOCH = datetime.datetime(1970, 1, 1)
 
@@ -505,14 +510,38 @@ def _snapshot(root: str, table: DeltaTable) -> Snapshot:
         micros("min.timestamp"),
         micros("max.timestamp"),
     )
-    live = tuple(sorted(files))
+    live = tuple(sorted(_counted(root, file) for file in files))
     for file in live:
-        if file.rows is None or None in file.destination:
-            raise TableError(
-                f"{root}: the log has no row count or partition value for {file.path}; "
-                "another tool has written it"
-            )
+        _check_live(root, file)
     return Snapshot(table.version(), live)
+
+
+def _counted(root: str, file: DataFile) -> DataFile:
+    """A live file with its number of rows, from its footer if the log does not say it.
+
+    If the footer cannot be read either, whoever is to read the rows says why.
+    """
+    if file.rows is not None:
+        return file
+    rows = 0
+    with contextlib.suppress(*DAMAGE), storage.open_read(storage.join(root, file.path)) as stream:
+        rows = pq.read_metadata(stream).num_rows
+    return file._replace(rows=rows)
+
+
+def _check_live(root: str, file: DataFile) -> None:
+    """Another tool may have made it so that its rows have no place in a table of ours."""
+    if _OUTSIDE.search(file.path):
+        raise TableError(
+            f"{root}: its log has {file.path}, which lies outside of the table, as files of a"
+            " shallow clone do; copy the rows into a table of their own"
+        )
+    for name, value in zip(PARTITION_COLUMNS, file.destination, strict=True):
+        if value is None:
+            raise TableError(
+                f"{root}: {file.path} has rows without a value for {name}; another tool has written"
+                f' them: remove them with it, e.g. DeltaTable("{root}").delete("{name} IS NULL")'
+            )
 
 
 def _write(

@@ -2,7 +2,8 @@ r"""``python -m pipeline.verify --output DIR``: is what is published right?
 
 An independent check. It takes the table as its readers find it, the Delta log through `deltalake`
 and the files through `pyarrow`, and shares nothing with the job but how files are listed, opened
-and, where another Delta tool has written them, converted. It holds what it finds against what the job promises:
+and, where another Delta tool has written them, converted. It holds what it finds against what the
+job promises:
 
 * the files in the partitions are those that are live in the log, and nothing else is visible;
 * what the log says of a file is true: size, rows, partition values, first and last timestamp
