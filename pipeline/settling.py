@@ -75,7 +75,7 @@ def leftovers(
     if not superfluous:
         return
     partitions = [path for path in superfluous if _PARTITION.match(path)]
-    named = _superseded(removed()) if partitions else set()
+    named = superseded(removed()) if partitions else set()
     runs: dict[str, bool] = {}
     gone = []
     for path in superfluous:
@@ -127,8 +127,8 @@ def deletable(
             yield path
 
 
-def _superseded(removed: Mapping[str, Removed]) -> set[str]:
-    """The paths of removed files, and the places in their partitions of those of ours."""
+def superseded(removed: Mapping[str, Removed]) -> set[str]:
+    """Returns the paths of removed files, and the places in their partitions of those of ours."""
     paths = set(removed)
     for path, file in removed.items():
         folder, _, name = path.rpartition("/")
