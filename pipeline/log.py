@@ -5,6 +5,7 @@ That is: which files were removed and when, and when the table was set back to a
 needed, so a worker without deltalake's storage options can ask, too.
 """
 
+import contextlib
 import datetime
 import io
 import re
@@ -17,6 +18,7 @@ import msgspec
 import pyarrow.parquet as pq
 
 from pipeline import storage
+from pipeline.errors import EventsiftError
 from pipeline.storage import FileInfo
 
 FOLDER = "_delta_log"
@@ -46,8 +48,8 @@ class _File(msgspec.Struct):
 
 
 class _Info(msgspec.Struct):
-    operation: str = ""
-    timestamp: int = 0
+    operation: str | None = None
+    timestamp: int | float | None = None
     operationParameters: dict[str, Any] | None = None
 
 
@@ -112,10 +114,10 @@ def restores(root: str, since_version: int) -> list[tuple[int, int]]:
     for version, file in files.items():
         if version <= since_version:
             continue
-        content = storage.read_bytes(file.path)
+        content = _content(file)
         if b'"RESTORE"' not in content:  # a few bytes of up to many megabytes
             continue
-        for line in _LINES.decode_lines(content):
+        for line in _decoded(file, content):
             if line.commitInfo is not None and line.commitInfo.operation == "RESTORE":
                 asked = line.commitInfo.operationParameters or {}
                 found.append((version, _restored_to(files, version, asked)))
@@ -156,8 +158,8 @@ def _committed(file: FileInfo) -> float:
     """
     said = [
         line.commitInfo.timestamp
-        for line in _LINES.decode_lines(storage.read_bytes(file.path))
-        if line.commitInfo is not None
+        for line in _decoded(file, _content(file))
+        if line.commitInfo is not None and line.commitInfo.timestamp is not None
     ]
     return max([*said, file.modified * 1000])
 
@@ -199,8 +201,25 @@ def _actions(root: str) -> Iterator[tuple[str, str, Mapping[str, str | None]]]:
             yield from _of_commit(file)
 
 
+def _content(file: FileInfo) -> bytes:
+    """The content of a commit file; nothing if it is there no more: then it is forgotten."""
+    with contextlib.suppress(FileNotFoundError):
+        return storage.read_bytes(file.path)
+    return b""
+
+
+def _decoded(file: FileInfo, content: bytes) -> list[_Line]:
+    try:
+        return _LINES.decode_lines(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise EventsiftError(
+            f"{file.path}: this file of the Delta log is damaged: {error}; bring it back from a"
+            " backup, or publish to a new folder"
+        ) from error
+
+
 def _of_commit(file: FileInfo) -> Iterator[tuple[str, str, Mapping[str, str | None]]]:
-    for line in _LINES.decode_lines(storage.read_bytes(file.path)):
+    for line in _decoded(file, _content(file)):
         for kind, action in (("remove", line.remove), ("add", line.add)):
             if action is not None:
                 yield kind, unquote(action.path), action.partitionValues or {}
