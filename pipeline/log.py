@@ -10,11 +10,12 @@ import datetime
 import io
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
@@ -30,21 +31,8 @@ _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.\d{10}\.(\d{10}))?\.parquet")
 
 
-class Removed(NamedTuple):
-    """A file that the log names as removed.
-
-    Attributes:
-        path: Its place, relative to the table, as on disk.
-        values: Of its partition columns; empty if the log does not say.
-    """
-
-    path: str
-    values: Mapping[str, str | None]
-
-
 class _File(msgspec.Struct):
     path: str
-    partitionValues: dict[str, str | None] | None = None
 
 
 class _Info(msgspec.Struct):
@@ -67,25 +55,25 @@ def commits(root: str) -> dict[int, FileInfo]:
     return _Listing.of(root).commits
 
 
-def removed(root: str) -> dict[str, Removed]:
-    """Returns the files that the log names as removed and not as added again since, by path.
+def removed(root: str) -> set[str]:
+    """Returns the paths of files that the log names as removed and not as added again since.
 
     The log forgets them some time after the commit that removed them; those of the newest
     checkpoint's own commit are always found.
     """
-    found: dict[str, Removed] = {}
-    for kind, path, values in _actions(root):
+    found: set[str] = set()
+    for kind, path in _actions(root, ["remove"]):
         if kind == "remove":
-            found[path] = Removed(path, values)
+            found.add(path)
         else:
-            found.pop(path, None)
+            found.discard(path)
     return found
 
 
 def is_live(root: str, path: str) -> bool:
     """Tells whether the newest version of the table has the file `path`."""
     live = False
-    for kind, other, _ in _actions(root):
+    for kind, other in _actions(root, ["remove", "add"]):
         if other == path:
             live = kind == "add"
     return live
@@ -96,7 +84,7 @@ def removed_since(root: str, since: float) -> set[str]:
     paths = set()
     for file in commits(root).values():
         if file.modified > since:
-            paths |= {path for kind, path, _ in _of_commit(file) if kind == "remove"}
+            paths |= {path for kind, path in _of_commit(file) if kind == "remove"}
     return paths
 
 
@@ -187,15 +175,15 @@ class _Listing(NamedTuple):
         return cls(dict(sorted(commit_files.items())), newest[0], checkpoints[newest])
 
 
-def _actions(root: str) -> Iterator[tuple[str, str, Mapping[str, str | None]]]:
-    """The log's actions in their order: "add" or "remove", path, and values of the partition.
+def _actions(root: str, kinds: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The log's actions in their order: "add" or "remove", and the path on disk.
 
-    From the newest checkpoint on. That may have left out what its own commit has removed, so that
-    commit is read as well.
+    They begin with those in the newest checkpoint that are of these kinds; it has each file once.
+    It may have left out what its own commit has removed, so that commit is read as well.
     """
     listing = _Listing.of(root)
     for file in listing.parts:
-        yield from _of_checkpoint(file)
+        yield from _of_checkpoint(file, kinds)
     for version, file in listing.commits.items():
         if version >= listing.checkpoint:
             yield from _of_commit(file)
@@ -218,25 +206,18 @@ def _decoded(file: FileInfo, content: bytes) -> list[_Line]:
         ) from error
 
 
-def _of_commit(file: FileInfo) -> Iterator[tuple[str, str, Mapping[str, str | None]]]:
+def _of_commit(file: FileInfo) -> Iterator[tuple[str, str]]:
     for line in _decoded(file, _content(file)):
         for kind, action in (("remove", line.remove), ("add", line.add)):
             if action is not None:
-                yield kind, unquote(action.path), action.partitionValues or {}
+                yield kind, unquote(action.path)
 
 
-def _of_checkpoint(file: FileInfo) -> Iterator[tuple[str, str, Mapping[str, str | None]]]:
+def _of_checkpoint(file: FileInfo, kinds: Sequence[str]) -> Iterator[tuple[str, str]]:
     content = pq.ParquetFile(io.BytesIO(storage.read_bytes(file.path)))
-    names = [content.schema.column(number).path for number in range(len(content.schema))]
-    wanted = [
-        name
-        for name in names
-        if name.startswith(("add.path", "remove.path", "remove.partitionValues"))
-    ]
-    for batch in content.iter_batches(columns=wanted, use_threads=False):
-        for row in batch.to_pylist():
-            for kind in ("remove", "add"):
-                action = row.get(kind)
-                if action is not None:
-                    values = dict(action.get("partitionValues") or ())
-                    yield kind, unquote(action["path"]), values
+    names = {content.schema.column(number).path for number in range(len(content.schema))}
+    for kind in kinds:
+        if f"{kind}.path" in names:
+            column = content.read([f"{kind}.path"], use_threads=False)[kind].combine_chunks()
+            for path in pc.struct_field(column, "path").drop_null().to_pylist():
+                yield kind, unquote(path)

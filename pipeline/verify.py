@@ -39,7 +39,7 @@ from deltalake.exceptions import DeltaError
 
 from pipeline import log, settling, storage
 from pipeline.errors import EventsiftError
-from pipeline.verify_rows import Hashes, Live, batches, check_file, digest_of, hash_ids
+from pipeline.verify_rows import Hashes, Live, batches, check_file, digest_of, hash_ids, is_ours
 
 RIGHT, WRONG = 0, 1
 
@@ -158,9 +158,10 @@ def _files(root: str, live: Sequence[Live]) -> list[str]:
     seconds = _second_names(live, listed)
     strays = sorted(visible - {file.path for file in live} - set(seconds.values()))
     folders = list(_empty_folders(root))
-    removed = settling.superseded(log.removed(root)) if strays or folders else set()
+    removed = log.removed(root) if strays or folders else set()
+    dropped = settling.named(strays, removed) | set(filter(is_ours, strays))
     for path in strays:
-        heals = "; the job's next run deletes it" if path in removed else ""
+        heals = "; the job's next run deletes it" if path in dropped else ""
         findings.append(f"{path}: visible to readers, but not live in the log{heals}")
     for file in live:
         folder = _PARTITION.fullmatch(file.path.rpartition("/")[0])
@@ -178,7 +179,13 @@ def _files(root: str, live: Sequence[Live]) -> list[str]:
             )
     # Other Delta tools delete files, and leave their folders; readers do not mind.
     left = {folder for path in removed for folder in _folders_of(path)}
-    findings += [f"{path}: a folder without files" for path in folders if path not in left]
+    unsettled = {file.values for file in live if _hidden(file.path) and file.path not in seconds}
+    for path in folders:
+        partition = _PARTITION.fullmatch(path)
+        awaits = partition and not all(_misnamed(partition.groups(), own) for own in unsettled)
+        if path not in left and not awaits:
+            heals = "; the job's next run removes it" if partition else ""
+            findings.append(f"{path}: a folder without files{heals}")
     return findings
 
 

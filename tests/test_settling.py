@@ -197,6 +197,22 @@ class TestStrangers:
 
 
 class TestOtherWriters:
+    def test_whatever_they_call_their_files(self, root: str) -> None:
+        """The Delta protocol gives no rule for names; but only data files are data."""
+        publish(root, "r1", {"a": 1})
+        (file,) = table.load(root).files
+        folder = os.path.dirname(file.path)
+        paths = [f"{folder}/{name}" for name in ("data.parquet", "data.txt", ".data.parquet.crc")]
+        for path in paths:
+            Path(f"{root}/{path}").touch()
+        table.settle(root)
+        assert [os.path.exists(f"{root}/{path}") for path in paths] == [True, True, True]
+
+        commit_as_stranger(root, *map(removal, paths))
+        table.settle(root)
+
+        assert [os.path.exists(f"{root}/{path}") for path in paths] == [False, True, True]
+
     @pytest.mark.parametrize("keep_seconds", [0.0, WEEK])
     def test_a_file_that_our_commit_removes_goes_at_once(
         self, root: str, keep_seconds: float
