@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import compact, datafiles, live_rows, parquet, scan, seen, table
+from pipeline import compact, datafiles, live_rows, log, parquet, scan, seen, table
 from pipeline.datafiles import FILE_SCHEMA, DataFile
 from pipeline.partitions import Destination
 from tests.test_table import publish
@@ -234,6 +234,34 @@ class TestDamage:
 
         assert not isinstance(e.value, datafiles.ConflictError)
         assert "ConflictError" not in str(e.value)
+
+    @given(st.data())
+    def test_no_bit_that_flips_changes_a_row(
+        self, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    ) -> None:
+        """Pages have checksums, and what is wrong elsewhere cannot be read or makes no difference.
+
+        Else damage would go on into new files, where nobody could tell any more.
+        """
+        root = tmp_path_factory.mktemp("table")
+        file = written(root, rows())
+        (file,) = parquet.merge_files(
+            [file], parquet.WriteSettings(str(root), "20210108T000000-0a1b2c", 1 << 20)
+        )
+        with live_rows.open_rows(str(root), file) as found:
+            right = live_rows.read(found, NAMES)
+        content = bytearray((root / file.path).read_bytes())
+        bit = data.draw(st.integers(0, len(content) * 8 - 1))
+        content[bit // 8] ^= 1 << bit % 8
+        (root / file.path).write_bytes(content)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(log, "is_live", lambda *_: True)
+            try:
+                with live_rows.open_rows(str(root), file) as found:
+                    assert live_rows.read(found, NAMES).equals(right)
+            except datafiles.TableError as error:
+                assert f"{file.path} is damaged" in str(error)
 
     def test_a_file_that_was_superseded_is_a_conflict(self, root: str) -> None:
         """Then another run was faster, and this one starts again from the new table."""
