@@ -280,7 +280,6 @@ def settle(
     root: str,
     storage_options: dict[str, str] | None = None,
     keep_seconds: float = 0.0,
-    *,
     rebuild: bool = False,
 ) -> Snapshot:
     """Bring the files in line with the log: after a commit, and first thing in every run.
