@@ -415,3 +415,37 @@ def test_a_version_without_its_files_is_named(
     assert "faster" not in said
     case.run("--rebuild")
     case.has(deliveries.oracle([*DELIVERED, *(Event(id, 90, 1) for id in "abcdefg")]))
+
+
+def test_an_older_version_comes_back_with_its_files(case: Case) -> None:
+    """With history a table can be set back to what our own runs had replaced, and go on."""
+    if not case.options:
+        pytest.skip("without history the files are gone")
+    first = deliveries.oracle(DELIVERIES[0])
+    version = next(
+        version
+        for version in range(DeltaTable(str(case.root)).version())
+        if known(deliveries.delta_rows(case.root, version)) == first
+    )
+    DeltaTable(str(case.root)).restore(version)
+    assert case.rows() == first
+
+    case.run()
+    there = case.rows()
+    assert there in (first, deliveries.oracle(DELIVERED))  # the ledger decides what is read again
+    case.has(there)
+    case.deliver(Event("n", 30, 1))
+    case.has(there + deliveries.oracle([Event("n", 30, 1)]))
+
+
+def test_a_partition_on_another_disk(case: Case, tmp_path: Path) -> None:
+    """Behind a symbolic link rows are replaced, merged and checked like all others."""
+    shutil.move(case.root / "domain=account", tmp_path / "disk")
+    os.symlink(tmp_path / "disk", case.root / "domain=account")
+    news = [Event("a", 60, 5), Event("g", 1500, 5), Event("n", 30, 1)]
+
+    case.deliver(*news)
+    case.has(deliveries.oracle([*DELIVERED, *news]))
+    compaction(case)
+    case.deliver(Event("a", 61, 6))
+    case.has(deliveries.oracle([*DELIVERED, *news, Event("a", 61, 6)]))
