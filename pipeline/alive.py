@@ -2,7 +2,7 @@
 
 A local run holds a lock on a file of its own, which the operating system lets go of when the
 process ends, however it ends. On an object store there are no locks; there what a dead run has left
-goes by its age (`table.ABANDONED_SECONDS`).
+goes by its age (`settling.ABANDONED_SECONDS`).
 """
 
 import contextlib

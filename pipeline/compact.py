@@ -125,7 +125,7 @@ def compact(
     leftovers.clear(root, run_id, dead, storage_options)
     if snapshot.version < 0:
         raise datafiles.TableError(f"{root}: there is no table; --output names the table's folder")
-    settings = WriteSettings(root, run_id, target_bytes)
+    settings = WriteSettings(root, run_id, target_bytes, keep_seconds > 0)
     found = list(_plan(root, snapshot.files, target_bytes))
     add = [file for group in found for file in _merge(group, settings)]
     remove = [file for group in found for file in group]

@@ -256,7 +256,9 @@ class WriteDestinations(CallEach):
 
     def __init__(self, run: Run, workers: int) -> None:
         super().__init__(Cores(workers, processes=True))
-        self._settings = WriteSettings(run.root, run.id, run.target_file_bytes)
+        self._settings = WriteSettings(
+            run.root, run.id, run.target_file_bytes, run.keep_seconds > 0
+        )
 
     def call(self, element: tuple[int, Iterable[Routed]], *_: Any) -> Callable[[], Any]:
         """The writing of one group."""

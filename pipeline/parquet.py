@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline import datafiles, sorting, staging, storage
+from pipeline import datafiles, live_rows, sorting, staging, storage
 from pipeline.datafiles import DataFile
 
 # A row group is what a reader reads at the least: enough rows to compress well and to scan fast.
@@ -70,11 +70,13 @@ class WriteSettings(NamedTuple):
         root: The table.
         run: The run's id.
         target_bytes: What a file should not exceed, reckoned from the rows before compression.
+        keeps_history: Whether new files stay where they are first written; see `table.settle`.
     """
 
     root: str
     run: str
     target_bytes: int
+    keeps_history: bool = False
 
 
 def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> Iterator[DataFile]:
@@ -98,7 +100,7 @@ def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> It
     size = content.nbytes
     rows_of = [sum(part.source.rows for part in rows) for rows in destinations]
     numbers = np.repeat(np.arange(len(destinations), dtype=np.int32), rows_of)
-    micros = content["timestamp"].cast(pa.int64()).to_numpy()
+    micros, complete = _micros(content), _complete(content)
     order = _in_order(content, numbers, micros)
     order = order[_kept(parts)[order]]
     ends = np.searchsorted(numbers[order], range(len(destinations)), side="right")
@@ -112,9 +114,11 @@ def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> It
         rows_per_file = math.ceil(len(own) / files)
         for first in range(0, len(own), rows_per_file):
             rows = own[first : first + rows_per_file]
-            path = datafiles.new_path(settings.run, uuid.uuid4().hex[:16], destination)
+            stays = destination if settings.keeps_history else None
+            path = datafiles.new_path(settings.run, uuid.uuid4().hex[:16], stays)
             file_bytes = _write_file(storage.join(settings.root, path), content, rows)
-            times = micros[rows[[0, -1]]].tolist()
+            known = complete is None or bool(complete[rows].all())
+            times = micros[rows[[0, -1]]].tolist() if known else (None, None)
             yield DataFile(path, destination, len(rows), file_bytes, *times)
 
 
@@ -133,8 +137,8 @@ def content_bytes(file: DataFile, root: str) -> int:
     They are no fewer than those by which `write` has reckoned: a file that it has filled by half
     never looks smaller.
     """
-    with datafiles.open_live(root, file) as stream:
-        metadata = pq.ParquetFile(stream).metadata
+    with live_rows.open_rows(root, file) as parquet:
+        metadata = parquet.metadata
     groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
     return sum(
         group.total_byte_size + group.num_rows * (_ROW_BYTES - _plain_row_bytes(group))
@@ -171,6 +175,7 @@ def _writer(sink: pa.NativeFile) -> pq.ParquetWriter:
         use_dictionary=_DICTIONARY,
         column_encoding=_ENCODINGS,
         write_statistics=["event_id", "timestamp"],
+        write_page_checksum=True,
     )
 
 
@@ -188,10 +193,24 @@ def _read(sources: Sequence[staging.Slice | DataFile], root: str) -> pa.Table:
 
 
 def _read_live(file: DataFile, root: str) -> pa.Table:
-    with datafiles.open_live(root, file) as stream:
-        columns = datafiles.FILE_SCHEMA.names
-        rows = pq.ParquetFile(stream).read(columns=columns, use_threads=False)
-    return rows.cast(datafiles.FILE_SCHEMA)
+    with live_rows.open_rows(root, file) as parquet:
+        return live_rows.read(parquet, datafiles.FILE_SCHEMA.names)
+
+
+def _micros(content: pa.Table) -> npt.NDArray[np.int64]:
+    """The timestamps; a row without one, which another tool has written, comes last."""
+    micros = content["timestamp"].cast(pa.int64())
+    if micros.null_count:
+        micros = micros.fill_null(np.iinfo(np.int64).max)
+    return micros.to_numpy()
+
+
+def _complete(content: pa.Table) -> npt.NDArray[np.bool_] | None:
+    """Which rows have all that ours have, so that the log can say so; None if all do."""
+    columns = [content[name] for name in ("event_id", "timestamp", "data")]
+    if not any(column.null_count for column in columns):
+        return None
+    return np.logical_and.reduce([column.is_valid().to_numpy() for column in columns])
 
 
 def _kept(parts: Sequence[Rows]) -> npt.NDArray[np.bool_]:

@@ -168,7 +168,7 @@ def plan(run: Run) -> Plan:
     """
     began, started = time.time(), time.perf_counter()
     dead = alive.dead(run.root)
-    snapshot = table.settle(run.root, run.storage_options, run.keep_seconds)
+    snapshot = table.settle(run.root, run.storage_options, run.keep_seconds, run.rebuild)
     leftovers.clear(run.root, run.id, dead, run.storage_options)
     listed = storage.Matches(ledger.read(run.listing), []) if run.listing else None
     found = sources.without_own(listed or storage.match(run.inputs), run.inputs, run.root, run.temp)

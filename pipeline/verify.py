@@ -1,12 +1,14 @@
 r"""``python -m pipeline.verify --output DIR``: is what is published right?
 
 An independent check. It takes the table as its readers find it, the Delta log through `deltalake`
-and the files through `pyarrow`, and shares nothing with the job but how files are listed and
-opened. It holds what it finds against what the job promises:
+and the files through `pyarrow`, and shares nothing with the job but how files are listed, opened
+and, where another Delta tool has written them, converted. It holds what it finds against what the
+job promises:
 
 * the files in the partitions are those that are live in the log, and nothing else is visible;
-* what the log says of a file is true: size, rows, partition values, first and last timestamp;
-* every row lies in the partition of its own UTC date, and each file is sorted by timestamp;
+* what the log says of a file is true: size, rows, partition values, first and last timestamp
+  (which need only bound those of a file that another Delta tool has written);
+* every row lies in the partition of its own UTC date, and each file of ours is sorted by timestamp;
 * ``data`` is JSON text, ``extra`` a JSON object or null, and nothing else is null;
 * every event_id is there once in the whole table.
 
@@ -29,7 +31,7 @@ if __name__ == "__main__":  # before the imports that take time
 import datetime
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -38,9 +40,9 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from pipeline import command, explain, storage
+from pipeline import command, explain, log, settling, storage
 from pipeline.errors import EventsiftError
-from pipeline.verify_rows import Hashes, Live, batches, check_file, digest_of, hash_ids
+from pipeline.verify_rows import Hashes, Live, batches, check_file, digest_of, hash_ids, is_ours
 
 RIGHT, WRONG = 0, 1
 
@@ -95,7 +97,7 @@ def verify(root: str, storage_options: dict[str, str] | None = None) -> Verdict:
         except FileNotFoundError:
             findings.append(f"{file.path}: live in the log, but not there")
             continue
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             findings.append(f"{file.path}: cannot be read: {error}")
             continue
         readable.append(file)
@@ -134,7 +136,7 @@ def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[L
         Live(
             unquote(action["path"]),  # encoded in the log: Delta protocol, "Add File"
             action["size_bytes"],
-            action["num_records"],
+            action.get("num_records"),
             tuple(action.get(f"partition.{key}") for key in _KEYS),
             _micros(action.get("min.timestamp")),
             _micros(action.get("max.timestamp")),
@@ -153,13 +155,22 @@ def _micros(instant: datetime.datetime | None) -> int | None:
 def _files(root: str, live: Sequence[Live]) -> list[str]:
     """What is wrong with names, sizes and folders."""
     findings = []
-    listed = {file.path[len(root) + 1 :]: file.bytes for file in storage.list_files(root)}
-    visible = {path for path in listed if not _hidden(path)}
-    for path in sorted(visible - {file.path for file in live}):
-        findings.append(f"{path}: visible to readers, but not live in the log")
+    there = [*storage.list_files(root), *storage.list_partitions(root, _KEYS)]
+    listed = {file.path[len(root) + 1 :]: file.bytes for file in there}
+    visible = {path for path in listed if not _hidden(path) and not _is_link(root, path)}
+    seconds = _second_names(live, listed)
+    strays = sorted(visible - {file.path for file in live} - set(seconds.values()))
+    folders = list(_empty_folders(root))
+    removed = log.removed(root) if strays or folders else set()
+    dropped = settling.named(strays, removed) | set(filter(is_ours, strays))
+    for path in strays:
+        heals = "; the job's next run deletes it" if path in dropped else ""
+        findings.append(f"{path}: visible to readers, but not live in the log{heals}")
     for file in live:
         folder = _PARTITION.fullmatch(file.path.rpartition("/")[0])
-        if _hidden(file.path):
+        if file.path in seconds:
+            pass
+        elif _hidden(file.path):
             findings.append(f"{file.path}: not in its partition yet; the job's next run heals that")
         elif not folder:
             findings.append(f"{file.path}: not in a partition, {'/'.join(_KEYS)}")
@@ -169,12 +180,52 @@ def _files(root: str, live: Sequence[Live]) -> list[str]:
             findings.append(
                 f"{file.path}: {listed[file.path]:,} bytes, the log says {file.bytes:,}"
             )
+    # Other Delta tools delete files, and leave their folders; readers do not mind.
+    left = {folder for path in removed for folder in _folders_of(path)}
+    unsettled = {file.values for file in live if _hidden(file.path) and file.path not in seconds}
+    for path in folders:
+        partition = _PARTITION.fullmatch(path)
+        awaits = partition and not all(_misnamed(partition.groups(), own) for own in unsettled)
+        if path not in left and not awaits:
+            heals = "; the job's next run removes it" if partition else ""
+            findings.append(f"{path}: a folder without files{heals}")
+    return findings
+
+
+def _is_link(root: str, path: str) -> bool:
+    """Whether a partition, or a folder of partitions, is a symbolic link, and listed as a file."""
+    names = path.split("/")
+    named = all(name.startswith(f"{key}=") for name, key in zip(names, _KEYS, strict=False))
+    return named and len(names) <= len(_KEYS) and os.path.isdir(storage.join(root, path))
+
+
+def _empty_folders(root: str) -> Iterator[str]:
+    """The visible folders of a local table in which there is nothing."""
     if storage.is_local(root):
         for folder_path, folders, names in os.walk(root):
             path = os.path.relpath(folder_path, root)
             if not folders and not names and not _hidden(path):
-                findings.append(f"{path}: a folder without files")
-    return findings
+                yield path
+
+
+def _folders_of(path: str) -> Iterator[str]:
+    """The folder of a file, and those above it in the table."""
+    while path := path.rpartition("/")[0]:
+        yield path
+
+
+def _second_names(live: Iterable[Live], listed: Mapping[str, int]) -> dict[str, str]:
+    """The places in their partitions of live files whose hidden names are kept for history."""
+    places = {path.rpartition("/")[2]: path for path in listed if not _hidden(path)}
+    found = {}
+    for file in live:
+        place = places.get(file.path.rpartition("/")[2])
+        if not _hidden(file.path) or place is None or listed[place] != file.bytes:
+            continue
+        folder = _PARTITION.fullmatch(place.rpartition("/")[0])
+        if folder and not _misnamed(folder.groups(), file.values):
+            found[file.path] = place
+    return found
 
 
 def _hidden(path: str) -> bool:

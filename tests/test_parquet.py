@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline import datafiles, parquet
 from pipeline.datafiles import DataFile
-from pipeline.parquet import Rows
+from pipeline.parquet import Rows, WriteSettings
 from pipeline.partitions import Destination
 from tests.helpers import (
     MIDNIGHT,
@@ -115,6 +115,14 @@ class TestContent:
         assert file == DataFile(
             file.path, HERE, 2, path.stat().st_size, MIDNIGHT + 2_000_000, MIDNIGHT + 61_000_000
         )
+        assert file.path.startswith("_eventsift/new/r1/part-r1-")
+
+    def test_files_that_stay_hidden_lie_in_folders_that_say_their_partition(
+        self, tmp_path: Path
+    ) -> None:
+        """With --keep-history; Polars takes the values from there."""
+        settings = WriteSettings(str(tmp_path / "out"), "r1", 1 << 28, keeps_history=True)
+        (file,) = parquet.write([[staged(tmp_path, [event("a", 61)])]], settings)
         assert file.path.startswith(f"_eventsift/new/r1/{datafiles.directory(HERE)}/part-r1-")
 
     def test_every_row_group_has_statistics(
