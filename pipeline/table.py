@@ -40,7 +40,7 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from pipeline import storage
+from pipeline import log, storage
 from pipeline.datafiles import (
     FILE_SCHEMA,
     NEW_FOLDER,
@@ -212,6 +212,63 @@ def rebuilt(root: str, storage_options: dict[str, str] | None = None) -> int:
     table = _open(_root(root), storage_options)
     version = None if table is None else table.transaction_version(_REBUILT)
     return -1 if version is None else version
+
+
+def identity(root: str, storage_options: dict[str, str] | None = None) -> str:
+    """The table's id, which no other table has (a copy of it apart); "" if it is not there."""
+    table = _open(_root(root), storage_options)
+    return "" if table is None else str(table.metadata().id)
+
+
+def restores(
+    root: str, since_version: int, storage_options: dict[str, str] | None = None
+) -> list[tuple[int, int]]:
+    """The commits after `since_version` that set the table back to an older version.
+
+    Args:
+        root: the table's directory or URI.
+        since_version: the last version that is not of interest.
+        storage_options: what `deltalake` needs to reach an object store.
+
+    Returns:
+        For each the version that it made, and the version it set the table back to: `log.UNKNOWN`,
+        -1, if the log does not say. Commits that the log has forgotten are not found; it keeps them
+        for `LOG_DAYS` days at least.
+    """
+    return log.restores(_root(root), since_version)
+
+
+def drop_uncommitted(
+    root: str,
+    run_id: str,
+    storage_options: dict[str, str] | None = None,
+    keep_seconds: float = LOG_DAYS * 86_400.0,
+) -> None:
+    """Delete what a dead run has written under the hidden folder, but for what the log names.
+
+    Live files may lie there (see `keep_seconds` of `settle`), long after the log has forgotten
+    which run has committed them. So nothing is concluded from that: each file is looked for in a
+    log that is read after the files were listed.
+
+    Args:
+        root: the table's directory or URI.
+        run_id: the run; it must have ended.
+        storage_options: what `deltalake` needs to reach an object store.
+        keep_seconds: files stay, too, that were removed so lately: they may be history.
+
+    Raises:
+        TableError: as `load`. Nothing was deleted.
+    """
+    root = _root(root)
+    folder = new_path(run_id, "0").rpartition("/")[0]
+    listed = [_relative(root, file) for file in storage.list_files(storage.join(root, folder))]
+    if not listed:
+        return
+    live = {file.path for file in load(root, storage_options).files}
+    if unnamed := [path for path in listed if path not in live]:
+        kept = log.removed_since(root, time.time() - keep_seconds)
+        _delete(root, [path for path in unnamed if path not in kept])
+    storage.remove_empty_directories([storage.join(root, folder)])
 
 
 def settle(

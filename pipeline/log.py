@@ -1,0 +1,217 @@
+"""The files of the Delta log, read by themselves, for what deltalake does not tell.
+
+That is: which files were removed and when, and when the table was set back to an older version.
+(Delta protocol, "Delta Log Entries", "Checkpoints", "Action Reconciliation".) Only `storage` is
+needed, so a worker without deltalake's storage options can ask, too.
+"""
+
+import datetime
+import io
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import msgspec
+import pyarrow.parquet as pq
+
+from pipeline import storage
+from pipeline.storage import FileInfo
+
+FOLDER = "_delta_log"
+
+UNKNOWN = -1
+"""The version that a table was set back to, where the log does not say which it was."""
+
+_COMMIT = re.compile(r"(\d{20})\.json")
+_CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.\d{10}\.(\d{10}))?\.parquet")
+
+
+class Removed(NamedTuple):
+    """A file that the log names as removed.
+
+    Attributes:
+        path: Its place, relative to the table, as on disk.
+        values: Of its partition columns; empty if the log does not say.
+    """
+
+    path: str
+    values: Mapping[str, str | None]
+
+
+class _File(msgspec.Struct):
+    path: str
+    partitionValues: dict[str, str | None] | None = None  # noqa: N815 (so named by the protocol)
+
+
+class _Info(msgspec.Struct):
+    operation: str = ""
+    timestamp: int = 0
+    operationParameters: dict[str, Any] | None = None  # noqa: N815 (so named by the protocol)
+
+
+class _Line(msgspec.Struct):
+    add: _File | None = None
+    remove: _File | None = None
+    commitInfo: _Info | None = None  # noqa: N815 (so named by the protocol)
+
+
+_LINES = msgspec.json.Decoder(_Line)
+
+
+def commits(root: str) -> dict[int, FileInfo]:
+    """Returns the commit files of the table at `root`, by their versions, ascending."""
+    return _Listing.of(root).commits
+
+
+def removed(root: str) -> dict[str, Removed]:
+    """Returns the files that the log names as removed and not as added again since, by path.
+
+    The log forgets them some time after the commit that removed them; those of the newest
+    checkpoint's own commit are always found.
+    """
+    found: dict[str, Removed] = {}
+    for kind, path, values in _actions(root):
+        if kind == "remove":
+            found[path] = Removed(path, values)
+        else:
+            found.pop(path, None)
+    return found
+
+
+def is_live(root: str, path: str) -> bool:
+    """Tells whether the newest version of the table has the file `path`."""
+    live = False
+    for kind, other, _ in _actions(root):
+        if other == path:
+            live = kind == "add"
+    return live
+
+
+def removed_since(root: str, since: float) -> set[str]:
+    """Returns the files that were removed by commits written at `since` or later, by path."""
+    paths = set()
+    for file in commits(root).values():
+        if file.modified >= since:
+            paths |= {path for kind, path, _ in _of_commit(file) if kind == "remove"}
+    return paths
+
+
+def restores(root: str, since_version: int) -> list[tuple[int, int]]:
+    """Returns the commits after `since_version` that set the table back to an older version.
+
+    Commits that the log has forgotten are not found.
+
+    Returns:
+        For each the version that it made, and the version it set the table back to (`UNKNOWN`
+        if the log does not say); ascending.
+    """
+    found = []
+    files = commits(root)
+    for version, file in files.items():
+        if version <= since_version:
+            continue
+        content = storage.read_bytes(file.path)
+        if b'"RESTORE"' not in content:  # a few bytes of up to many megabytes
+            continue
+        for line in _LINES.decode_lines(content):
+            if line.commitInfo is not None and line.commitInfo.operation == "RESTORE":
+                asked = line.commitInfo.operationParameters or {}
+                found.append((version, _restored_to(files, version, asked)))
+    return found
+
+
+def _restored_to(files: Mapping[int, FileInfo], version: int, asked: Mapping[str, Any]) -> int:
+    """The version that RESTORE was asked for: by its number, or as the newest at some time."""
+    if asked.get("version") is not None:
+        return int(asked["version"])
+    millis = _millis(asked.get("datetime") or asked.get("timestamp"))
+    if millis is None:
+        return UNKNOWN
+    before = [number for number in files if number < version]
+    made = {number: _committed(files[number]) for number in before}
+    return max((number for number in before if made[number] <= millis), default=UNKNOWN)
+
+
+def _millis(instant: Any) -> int | None:
+    """An instant as delta-rs (milliseconds) or Spark (a date and time) writes it."""
+    text = str(instant)
+    if text.isdecimal():
+        return int(text)
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if found.tzinfo is None:
+        return None  # of a time zone that only the writer knew
+    return int(found.timestamp() * 1000)
+
+
+def _committed(file: FileInfo) -> int:
+    """When a commit was made, in milliseconds since 1970."""
+    for line in _LINES.decode_lines(storage.read_bytes(file.path)):
+        if line.commitInfo is not None and line.commitInfo.timestamp:
+            return line.commitInfo.timestamp
+    return int(file.modified * 1000)
+
+
+class _Listing(NamedTuple):
+    """The log's files: those of commits by version, and those of the newest whole checkpoint."""
+
+    commits: dict[int, FileInfo]
+    checkpoint: int
+    parts: list[FileInfo]
+
+    @classmethod
+    def of(cls, root: str) -> "_Listing":
+        folder = storage.join(root, FOLDER)
+        commit_files: dict[int, FileInfo] = {}
+        checkpoints: defaultdict[tuple[int, int], list[FileInfo]] = defaultdict(list)
+        for file in storage.list_files(folder):
+            name = file.path[len(folder) + 1 :]
+            if match := _COMMIT.fullmatch(name):
+                commit_files[int(match[1])] = file
+            elif match := _CHECKPOINT.fullmatch(name):
+                checkpoints[int(match[1]), int(match[2] or 1)].append(file)
+        whole = [key for key, files in checkpoints.items() if len(files) == key[1]]
+        newest = max(whole, default=(-1, 0))
+        return cls(dict(sorted(commit_files.items())), newest[0], checkpoints[newest])
+
+
+def _actions(root: str) -> Iterator[tuple[str, str, Mapping[str, str | None]]]:
+    """The log's actions in their order: "add" or "remove", path, and values of the partition.
+
+    From the newest checkpoint on. That may have left out what its own commit has removed, so that
+    commit is read as well.
+    """
+    listing = _Listing.of(root)
+    for file in listing.parts:
+        yield from _of_checkpoint(file)
+    for version, file in listing.commits.items():
+        if version >= listing.checkpoint:
+            yield from _of_commit(file)
+
+
+def _of_commit(file: FileInfo) -> Iterator[tuple[str, str, Mapping[str, str | None]]]:
+    for line in _LINES.decode_lines(storage.read_bytes(file.path)):
+        for kind, action in (("remove", line.remove), ("add", line.add)):
+            if action is not None:
+                yield kind, unquote(action.path), action.partitionValues or {}
+
+
+def _of_checkpoint(file: FileInfo) -> Iterator[tuple[str, str, Mapping[str, str | None]]]:
+    content = pq.ParquetFile(io.BytesIO(storage.read_bytes(file.path)))
+    names = [content.schema.column(number).path for number in range(len(content.schema))]
+    wanted = [
+        name
+        for name in names
+        if name.startswith(("add.path", "remove.path", "remove.partitionValues"))
+    ]
+    for batch in content.iter_batches(columns=wanted, use_threads=False):
+        for row in batch.to_pylist():
+            for kind in ("remove", "add"):
+                action = row.get(kind)
+                if action is not None:
+                    values = dict(action.get("partitionValues") or ())
+                    yield kind, unquote(action["path"]), values
