@@ -15,7 +15,19 @@ from typing import NamedTuple
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline import alive, datafiles, leftovers, options, parquet, runners, storage, stores, table
+from pipeline import (
+    alive,
+    datafiles,
+    ledger,
+    leftovers,
+    options,
+    parquet,
+    places,
+    runners,
+    storage,
+    stores,
+    table,
+)
 from pipeline.alive import Dead
 from pipeline.datafiles import DataFile
 from pipeline.errors import EventsiftError
@@ -102,7 +114,7 @@ def compact(
         datafiles.TableError: There is no table of ours, or it cannot be read or written.
         LostRowsError: See there.
     """
-    dead = alive.dead(root)
+    dead = alive.dead(root, run_id)
     snapshot = table.settle(root, storage_options, keep_seconds)
     leftovers.clear(root, run_id, dead, storage_options)
     if snapshot.version < 0:
@@ -114,6 +126,8 @@ def compact(
     if add:
         table.commit(root, snapshot, run_id, add, remove, storage_options, same_rows=True)
     after = table.settle(root, storage_options, keep_seconds)
+    if add:
+        ledger.refresh(root, storage_options, run_id)
     return Compacted(
         after.version,
         len({file.destination for file in add}),
@@ -172,10 +186,11 @@ def main(arguments: Sequence[str]) -> int:
     target_bytes = own.target_file_mb << 20
     for attempt in range(_ATTEMPTS):
         run_id = new_run_id()
-        staging = storage.join(root, "_eventsift", "temp", run_id)  # where nothing will be
+        staging = places.staging(root, places.default_temp(root), run_id)  # nothing will be there
         try:
-            table.load(root, delta_options)  # a folder that is somebody else's gets no mark of ours
-            with alive.hold(root, run_id, staging):
+            # A folder that is somebody else's gets no mark of ours.
+            identity = leftovers.secure(root, run_id, delta_options)
+            with alive.hold(root, run_id, staging, identity):
                 done = compact(root, run_id, target_bytes, delta_options, own.keep_history)
             print(_report(done))
             return DONE

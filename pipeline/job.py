@@ -20,12 +20,12 @@ from pipeline import (
     ledger,
     leftovers,
     options,
+    places,
     processes,
     report,
     runners,
     storage,
     stores,
-    table,
     watch,
 )
 from pipeline.alive import Dead
@@ -102,9 +102,12 @@ class _Job(NamedTuple):
         for attempt in range(_ATTEMPTS):
             run = self._new_run()
             try:
+                identity = ""
                 if storage.is_local(run.root):
-                    table.load(run.root)  # a folder that is somebody else's gets no mark of ours
-                with runners.quiet(self.own.verbose), alive.hold(run.root, run.id, run.staging):
+                    # A folder that is somebody else's gets no mark of ours.
+                    identity = leftovers.secure(run.root, run.id)
+                mark = alive.hold(run.root, run.id, run.staging, identity)
+                with runners.quiet(self.own.verbose), mark:
                     done = self._pipeline(run, files)
                 if not done:
                     print("The job's graph is built; it was not asked to run.")
@@ -125,7 +128,7 @@ class _Job(NamedTuple):
     def _pipeline(self, run: Run, files: Sequence[FileInfo] | None) -> bool:
         """Whether the pipeline has run, and was not only built."""
         if files is not None:
-            run = run._replace(listing=storage.join(run.staging, "listing.parquet"))
+            run = run._replace(listing=storage.join(run.staging, "listing.arrow.zst"))
             ledger.write(run.listing, files)
         idle = processes.available() if runners.leaves_cores(self.beam) else 0
         workers = idle if self.own.workers is None else self.own.workers
@@ -145,7 +148,7 @@ class _Job(NamedTuple):
             id=new_run_id(),
             inputs=tuple(map(_absolute, own.input)),
             root=root,
-            temp=storage.absolute(own.temp or storage.join(root, "_eventsift", "temp")),
+            temp=places.temp_folder(root, own.temp),
             rebuild=own.rebuild,
             max_partitions=own.max_partitions,
             max_event_bytes=own.max_event_mb << 20,

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pipeline import alive, blocks, ledger, leftovers, seen, storage, table, versions
+from pipeline import alive, blocks, ledger, leftovers, places, seen, storage, table, versions
 from pipeline.blocks import Block
 from pipeline.datafiles import DataFile
 from pipeline.errors import EventsiftError
@@ -22,7 +22,7 @@ class Run(NamedTuple):
         id: Unique; names the run's files, its record and its commit.
         inputs: Patterns of the files to read.
         root: The table.
-        temp: The folder for staged payloads; the run makes a folder of its own in it.
+        temp: The folder for staged payloads; see `places.staging` for the run's own in it.
         rebuild: Whether the table is made afresh from the inputs.
         max_partitions: Limit on the partitions that one run may write.
         max_event_bytes: Limit on the size of one event.
@@ -51,7 +51,7 @@ class Run(NamedTuple):
     @property
     def staging(self) -> str:
         """The folder for everything the run stages."""
-        return storage.join(self.temp, self.id)
+        return places.staging(self.root, self.temp, self.id)
 
 
 def new_run_id() -> str:
@@ -98,7 +98,7 @@ class Plan(NamedTuple):
 
     Attributes:
         version: The version of the table that the run is based on, -1 if there is none.
-        inputs: Where the list of the files to read is stored; see `ledger`.
+        inputs: Where the list of the files to read is staged; see `ledger`.
         matched: Files that the patterns matched.
         skipped: Those of them that were published before.
         reads: The blocks to read.
@@ -163,7 +163,7 @@ def plan(run: Run) -> Plan:
         OSError: An input or the output cannot be read.
     """
     began, started = time.time(), time.perf_counter()
-    dead = alive.dead(run.root)
+    dead = alive.dead(run.root, run.id)
     snapshot = table.settle(run.root, run.storage_options, run.keep_seconds)
     leftovers.clear(run.root, run.id, dead, run.storage_options)
     matched = ledger.read(run.listing) if run.listing else storage.match(run.inputs)
@@ -171,9 +171,9 @@ def plan(run: Run) -> Plan:
         raise NoInputError(f"no file matches {' '.join(run.inputs)!r}")
     # Where the table has gone, what was published is no longer there.
     afresh = run.rebuild or snapshot.version < 0
-    published = [] if afresh else ledger.published(run.root, run.storage_options)
+    published = [] if afresh else ledger.published(run.root, run.storage_options, run.id)
     files = ledger.unpublished(matched, published)
-    inputs = storage.join(run.staging, "inputs.parquet")
+    inputs = storage.join(run.staging, "inputs.arrow.zst")
     ledger.write(inputs, files)
     live = snapshot.files if files and not run.rebuild else ()
     sizes = _sizes(files, live)

@@ -10,12 +10,9 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-
-from pipeline import journal, storage, table
+from pipeline import journal, places, storage, table
 from pipeline.datafiles import DataFile
 from pipeline.errors import EventsiftError
-from pipeline.journal import Journal
 from pipeline.partitions import directory
 from pipeline.plan import Plan, Run
 from pipeline.table import Snapshot
@@ -58,10 +55,10 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
         datafiles.TableError: Another run was faster, or the table cannot be written.
     """
     started = time.perf_counter()
-    path = journal.record_path(run.root, run.id)
-    if storage.exists(path):  # the runner repeats a step that was done
-        storage.delete_tree(run.staging)
-        return msgspec.json.decode(storage.read_bytes(path))
+    done = journal.recorded(run.root, run.id, run.id)
+    if done is not None:  # the runner repeats a step that was done
+        _remove_staged(run)
+        return done
     if len(outcome.plans) != 1:
         raise ReconciliationError(
             f"nothing was published: the run has {len(outcome.plans)} plans, it must have one"
@@ -126,7 +123,8 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
         "seconds": {step: round(total, 3) for step, total in seconds.items()},
         "counts": dict(sorted(counts.items())),
     }
-    staged = Journal(record, planned.inputs, list(outcome.dead_letters))
+    base_id = table.identity(run.root, run.storage_options) if planned.version >= 0 else ""
+    staged = journal.make(record, run.staging, planned.inputs, outcome.dead_letters, base_id)
     journal.stage(staged, run.staging)
     published = -1
     if add or planned.version >= 0:  # no valid event and no table: none is made
@@ -138,6 +136,12 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
     record["version"] = after.version
     record["wall_seconds"] = round(time.time() - planned.began, 3)
     record["seconds"] |= {"commit": round(time.perf_counter() - started, 3)}
-    record = journal.keep(run.root, staged, published, after)
-    storage.delete_tree(run.staging)
+    record = journal.keep(
+        run.root, run.id, run.staging, staged, published, after, run.storage_options
+    )
+    _remove_staged(run)
     return record
+
+
+def _remove_staged(run: Run) -> None:
+    storage.delete_tree(run.staging, places.boundary(run.root, run.staging))

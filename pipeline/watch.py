@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from pipeline import ledger, storage
+from pipeline import ledger, log, storage
 from pipeline.errors import EventsiftError
 from pipeline.storage import FileInfo
 
@@ -39,8 +39,7 @@ class Poll:
     ) -> None:
         self._patterns = patterns
         self._root, self._storage_options = root, storage_options
-        self._ledger = storage.join(root, ledger.LEDGER)
-        self._ledger_file: list[FileInfo] = []
+        self._known: list[FileInfo | None] = []
         self._published: set[FileInfo] = set()
         self._growing: set[FileInfo] = set()
 
@@ -53,10 +52,12 @@ class Poll:
             OSError: The input or the ledger cannot be read.
             datafiles.TableError: The table cannot be read.
         """
-        ledger_file = storage.match([self._ledger])
-        if ledger_file != self._ledger_file:
-            self._published = set(ledger.published(self._root, self._storage_options))
-            self._ledger_file = ledger_file
+        # The log changes with every commit, also where another tool makes it, or another table.
+        log_files = sorted(storage.list_files(storage.join(self._root, log.FOLDER)))
+        known = [storage.info(storage.join(self._root, ledger.LEDGER)), *log_files]
+        if known != self._known:
+            self._published = set(ledger.published(self._root, self._storage_options, "watch"))
+            self._known = known
         new = [
             file
             for file in storage.match(self._patterns)
