@@ -4,11 +4,14 @@ Where they go from here, and when they are part of the table, is up to `table`.
 """
 
 import contextlib
+import io
 import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from pipeline import staging, storage
+import pyarrow as pa
+
+from pipeline import log, staging, storage
 from pipeline.errors import EventsiftError
 from pipeline.partitions import Destination, directory
 
@@ -18,7 +21,16 @@ FILE_SCHEMA = staging.STAGED_SCHEMA
 NEW_FOLDER = "_eventsift/new"
 """Where files lie until they are settled. Readers of plain Parquet skip folders with ``_``."""
 
+WAY_OUT = "`verify` lists all that is wrong; `--rebuild` makes the table again from its sources"
+"""What to do about a damaged table."""
+
+DAMAGE = (OSError, pa.ArrowException, UnicodeDecodeError)
+"""What reading a damaged file raises."""
+
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# A run's id as `plan.new_run_id` makes it, and 16 hexadecimal digits. Other Delta tools call theirs
+# part-00000-<uuid>-c000.snappy.parquet.
+_OURS = re.compile(r"part-\d{8}T\d{6}-[0-9a-f]{6}-[0-9a-f]{16}\.parquet")
 
 
 class TableError(EventsiftError):
@@ -62,21 +74,49 @@ def new_path(run_id: str, name: str) -> str:
     return f"{NEW_FOLDER}/{run_id}/part-{run_id}-{name}.parquet"
 
 
+def is_ours(name: str) -> bool:
+    """Tells whether a data file is certainly one of ours, by its name alone."""
+    return _OURS.fullmatch(name) is not None
+
+
 @contextlib.contextmanager
 def open_live(root: str, file: DataFile) -> Iterator[BinaryIO]:
-    """A live file opened for reading.
+    """A live file opened for reading. Nothing else than reading it may be done in the block.
 
     Raises:
         ConflictError: it is gone, since another run has superseded it.
+        TableError: it is missing or damaged, as found here or in the ``with`` block.
     """
     try:
-        stream = storage.open_read(storage.join(root, file.path))
-    except FileNotFoundError as error:
-        raise ConflictError(
-            f"{root}: another run has superseded {file.path} while it was to be read: run again"
-        ) from error
-    with stream:
-        yield stream
+        with storage.open_read(storage.join(root, file.path)) as stream:
+            yield stream
+    except DAMAGE as error:
+        if not log.is_live(root, file.path):
+            raise ConflictError(
+                f"{root}: another run has superseded {file.path} while it was to be read: run again"
+            ) from error
+        if isinstance(error, FileNotFoundError):
+            raise TableError(f"{root}: {missing(file.path)}") from error
+        raise damaged(root, file, _what_is_wrong(root, file, error)) from error
+
+
+def missing(path: str) -> str:
+    """Says that a live file is not there, and the way out."""
+    return f"{path} is live in the log, but missing; {WAY_OUT}"
+
+
+def damaged(root: str, file: DataFile, what: str) -> TableError:
+    """Says what is wrong with a live file, and the way out."""
+    return TableError(f"{root}: {file.path} is damaged: {what}; {WAY_OUT}")
+
+
+def _what_is_wrong(root: str, file: DataFile, error: BaseException) -> str:
+    """Its size, if that is not what the log says; else what its reader says."""
+    with contextlib.suppress(Exception), storage.open_read(storage.join(root, file.path)) as stream:
+        size = stream.seek(0, io.SEEK_END)
+        if size != file.bytes:
+            return f"it has {size:,} bytes, the log says {file.bytes:,}"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def settled_path(file: DataFile) -> str:

@@ -42,19 +42,19 @@ class Removed(NamedTuple):
 
 class _File(msgspec.Struct):
     path: str
-    partitionValues: dict[str, str | None] | None = None  # noqa: N815 (so named by the protocol)
+    partitionValues: dict[str, str | None] | None = None
 
 
 class _Info(msgspec.Struct):
     operation: str = ""
     timestamp: int = 0
-    operationParameters: dict[str, Any] | None = None  # noqa: N815 (so named by the protocol)
+    operationParameters: dict[str, Any] | None = None
 
 
 class _Line(msgspec.Struct):
     add: _File | None = None
     remove: _File | None = None
-    commitInfo: _Info | None = None  # noqa: N815 (so named by the protocol)
+    commitInfo: _Info | None = None
 
 
 _LINES = msgspec.json.Decoder(_Line)
@@ -90,10 +90,10 @@ def is_live(root: str, path: str) -> bool:
 
 
 def removed_since(root: str, since: float) -> set[str]:
-    """Returns the files that were removed by commits written at `since` or later, by path."""
+    """Returns the files that were removed by commits written after `since`, by path."""
     paths = set()
     for file in commits(root).values():
-        if file.modified >= since:
+        if file.modified > since:
             paths |= {path for kind, path, _ in _of_commit(file) if kind == "remove"}
     return paths
 
@@ -148,12 +148,18 @@ def _millis(instant: Any) -> int | None:
     return int(found.timestamp() * 1000)
 
 
-def _committed(file: FileInfo) -> int:
-    """When a commit was made, in milliseconds since 1970."""
-    for line in _LINES.decode_lines(storage.read_bytes(file.path)):
-        if line.commitInfo is not None and line.commitInfo.timestamp:
-            return line.commitInfo.timestamp
-    return int(file.modified * 1000)
+def _committed(file: FileInfo) -> float:
+    """When a commit was made at the latest, in milliseconds since 1970.
+
+    Some tools go by what the commit says, some by the time of its file. The later one leads to the
+    earlier version: then a table is taken to have lost more than it has, and not less.
+    """
+    said = [
+        line.commitInfo.timestamp
+        for line in _LINES.decode_lines(storage.read_bytes(file.path))
+        if line.commitInfo is not None
+    ]
+    return max([*said, file.modified * 1000])
 
 
 class _Listing(NamedTuple):

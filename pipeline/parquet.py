@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline import datafiles, sorting, staging, storage
+from pipeline import datafiles, live_rows, sorting, staging, storage
 from pipeline.datafiles import DataFile
 
 # A row group is what a reader reads at the least: enough rows to compress well and to scan fast.
@@ -95,7 +95,7 @@ def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> It
     size = content.nbytes
     rows_of = [sum(part.source.rows for part in rows) for rows in destinations]
     numbers = np.repeat(np.arange(len(destinations), dtype=np.int32), rows_of)
-    micros = content["timestamp"].cast(pa.int64()).to_numpy()
+    micros, complete = _micros(content), _complete(content)
     order = _in_order(content, numbers, micros)
     order = order[_kept(parts)[order]]
     ends = np.searchsorted(numbers[order], range(len(destinations)), side="right")
@@ -111,7 +111,8 @@ def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> It
             rows = own[first : first + rows_per_file]
             path = datafiles.new_path(settings.run, uuid.uuid4().hex[:16])
             file_bytes = _write_file(storage.join(settings.root, path), content, rows)
-            times = micros[rows[[0, -1]]].tolist()
+            known = complete is None or bool(complete[rows].all())
+            times = micros[rows[[0, -1]]].tolist() if known else (None, None)
             yield DataFile(path, destination, len(rows), file_bytes, *times)
 
 
@@ -130,8 +131,8 @@ def content_bytes(file: DataFile, root: str) -> int:
     They are no fewer than those by which `write` has reckoned: a file that it has filled by half
     never looks smaller.
     """
-    with datafiles.open_live(root, file) as stream:
-        metadata = pq.ParquetFile(stream).metadata
+    with live_rows.open_rows(root, file) as parquet:
+        metadata = parquet.metadata
     groups = range(metadata.num_row_groups)
     encoded = sum(metadata.row_group(group).total_byte_size for group in groups)
     return encoded + metadata.num_rows * _ROW_BYTES
@@ -176,10 +177,24 @@ def _read(sources: Sequence[staging.Slice | DataFile], root: str) -> pa.Table:
 
 
 def _read_live(file: DataFile, root: str) -> pa.Table:
-    with datafiles.open_live(root, file) as stream:
-        columns = datafiles.FILE_SCHEMA.names
-        rows = pq.ParquetFile(stream).read(columns=columns, use_threads=False)
-    return rows.cast(datafiles.FILE_SCHEMA)
+    with live_rows.open_rows(root, file) as parquet:
+        return live_rows.read(parquet, datafiles.FILE_SCHEMA.names)
+
+
+def _micros(content: pa.Table) -> npt.NDArray[np.int64]:
+    """The timestamps; a row without one, which another tool has written, comes last."""
+    micros = content["timestamp"].cast(pa.int64())
+    if micros.null_count:
+        micros = micros.fill_null(np.iinfo(np.int64).max)
+    return micros.to_numpy()
+
+
+def _complete(content: pa.Table) -> npt.NDArray[np.bool_] | None:
+    """Which rows have all that ours have, so that the log can say so; None if all do."""
+    columns = [content[name] for name in ("event_id", "timestamp", "data")]
+    if not any(column.null_count for column in columns):
+        return None
+    return np.logical_and.reduce([column.is_valid().to_numpy() for column in columns])
 
 
 def _kept(parts: Sequence[Rows]) -> npt.NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """Scanning a live file for the rows that compete with a delivery."""
 
+import itertools
 import time
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline import datafiles, events, seen, versions
+from pipeline import events, live_rows, seen, versions
 from pipeline.datafiles import DataFile
 from pipeline.seen import Filter, Seen
 from pipeline.versions import Bucketed
@@ -59,20 +60,31 @@ def scan_file(
         buckets: Shares of the event_id space.
     """
     started = time.perf_counter()
-    with datafiles.open_live(root, file) as stream:
-        parquet = pq.ParquetFile(stream)
-        delivered = seen.filter_of(delivery)
+    delivered = seen.filter_of(delivery)
+    with live_rows.open_rows(root, file) as parquet:
         ids, rows, hashes = _competing(parquet, delivered, id_seed)
-        times = _take(parquet, rows, ["timestamp"])
-        micros = times["timestamp"].cast(pa.int64()).to_numpy()
+        times = live_rows.take(parquet, rows, ["timestamp"])["timestamp"]
+        if times.null_count:  # written by another tool: without a time nothing is earlier or later
+            known = times.is_valid().to_numpy()
+            ids, times = list(itertools.compress(ids, known)), times.drop_null()
+            rows, hashes = rows[known], hashes[known]
+        micros = times.cast(pa.int64()).to_numpy()
         tied = np.flatnonzero(seen.ties(delivered, hashes, micros))
-        content = _take(parquet, rows[tied], ["nanos", "data", "extra"])
+        content = live_rows.take(parquet, rows[tied], ["nanos", "data", "extra"])
     digests = np.zeros(len(rows), np.int64)
-    digests[tied] = events.digest(content, file.destination.domain, file.destination.event_type)
+    digests[tied] = _digests(content, file)
     id_hashes = events.hash_ids(ids, id_seed)
     found = versions.pack(id_hashes, micros, digests, versions.place(number, rows))
     by_bucket = versions.by_bucket(found, buckets)
     return Scanned(by_bucket, len(rows), delivery.blocks, time.perf_counter() - started)
+
+
+def _digests(content: pa.Table, file: DataFile) -> npt.NDArray[np.int64]:
+    """The digests of rows; no payload, as another tool may write it, counts as an empty one."""
+    if content["data"].null_count:
+        at = content.column_names.index("data")
+        content = content.set_column(at, "data", content["data"].fill_null(""))
+    return events.digest(content, file.destination.domain, file.destination.event_type)
 
 
 def _competing(
@@ -82,25 +94,14 @@ def _competing(
     ids: list[str] = []
     rows, hashes = [np.empty(0, np.int64)], [seen.NO_HASHES]
     first = 0
-    for batch in parquet.iter_batches(_BATCH_ROWS, columns=["event_id"], use_threads=False):
-        batch_hashes = seen.hash_ids(batch["event_id"], id_seed)
+    for batch in live_rows.batches(parquet, ["event_id"], _BATCH_ROWS):
+        (batch_ids,) = batch["event_id"].chunks
+        batch_hashes = seen.hash_ids(batch_ids, id_seed)
         found = seen.competes(delivered, batch_hashes)
-        ids += batch["event_id"].take(pa.array(found)).to_pylist()
+        if batch_ids.null_count:  # written by another tool: the row competes with nobody
+            found = found[batch_ids.is_valid().to_numpy(zero_copy_only=False)[found]]
+        ids += batch_ids.take(pa.array(found)).to_pylist()
         rows.append(found + first)
         hashes.append(batch_hashes[found])
         first += len(batch)
     return ids, np.concatenate(rows), np.concatenate(hashes)
-
-
-def _take(parquet: pq.ParquetFile, rows: npt.NDArray[np.int64], columns: list[str]) -> pa.Table:
-    """Some rows of a file, ascending; reads only the row groups that have any."""
-    taken = [parquet.schema_arrow.empty_table().select(columns)]
-    first = 0
-    for group in range(parquet.num_row_groups):
-        count = parquet.metadata.row_group(group).num_rows
-        start, end = np.searchsorted(rows, [first, first + count])
-        if end > start:
-            content = parquet.read_row_group(group, columns=columns, use_threads=False)
-            taken.append(content.take(pa.array(rows[start:end] - first)))
-        first += count
-    return pa.concat_tables(taken)

@@ -131,6 +131,33 @@ def list_files(directory: str, *, hidden: bool = True) -> list[FileInfo]:
     return [file for file in files if hidden or not file.path[names:].startswith(_HIDDEN)]
 
 
+def list_partitions(directory: str, columns: Sequence[str]) -> list[FileInfo]:
+    """The files in the folders ``<columns[0]>=…/<columns[1]>=…/…`` below `directory`.
+
+    Unlike those of `list_files`, symbolic links to such folders are followed, as readers do. So one
+    file may be listed by several paths.
+    """
+    if not is_local(directory):
+        names = len(directory.rstrip("/")) + 1
+        first = f"{columns[0]}="
+        return [file for file in list_files(directory) if file.path[names:].startswith(first)]
+    found = [local(directory)]
+    for column in columns:
+        found = [
+            entry.path
+            for folder in found
+            for entry in _scan(folder)
+            if entry.name.startswith(f"{column}=") and entry.is_dir()
+        ]
+    files: list[FileInfo] = []
+    for folder in found:
+        for entry in _scan(folder):
+            if not entry.is_dir():
+                with contextlib.suppress(FileNotFoundError):
+                    files.append(_info(entry.path, entry.stat(follow_symlinks=False)))
+    return files
+
+
 def folders(directory: str) -> list[str]:
     """The names of the folders directly in a local `directory`; an object store has none."""
     if not is_local(directory):

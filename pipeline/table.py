@@ -23,30 +23,37 @@ Why two `settle` at once, or one beside another run, cannot harm:
   cannot come back, and a file that appears later is not in the list.
 - Each commit fails if any other commit has come since the log was read. `settle` then starts over.
 - Files of a run that is not in the log may belong to a run that is still working. They are deleted
-  when they are `ABANDONED_SECONDS` old, and `commit` checks that all of its files are there.
+  when they are `settling.ABANDONED_SECONDS` old, and `commit` checks that all of its files are
+  there.
+- What another Delta tool has written and not yet committed is left alone, at any age. Only its
+  RESTORE brings removed files back; should one come between our look at the log and our deletion,
+  it names files that are missing, as it does when it comes a moment later.
 """
 
+import contextlib
 import datetime
-import json
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from pipeline import log, storage
+from pipeline import log, settling, storage
 from pipeline.datafiles import (
+    DAMAGE,
     FILE_SCHEMA,
     NEW_FOLDER,
     ConflictError,
     DataFile,
     TableError,
+    missing,
     new_path,
     settled_path,
 )
@@ -61,9 +68,6 @@ from pipeline.partitions import (
 TABLE_SCHEMA = pa.unify_schemas([FILE_SCHEMA, PARTITION_SCHEMA])
 """The columns of the table."""
 
-ABANDONED_SECONDS = 7 * 86_400.0
-"""Longer than any run takes; until then the files of a run that died stay where they are."""
-
 # Two commits every few minutes for years: the log has to stay small to list and quick to replay.
 TABLE_PROPERTIES: Mapping[str, str] = {
     # At most this many JSON files are read on top of a checkpoint; writing one takes about 20 ms.
@@ -77,11 +81,10 @@ TABLE_PROPERTIES: Mapping[str, str] = {
 
 _ATTEMPTS = 10
 _REBUILT = "eventsift/rebuilt"  # no run is called that: their ids begin with a date
-_OUR_NAME = re.compile(r"part-.+-\w+\.parquet")
-# Delta tools call theirs part-00000-<uuid>-c000.snappy.parquet, which is none of ours.
-_COMMIT_FILE = re.compile(r"_delta_log/\d{20}\.json")
 # What deltalake 1.6 takes for a URL's syntax, or decodes, in the name of a local folder.
 _UNUSABLE = re.compile(r"[\[\]\\|^\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+# A path in the log that is a URL, or absolute, or leads upwards.
+_OUTSIDE = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:|^/|(?:^|/)\.\.(?:/|$)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _EPOCH = datetime.datetime(1970, 1, 1)
 
@@ -284,35 +287,44 @@ def drop_uncommitted(
     """
     root = _root(root)
     folder = new_path(run_id, "0").rpartition("/")[0]
-    listed = [_relative(root, file) for file in storage.list_files(storage.join(root, folder))]
+    listed = {_relative(root, file): file for file in storage.list_files(f"{root}/{folder}")}
     if not listed:
         return
     live = {file.path for file in load(root, storage_options).files}
-    if unnamed := [path for path in listed if path not in live]:
-        kept = log.removed_since(root, time.time() - keep_seconds)
-        _delete(root, [path for path in unnamed if path not in kept])
+    if any(path not in live for path in listed):
+        at = settling.now([*listed.values(), *log.commits(root).values()])
+        kept = live | log.removed_since(root, at - keep_seconds)
+        unnamed = [path for path in listed if path not in kept]
+        _delete(root, settling.deletable(root, unnamed, (), kept))
     storage.remove_empty_directories([storage.join(root, folder)])
 
 
 def settle(
-    root: str, storage_options: dict[str, str] | None = None, keep_seconds: float = 0.0
+    root: str,
+    storage_options: dict[str, str] | None = None,
+    keep_seconds: float = 0.0,
+    *,
+    rebuild: bool = False,
 ) -> Snapshot:
     """Bring the files in line with the log: after a commit, and first thing in every run.
 
     Live files get their place in their partition; superseded files, what runs that died have left
-    behind, and empty partitions go. Whatever a killed run has left undone is done here.
+    behind, and empty partitions go. Whatever a killed run has left undone is done here. What is
+    deleted, and what never is, see `settling`.
 
     A Delta reader that has opened an earlier version finds its files gone, unless `keep_seconds`
     keeps them: then the log goes on naming live files under the hidden folder, and their places in
     the partitions are second names, for plain readers only. A superseded file loses its place at
-    once and its hidden name after that time. (A file settled without `keep_seconds` has no hidden
-    name: it goes when it is superseded. And on an object store two names are two files.)
+    once and its hidden name after that time. (A file without a hidden name goes when it is
+    superseded: one that was settled without `keep_seconds`, or that another Delta tool has written.
+    And on an object store two names are two files.)
 
     Args:
         root: the table's directory or URI.
         storage_options: what `deltalake` needs to reach an object store.
         keep_seconds: how long superseded files stay after the commit that removed them; at most
             `LOG_DAYS` days, because only the log knows when that was.
+        rebuild: the table is about to be made afresh: live files that are missing are no error.
 
     Returns:
         The table as it now is.
@@ -326,18 +338,27 @@ def settle(
     root = _root(root)
     failure: Exception | None = None
     for _ in range(_ATTEMPTS):
-        listed = {_relative(root, file): file for file in storage.list_files(root)}
+        listed = settling.listed(root)
         table = _open(root, storage_options)
         if table is None:
             return _NO_TABLE
         snapshot = _snapshot(root, table)
         hidden = [file for file in snapshot.files if file.path.startswith(f"{NEW_FOLDER}/")]
-        places = {file.path: settled_path(file) for file in hidden}
-        kept = _recently_removed(root, listed, keep_seconds)
-        kept.update(places.values(), (file.path for file in snapshot.files))
         try:
+            lost = _lost(root, hidden, listed)
+            if lost and _is_newest(root, snapshot, storage_options):
+                if not rebuild:
+                    raise TableError(
+                        f"{root}: its files could not be settled: {missing(lost[0].path)}"
+                    )
+                hidden = [file for file in hidden if file not in lost]
+            places = {file.path: settled_path(file) for file in hidden}
+            kept = {*places.values(), *(file.path for file in snapshot.files)}
+            at = settling.now([*listed.values(), *log.commits(root).values()])
+            if keep_seconds:
+                kept |= _history(root, at - keep_seconds)
             _place(root, places, listed)
-            _delete(root, _leftovers(listed, kept, table))
+            _delete(root, _leftovers(root, table, listed, kept, at))
             if not keep_seconds:
                 _commit_places(table, hidden)
         except (DeltaError, FileNotFoundError) as error:  # another process was faster
@@ -346,7 +367,7 @@ def settle(
         if keep_seconds:
             _tidy(root)
             return snapshot
-        _delete(root, places)
+        _delete(root, settling.deletable(root, places, places, places.values()))
         _tidy(root)
         moved = (file._replace(path=places.get(file.path, file.path)) for file in snapshot.files)
         return Snapshot(snapshot.version + bool(hidden), tuple(sorted(moved)))
@@ -354,6 +375,25 @@ def settle(
 
 
 # The steps of `settle`
+
+
+def _lost(
+    root: str, hidden: Iterable[DataFile], listed: Mapping[str, storage.FileInfo]
+) -> list[DataFile]:
+    """The hidden live files that are neither there nor in their partition."""
+    unseen = [file for file in hidden if not listed.keys() & {file.path, settled_path(file)}]
+    return [
+        file
+        for file in unseen
+        if not any(
+            storage.exists(storage.join(root, path)) for path in (file.path, settled_path(file))
+        )
+    ]
+
+
+def _is_newest(root: str, snapshot: Snapshot, storage_options: dict[str, str] | None) -> bool:
+    table = _open(root, storage_options)
+    return table is not None and table.version() == snapshot.version
 
 
 def _place(root: str, places: Mapping[str, str], listed: Mapping[str, storage.FileInfo]) -> None:
@@ -377,47 +417,26 @@ def _commit_places(table: DeltaTable, hidden: Sequence[DataFile]) -> None:
 
 
 def _leftovers(
-    listed: Mapping[str, storage.FileInfo], kept: set[str], table: DeltaTable
+    root: str,
+    table: DeltaTable,
+    listed: Mapping[str, storage.FileInfo],
+    kept: Collection[str],
+    at: float,
 ) -> Iterator[str]:
-    """The files, among those listed before the log was read, that nobody needs any more.
-
-    Those are superseded files, and what a run in the log has not committed; and once they are
-    `ABANDONED_SECONDS` old, the files of runs that are not in the log, temporary files, and data
-    files that another Delta tool has written.
-    """
-    published: dict[str, bool] = {}
-    old = time.time() - ABANDONED_SECONDS
-    for path, file in listed.items():
-        if path in kept:
-            continue
-        folder, _, name = path.rpartition("/")
-        abandoned = 0 < file.modified < old
-        if path.startswith(f"{NEW_FOLDER}/"):
-            run_id = path.removeprefix(f"{NEW_FOLDER}/").partition("/")[0]
-            if run_id not in published:
-                published[run_id] = table.transaction_version(_app_id(run_id)) is not None
-            if abandoned or published[run_id]:
-                yield path
-        elif folder.startswith(f"{PARTITION_COLUMNS[0]}="):
-            ours = _OUR_NAME.fullmatch(name)
-            if ours or (abandoned and name.endswith((".parquet", ".tmp"))):
-                yield path
+    """The files, among those listed before the log was read, that nobody needs any more."""
+    return settling.leftovers(
+        root,
+        listed,
+        kept,
+        lambda: log.removed(root),
+        lambda run_id: table.transaction_version(_app_id(run_id)) is not None,
+        at,
+    )
 
 
-def _recently_removed(
-    root: str, listed: Mapping[str, storage.FileInfo], seconds: float
-) -> set[str]:
-    """The hidden paths removed by the commits of the last `seconds` (Delta protocol, "remove")."""
-    removed: set[str] = set()
-    if not seconds:
-        return removed
-    since = time.time() - seconds
-    for path, file in listed.items():
-        if file.modified >= since and _COMMIT_FILE.fullmatch(path):
-            for line in storage.read_bytes(file.path).splitlines():
-                action = json.loads(line).get("remove")
-                if action is not None:
-                    removed.add(unquote(action["path"]))
+def _history(root: str, since: float) -> set[str]:
+    """The hidden paths removed by the commits since then (Delta protocol, "remove")."""
+    removed = log.removed_since(root, since)
     return {path for path in removed if path.startswith(f"{NEW_FOLDER}/")}
 
 
@@ -514,14 +533,38 @@ def _snapshot(root: str, table: DeltaTable) -> Snapshot:
         micros("min.timestamp"),
         micros("max.timestamp"),
     )
-    live = tuple(sorted(files))
+    live = tuple(sorted(_counted(root, file) for file in files))
     for file in live:
-        if file.rows is None or None in file.destination:
-            raise TableError(
-                f"{root}: the log has no row count or partition value for {file.path}; "
-                "another tool has written it"
-            )
+        _check_live(root, file)
     return Snapshot(table.version(), live)
+
+
+def _counted(root: str, file: DataFile) -> DataFile:
+    """A live file with its number of rows, from its footer if the log does not say it.
+
+    If the footer cannot be read either, whoever is to read the rows says why.
+    """
+    if file.rows is not None:
+        return file
+    rows = 0
+    with contextlib.suppress(*DAMAGE), storage.open_read(storage.join(root, file.path)) as stream:
+        rows = pq.read_metadata(stream).num_rows
+    return file._replace(rows=rows)
+
+
+def _check_live(root: str, file: DataFile) -> None:
+    """Another tool may have made it so that its rows have no place in a table of ours."""
+    if _OUTSIDE.search(file.path):
+        raise TableError(
+            f"{root}: its log has {file.path}, which lies outside of the table, as files of a"
+            " shallow clone do; copy the rows into a table of their own"
+        )
+    for name, value in zip(PARTITION_COLUMNS, file.destination, strict=True):
+        if value is None:
+            raise TableError(
+                f"{root}: {file.path} has rows without a value for {name}; another tool has written"
+                f' them: remove them with it, e.g. DeltaTable("{root}").delete("{name} IS NULL")'
+            )
 
 
 def _write(
@@ -564,7 +607,8 @@ def _stats(file: DataFile) -> str:
     if file.min_timestamp is not None and file.max_timestamp is not None:
         stats["minValues"] = {"timestamp": _instant(file.min_timestamp)}
         stats["maxValues"] = {"timestamp": _instant(file.max_timestamp)}
-    stats["nullCount"] = dict.fromkeys(("event_id", "timestamp", "data"), 0)
+        # Where times are not known, there may be nulls, too: another tool has written the rows.
+        stats["nullCount"] = dict.fromkeys(("event_id", "timestamp", "data"), 0)
     return msgspec.json.encode(stats).decode()
 
 

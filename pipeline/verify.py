@@ -1,12 +1,14 @@
 r"""``python -m pipeline.verify --output DIR``: is what is published right?
 
 An independent check. It takes the table as its readers find it, the Delta log through `deltalake`
-and the files through `pyarrow`, and shares nothing with the job but how files are listed and
-opened. It holds what it finds against what the job promises:
+and the files through `pyarrow`, and shares nothing with the job but how files are listed, opened
+and, where another Delta tool has written them, converted. It holds what it finds against what the
+job promises:
 
 * the files in the partitions are those that are live in the log, and nothing else is visible;
-* what the log says of a file is true: size, rows, partition values, first and last timestamp;
-* every row lies in the partition of its own UTC date, and each file is sorted by timestamp;
+* what the log says of a file is true: size, rows, partition values, first and last timestamp
+  (which need only bound those of a file that another Delta tool has written);
+* every row lies in the partition of its own UTC date, and each file of ours is sorted by timestamp;
 * ``data`` is JSON text, ``extra`` a JSON object or null, and nothing else is null;
 * every event_id is there once in the whole table.
 
@@ -26,7 +28,7 @@ import datetime
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -35,7 +37,7 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from pipeline import storage
+from pipeline import log, storage
 from pipeline.errors import EventsiftError
 from pipeline.verify_rows import Hashes, Live, batches, check_file, digest_of, hash_ids
 
@@ -92,7 +94,7 @@ def verify(root: str, storage_options: dict[str, str] | None = None) -> Verdict:
         except FileNotFoundError:
             findings.append(f"{file.path}: live in the log, but not there")
             continue
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             findings.append(f"{file.path}: cannot be read: {error}")
             continue
         readable.append(file)
@@ -131,7 +133,7 @@ def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[L
         Live(
             unquote(action["path"]),  # encoded in the log: Delta protocol, "Add File"
             action["size_bytes"],
-            action["num_records"],
+            action.get("num_records"),
             tuple(action.get(f"partition.{key}") for key in _KEYS),
             _micros(action.get("min.timestamp")),
             _micros(action.get("max.timestamp")),
@@ -150,13 +152,20 @@ def _micros(instant: datetime.datetime | None) -> int | None:
 def _files(root: str, live: Sequence[Live]) -> list[str]:
     """What is wrong with names, sizes and folders."""
     findings = []
-    listed = {file.path[len(root) + 1 :]: file.bytes for file in storage.list_files(root)}
+    there = [*storage.list_files(root), *storage.list_partitions(root, _KEYS)]
+    listed = {file.path[len(root) + 1 :]: file.bytes for file in there}
     visible = {path for path in listed if not _hidden(path)}
-    for path in sorted(visible - {file.path for file in live}):
-        findings.append(f"{path}: visible to readers, but not live in the log")
+    seconds = _second_names(live, listed)
+    strays = sorted(visible - {file.path for file in live} - set(seconds.values()))
+    removed = log.removed(root) if strays else {}
+    for path in strays:
+        heals = "; the job's next run deletes it" if path in removed else ""
+        findings.append(f"{path}: visible to readers, but not live in the log{heals}")
     for file in live:
         folder = _PARTITION.fullmatch(file.path.rpartition("/")[0])
-        if _hidden(file.path):
+        if file.path in seconds:
+            pass
+        elif _hidden(file.path):
             findings.append(f"{file.path}: not in its partition yet; the job's next run heals that")
         elif not folder:
             findings.append(f"{file.path}: not in a partition, {'/'.join(_KEYS)}")
@@ -172,6 +181,20 @@ def _files(root: str, live: Sequence[Live]) -> list[str]:
             if not folders and not names and not _hidden(path):
                 findings.append(f"{path}: a folder without files")
     return findings
+
+
+def _second_names(live: Iterable[Live], listed: Mapping[str, int]) -> dict[str, str]:
+    """The places in their partitions of live files whose hidden names are kept for history."""
+    places = {path.rpartition("/")[2]: path for path in listed if not _hidden(path)}
+    found = {}
+    for file in live:
+        place = places.get(file.path.rpartition("/")[2])
+        if not _hidden(file.path) or place is None or listed[place] != file.bytes:
+            continue
+        folder = _PARTITION.fullmatch(place.rpartition("/")[0])
+        if folder and not _misnamed(folder.groups(), file.values):
+            found[file.path] = place
+    return found
 
 
 def _hidden(path: str) -> bool:

@@ -69,11 +69,11 @@ def test_a_checkpoint_that_forgets_at_once_hides_nothing(root: str) -> None:
 @pytest.mark.parametrize("how", ["version", "datetime"])
 def test_restores_are_found(root: str, how: str) -> None:
     """With the version they went back to, however that was given."""
-    then = DeltaTable(root).history(1)[0]["timestamp"]
     version = table.load(root).version
-    time.sleep(0.002)  # the next commit is a later one
+    time.sleep(0.01)  # commits know their times to the millisecond
+    when = datetime.datetime.now(datetime.timezone.utc)
+    time.sleep(0.01)
     replace_all(root)
-    when = datetime.datetime.fromtimestamp(then / 1000 + 0.0005, datetime.timezone.utc)
 
     DeltaTable(root).restore(version if how == "version" else when)
 

@@ -22,7 +22,7 @@ import pytest
 from deltalake import DeltaTable, TableFeatures, write_deltalake
 from deltalake.exceptions import DeltaError
 
-from pipeline import datafiles, storage, table
+from pipeline import datafiles, settling, storage, table
 from pipeline.partitions import Destination
 
 DAY_SECONDS = 86_400
@@ -681,19 +681,60 @@ class TestSettle:
         left = [
             write_file(root, "dead", "0", {"b": 2}).path,
             datafiles.NEW_FOLDER + "/dead/.part-dead-1.parquet.0f.tmp",
-            f"{folder}/.part-r1-0.parquet.0f.tmp",
-            f"{folder}/part-00000-0f0e-c000.snappy.parquet",
+            f"{folder}/.part-r1-0.parquet.{'0f' * 16}.tmp",
         ]
         for path in left[1:]:
             storage.write_bytes(f"{root}/{path}", b"")
         table.settle(root)
         assert [path for path in left if os.path.exists(f"{root}/{path}")] == left
         for path in left:
-            old = time.time() - table.ABANDONED_SECONDS - 60
+            old = time.time() - settling.ABANDONED_SECONDS - 60
             os.utime(f"{root}/{path}", (old, old))
         table.settle(root)
         assert_settled(root, [("a", 1, "account")])
         assert [path for path in left if os.path.exists(f"{root}/{path}")] == []
+
+    def test_what_others_have_not_committed_yet_stays(self, root: str) -> None:
+        """However old it is and whatever it is called: its writer may commit it any moment."""
+        publish(root, "r1", {"a": 1})
+        folder = os.path.dirname(table.load(root).files[0].path)
+        paths = [
+            f"{folder}/part-00000-0f0e0d0c-0b0a-4908-8706-050403020100-c000.parquet",
+            f"{folder}/part-00000-0f0e0d0c-0b0a-4908-8706-050403020100-c000.snappy.parquet",
+            f"{folder}/part-notes-of-mine.parquet",
+            f"{folder}/.other.tmp",
+        ]
+        for path in paths:
+            storage.write_bytes(f"{root}/{path}", b"")
+        table.settle(root)
+        for path in paths:
+            os.utime(f"{root}/{path}", (1, 1))
+        table.settle(root)
+        assert [path for path in paths if os.path.exists(f"{root}/{path}")] == paths
+
+    def test_what_is_certainly_ours_goes_when_the_log_has_forgotten_it(self, root: str) -> None:
+        """The log remembers removed files for a day; ours are known by their names for ever."""
+        publish(root, "r1", {"a": 1})
+        folder = os.path.dirname(table.load(root).files[0].path)
+        path = f"{root}/{folder}/part-20210108T101112-0a1b2c-0123456789abcdef.parquet"
+        storage.write_bytes(path, b"")
+        table.settle(root)
+        assert not os.path.exists(path)
+
+    def test_a_clock_that_jumps_makes_nothing_old(
+        self, root: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A run that works while the clock goes ahead by a month keeps what it has written."""
+        publish(root, "r1", {"a": 1})
+        snapshot = table.load(root)
+        add = [write_file(root, "r2", "0", {"b": 2})]
+        ahead = time.time() + 30 * DAY_SECONDS
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: ahead)
+            table.settle(root)
+        table.commit(root, snapshot, "r2", add, [])
+        table.settle(root)
+        assert_settled(root, [("a", 1, "account"), ("b", 2, "account")])
 
     def test_only_data_files_are_tidied_up(self, root: str) -> None:
         """Records, dead letters and people's notes are nobody's leftovers, however old."""

@@ -30,8 +30,9 @@ TYPES = [pa.string(), pa.string(), pa.int32(), pa.int32(), pa.int32()]
 SCHEMA = pa.schema([*FIELDS.items(), *zip(KEYS, TYPES, strict=True)])
 EPOCH = datetime.datetime(1970, 1, 1)
 MIDNIGHT = 1_610_064_000_000_000  # 2021-01-08T00:00:00Z
-FIRST = "domain=account/event_type=a%2Fb/year=2021/month=01/day=08/one.parquet"
-SECOND = "domain=account/event_type=a%2Fb/year=2021/month=01/day=09/two.parquet"
+NAME = "part-20210108T101112-0a1b2c-0000000000000001.parquet"
+FIRST = f"domain=account/event_type=a%2Fb/year=2021/month=01/day=08/{NAME}"
+SECOND = FIRST.replace("day=08", "day=09")
 
 Columns = dict[str, list[Any]]
 
@@ -200,7 +201,10 @@ def _cut(root: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "findings"),
     [
-        (_stray, [f"{FIRST[:-11]}again.parquet: visible to readers, but not live in the log"]),
+        (
+            _stray,
+            [f"{Path(FIRST).parent}/again.parquet: visible to readers, but not live in the log"],
+        ),
         (_note, ["README: visible to readers, but not live in the log"]),
         (_empty, ["domain=card: a folder without files"]),
         (_lost, [f"{Path(FIRST).parent}: a folder without", f"{FIRST}: live in the log, but"]),
@@ -267,7 +271,7 @@ class TestDigest:
         one = make(tmp_path / "one", {FIRST: rows("a", "b", timestamp=[MIDNIGHT, MIDNIGHT])})
         apart = {
             FIRST: rows("b", timestamp=[MIDNIGHT]),
-            FIRST.replace("08/one", "07/two"): rows("a", timestamp=[MIDNIGHT]),
+            FIRST.replace("day=08", "day=07"): rows("a", timestamp=[MIDNIGHT]),
         }
         two = make(tmp_path / "two", apart)
         assert table_digest(str(one)) == table_digest(str(two))
