@@ -212,8 +212,10 @@ class TestUnproved:
                 lambda owner: owner.write_bytes(owner.read_bytes()[:-9]), "the same", id="cut"
             ),
             pytest.param(
-                lambda owner: owner.rename(owner.with_suffix(".x"))
-                and owner.symlink_to(owner.with_suffix(".x")),
+                lambda owner: (
+                    owner.rename(owner.with_suffix(".x"))
+                    and owner.symlink_to(owner.with_suffix(".x"))
+                ),
                 "no owner file",
                 id="link",
             ),

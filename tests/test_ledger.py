@@ -140,7 +140,7 @@ def test_a_damaged_list_of_this_run_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "list"
     ledger.write(str(path), [A])
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(DamagedError, match="list .*; run again"):
+    with pytest.raises(DamagedError, match=r"list .*; run again"):
         ledger.read(str(path))
 
 
