@@ -117,7 +117,9 @@ def dead(root: str, run_id: str) -> list[Dead]:
         try:
             with _read_locked(path) as file:
                 content = file.read(_LIMIT_BYTES)
-                if not content:  # killed before it could write; or about to lock a new mark
+                # Empty, it is of a run that was killed before it did anything; or of one that is
+                # waiting for our lock, and will make another mark.
+                if not content and not _has_begun(root, name):
                     os.unlink(path)
                 elif is_run_id(name):
                     run = _proved(root, name, content)
@@ -163,6 +165,12 @@ def made_folder(root: str, run_id: str) -> str:
 
 
 # Marks and owner files
+
+
+def _has_begun(root: str, run_id: str) -> bool:
+    """Whether there is anything of a run in the table's own folder."""
+    folders = (_inside(run_id), f"{STATE}/new/{run_id}")
+    return any(os.path.lexists(storage.join(root, folder)) for folder in folders)
 
 
 def _inside(run_id: str) -> str:

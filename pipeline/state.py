@@ -46,6 +46,8 @@ def read(path: str, limit_bytes: int) -> bytes:
         path = storage.local(path)
         try:
             with open(open_regular(path), "rb") as file:
+                if os.fstat(file.fileno()).st_size > limit_bytes:
+                    raise _too_large(limit_bytes)
                 return _limited(file.read(limit_bytes + 1), limit_bytes)
         except FileNotFoundError:
             raise
@@ -59,8 +61,12 @@ def read(path: str, limit_bytes: int) -> bytes:
 
 def _limited(content: bytes, limit_bytes: int) -> bytes:
     if len(content) > limit_bytes:
-        raise DamagedError(f"is larger than {limit_bytes:,} bytes")
+        raise _too_large(limit_bytes)
     return content
+
+
+def _too_large(limit_bytes: int) -> DamagedError:
+    return DamagedError(f"is larger than {limit_bytes:,} bytes")
 
 
 def seal(content: bytes) -> bytes:

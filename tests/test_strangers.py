@@ -18,6 +18,7 @@ from tests import deliveries
 from tests.deliveries import Event
 
 RUN = "20200101T000000-abcdef"
+OTHER = "20200101T000000-111111"
 SECRET = "the victim's secret"
 OLD = [Event("a", 0), Event("b", 1440), Event("c", 2880)]
 NEWS = [Event("a", 1), Event("d", 0)]
@@ -74,6 +75,7 @@ def victim(tmp_path: Path, root: Path) -> Path:
         f"temp/{RUN}/data.arrow",
         f"new/{RUN}/part-{RUN}-{'0' * 16}.parquet",
         f"_eventsift/{RUN}/data.arrow",
+        f"_eventsift/{OTHER}/owner.json",
         "alive/other",
         "ledger.arrow.zst",
         "ledger.parquet",
@@ -109,10 +111,10 @@ def link(path: Path, target: Path) -> None:
     path.symlink_to(target)
 
 
-def mark(root: Path, **fields: str) -> None:
+def mark(root: Path, run: str = RUN, **fields: str) -> None:
     """Makes up the mark of a dead run."""
-    known = {"run": RUN, "table": "", "root": str(root), "made": "", "token": "", "staging": ""}
-    (root / "_eventsift/alive" / RUN).write_text(json.dumps(known | fields))
+    known = {"run": run, "table": "", "root": str(root), "made": "", "token": "", "staging": ""}
+    (root / "_eventsift/alive" / run).write_text(json.dumps(known | fields))
 
 
 def link_folder(name: str) -> Callable[[Path, Path], None]:
@@ -127,7 +129,7 @@ def link_folder(name: str) -> Callable[[Path, Path], None]:
 
 def name_the_victim(root: Path, victim: Path) -> None:
     """A mark of the old format."""
-    (root / "_eventsift/alive" / RUN).write_text(str(victim))
+    (root / "_eventsift/alive/20200101T000000-000000").write_text(str(victim))
 
 
 def name_the_victims_staging(root: Path, victim: Path) -> None:
@@ -138,7 +140,7 @@ def name_the_victims_staging(root: Path, victim: Path) -> None:
 
 def name_the_victim_relatively(root: Path, victim: Path) -> None:
     """A path that begins in the table and leaves it."""
-    mark(root, staging=f"_eventsift/temp/../../../victim/_eventsift/{RUN}")
+    mark(root, OTHER, staging=f"_eventsift/temp/../../../victim/_eventsift/{OTHER}")
 
 
 def link_the_mark(root: Path, victim: Path) -> None:
@@ -198,17 +200,27 @@ def record_elsewhere(path: Path, victim: Path, journal: dict[str, object]) -> No
     record["run"] = f"../../../victim/{RUN}"
 
 
+def all_of(*plants: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
+    """Several at once."""
+
+    def plant(root: Path, victim: Path) -> None:
+        for one in plants:
+            one(root, victim)
+
+    return plant
+
+
 HOSTILE = {
-    "mark-path": name_the_victim,
-    "mark-staging": name_the_victims_staging,
-    "mark-relative": name_the_victim_relatively,
-    "mark-link": link_the_mark,
-    "files-linked": link_all_files,
-    **{
-        f"{name}-linked": link_folder(f"_eventsift{name}")
-        for name in ("", "/temp", "/new", "/alive", "/runs", "/rejects", f"/temp/{RUN}")
-    },
-    "new-run-linked": link_folder(f"_eventsift/new/{RUN}"),
+    "marks": all_of(name_the_victim, name_the_victims_staging, name_the_victim_relatively),
+    "files-linked": all_of(link_the_mark, link_all_files),
+    "state-linked": link_folder("_eventsift"),
+    "alive-linked": link_folder("_eventsift/alive"),
+    "folders-linked": all_of(
+        *(link_folder(f"_eventsift/{name}") for name in ("temp", "new", "runs", "rejects"))
+    ),
+    "runs-folders-linked": all_of(
+        *(link_folder(f"_eventsift/{name}/{RUN}") for name in ("temp", "new"))
+    ),
     "letters-elsewhere": journal_that(letters_elsewhere),
     "letters-up": journal_that(letters_up),
     "letters-linked": journal_that(letters_linked),
