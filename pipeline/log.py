@@ -5,18 +5,21 @@ That is: which files were removed and when, and when the table was set back to a
 needed, so a worker without deltalake's storage options can ask, too.
 """
 
+import contextlib
 import datetime
 import io
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import msgspec
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
+from pipeline.errors import EventsiftError
 from pipeline.storage import FileInfo
 
 FOLDER = "_delta_log"
@@ -28,26 +31,13 @@ _COMMIT = re.compile(r"(\d{20})\.json")
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.\d{10}\.(\d{10}))?\.parquet")
 
 
-class Removed(NamedTuple):
-    """A file that the log names as removed.
-
-    Attributes:
-        path: Its place, relative to the table, as on disk.
-        values: Of its partition columns; empty if the log does not say.
-    """
-
-    path: str
-    values: Mapping[str, str | None]
-
-
 class _File(msgspec.Struct):
     path: str
-    partitionValues: dict[str, str | None] | None = None
 
 
 class _Info(msgspec.Struct):
-    operation: str = ""
-    timestamp: int = 0
+    operation: str | None = None
+    timestamp: int | float | None = None
     operationParameters: dict[str, Any] | None = None
 
 
@@ -65,25 +55,25 @@ def commits(root: str) -> dict[int, FileInfo]:
     return _Listing.of(root).commits
 
 
-def removed(root: str) -> dict[str, Removed]:
-    """Returns the files that the log names as removed and not as added again since, by path.
+def removed(root: str) -> set[str]:
+    """Returns the paths of files that the log names as removed and not as added again since.
 
     The log forgets them some time after the commit that removed them; those of the newest
     checkpoint's own commit are always found.
     """
-    found: dict[str, Removed] = {}
-    for kind, path, values in _actions(root):
+    found: set[str] = set()
+    for kind, path in _actions(root, ["remove"]):
         if kind == "remove":
-            found[path] = Removed(path, values)
+            found.add(path)
         else:
-            found.pop(path, None)
+            found.discard(path)
     return found
 
 
 def is_live(root: str, path: str) -> bool:
     """Tells whether the newest version of the table has the file `path`."""
     live = False
-    for kind, other, _ in _actions(root):
+    for kind, other in _actions(root, ["remove", "add"]):
         if other == path:
             live = kind == "add"
     return live
@@ -94,7 +84,7 @@ def removed_since(root: str, since: float) -> set[str]:
     paths = set()
     for file in commits(root).values():
         if file.modified > since:
-            paths |= {path for kind, path, _ in _of_commit(file) if kind == "remove"}
+            paths |= {path for kind, path in _of_commit(file) if kind == "remove"}
     return paths
 
 
@@ -112,10 +102,10 @@ def restores(root: str, since_version: int) -> list[tuple[int, int]]:
     for version, file in files.items():
         if version <= since_version:
             continue
-        content = storage.read_bytes(file.path)
+        content = _content(file)
         if b'"RESTORE"' not in content:  # a few bytes of up to many megabytes
             continue
-        for line in _LINES.decode_lines(content):
+        for line in _decoded(file, content):
             if line.commitInfo is not None and line.commitInfo.operation == "RESTORE":
                 asked = line.commitInfo.operationParameters or {}
                 found.append((version, _restored_to(files, version, asked)))
@@ -156,8 +146,8 @@ def _committed(file: FileInfo) -> float:
     """
     said = [
         line.commitInfo.timestamp
-        for line in _LINES.decode_lines(storage.read_bytes(file.path))
-        if line.commitInfo is not None
+        for line in _decoded(file, _content(file))
+        if line.commitInfo is not None and line.commitInfo.timestamp is not None
     ]
     return max([*said, file.modified * 1000])
 
@@ -185,39 +175,49 @@ class _Listing(NamedTuple):
         return cls(dict(sorted(commit_files.items())), newest[0], checkpoints[newest])
 
 
-def _actions(root: str) -> Iterator[tuple[str, str, Mapping[str, str | None]]]:
-    """The log's actions in their order: "add" or "remove", path, and values of the partition.
+def _actions(root: str, kinds: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The log's actions in their order: "add" or "remove", and the path on disk.
 
-    From the newest checkpoint on. That may have left out what its own commit has removed, so that
-    commit is read as well.
+    They begin with those in the newest checkpoint that are of these kinds; it has each file once.
+    It may have left out what its own commit has removed, so that commit is read as well.
     """
     listing = _Listing.of(root)
     for file in listing.parts:
-        yield from _of_checkpoint(file)
+        yield from _of_checkpoint(file, kinds)
     for version, file in listing.commits.items():
         if version >= listing.checkpoint:
             yield from _of_commit(file)
 
 
-def _of_commit(file: FileInfo) -> Iterator[tuple[str, str, Mapping[str, str | None]]]:
-    for line in _LINES.decode_lines(storage.read_bytes(file.path)):
+def _content(file: FileInfo) -> bytes:
+    """The content of a commit file; nothing if it is there no more: then it is forgotten."""
+    with contextlib.suppress(FileNotFoundError):
+        return storage.read_bytes(file.path)
+    return b""
+
+
+def _decoded(file: FileInfo, content: bytes) -> list[_Line]:
+    try:
+        return _LINES.decode_lines(content)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise EventsiftError(
+            f"{file.path}: this file of the Delta log is damaged: {error}; bring it back from a"
+            " backup, or publish to a new folder"
+        ) from error
+
+
+def _of_commit(file: FileInfo) -> Iterator[tuple[str, str]]:
+    for line in _decoded(file, _content(file)):
         for kind, action in (("remove", line.remove), ("add", line.add)):
             if action is not None:
-                yield kind, unquote(action.path), action.partitionValues or {}
+                yield kind, unquote(action.path)
 
 
-def _of_checkpoint(file: FileInfo) -> Iterator[tuple[str, str, Mapping[str, str | None]]]:
+def _of_checkpoint(file: FileInfo, kinds: Sequence[str]) -> Iterator[tuple[str, str]]:
     content = pq.ParquetFile(io.BytesIO(storage.read_bytes(file.path)))
-    names = [content.schema.column(number).path for number in range(len(content.schema))]
-    wanted = [
-        name
-        for name in names
-        if name.startswith(("add.path", "remove.path", "remove.partitionValues"))
-    ]
-    for batch in content.iter_batches(columns=wanted, use_threads=False):
-        for row in batch.to_pylist():
-            for kind in ("remove", "add"):
-                action = row.get(kind)
-                if action is not None:
-                    values = dict(action.get("partitionValues") or ())
-                    yield kind, unquote(action["path"]), values
+    names = {content.schema.column(number).path for number in range(len(content.schema))}
+    for kind in kinds:
+        if f"{kind}.path" in names:
+            column = content.read([f"{kind}.path"], use_threads=False)[kind].combine_chunks()
+            for path in pc.struct_field(column, "path").drop_null().to_pylist():
+                yield kind, unquote(path)

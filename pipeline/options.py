@@ -96,6 +96,7 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="keep superseded files this long for Delta readers of older versions, e.g. 7d, which"
         f" is the most ({LOG_DAYS} days of log are kept); plain Parquet readers do not see them;"
+        " superseded files that another Delta tool has written are removed at once all the same;"
         " give it to every run: one without it ends the history (default: 0, remove them at once)",
     )
 

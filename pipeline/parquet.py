@@ -160,6 +160,7 @@ def _writer(sink: pa.NativeFile) -> pq.ParquetWriter:
         use_dictionary=False,
         column_encoding=_ENCODINGS,
         write_statistics=["event_id", "timestamp"],
+        write_page_checksum=True,
     )
 
 

@@ -164,7 +164,7 @@ def plan(run: Run) -> Plan:
     """
     began, started = time.time(), time.perf_counter()
     dead = alive.dead(run.root, run.id)
-    snapshot = table.settle(run.root, run.storage_options, run.keep_seconds)
+    snapshot = table.settle(run.root, run.storage_options, run.keep_seconds, run.rebuild)
     leftovers.clear(run.root, run.id, dead, run.storage_options)
     matched = ledger.read(run.listing) if run.listing else storage.match(run.inputs)
     if not matched:

@@ -9,8 +9,8 @@ read after that listing does not have it as live. A path from the log alone dele
   commit may still be to come.
 * Under the hidden folder, which is ours alone, goes what belongs to a run that is in the log, or
   is old. Files removed so lately that they are still to be kept stay.
-* Through a symbolic link goes only what the log names as removed, by that very path, and only if
-  no file that is to be kept is the same one by another path.
+* Through a symbolic link goes only what the log names as removed and what is called as data files
+  are, and only if no file that is to be kept is the same one by another path.
 
 A file's age is reckoned from the newest file of the table if that is earlier than the clock: a
 clock that jumps ahead makes nothing old.
@@ -23,14 +23,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from pipeline import storage
 from pipeline.datafiles import NEW_FOLDER, is_ours
-from pipeline.log import Removed
-from pipeline.partitions import PARTITION_COLUMNS, Destination, directory
+from pipeline.partitions import PARTITION_COLUMNS
 from pipeline.storage import FileInfo
 
 ABANDONED_SECONDS = 7 * 86_400.0
 """Longer than any run takes; until then the files of a run that died stay where they are."""
 
-_PARTITION = re.compile("/".join(f"{column}=[^/]+" for column in PARTITION_COLUMNS))
 _HIDDEN = re.compile(f"{re.escape(NEW_FOLDER)}/[^/]+")
 # What all Delta tools call their data files.
 _DATA_FILE = re.compile(r"part-[^/]+\.parquet")
@@ -54,7 +52,7 @@ def leftovers(
     root: str,
     files: Mapping[str, FileInfo],
     kept: Collection[str],
-    removed: Callable[[], Mapping[str, Removed]],
+    removed: Callable[[], Collection[str]],
     is_published: Callable[[str], bool],
     at: float,
 ) -> Iterator[str]:
@@ -72,100 +70,98 @@ def leftovers(
         Relative paths.
     """
     superfluous = [path for path in files if path not in kept]
-    if not superfluous:
-        return
-    partitions = [path for path in superfluous if _PARTITION.match(path)]
-    named = _superseded(removed()) if partitions else set()
     runs: dict[str, bool] = {}
-    gone = []
+    certain, in_question = [], []
     for path in superfluous:
-        folder, _, name = path.rpartition("/")
+        name = path.rpartition("/")[2]
         is_old = 0 < files[path].modified < at - ABANDONED_SECONDS
         if path.startswith(f"{NEW_FOLDER}/"):
             run_id = path.removeprefix(f"{NEW_FOLDER}/").partition("/")[0]
             if run_id not in runs:
                 runs[run_id] = is_published(run_id)
-            if is_old or runs[run_id]:
-                gone.append(path)
-        elif _PARTITION.fullmatch(folder) and (
-            path in named
-            or is_ours(name)
-            or (is_old and name.startswith(".part-") and storage.is_temporary(name))
-        ):
-            gone.append(path)
-    yield from deletable(root, gone, named, kept)
+            if runs[run_id] or (is_old and not _has_mark(root, run_id)):
+                certain.append(path)
+        elif is_ours(name) or (is_old and name.startswith(".part-") and storage.is_temporary(name)):
+            certain.append(path)
+        elif name.endswith(".parquet"):
+            in_question.append(path)
+    yield from deletable(root, certain, in_question, removed, kept)
+
+
+def _has_mark(root: str, run_id: str) -> bool:
+    """Whether a run is alive, or dead and still to be cleared up by `leftovers`; see `alive`."""
+    mark = storage.join(root, "_eventsift", "alive", run_id)
+    return storage.is_local(root) and os.path.lexists(mark)
 
 
 def deletable(
-    root: str, paths: Iterable[str], named: Collection[str], kept: Collection[str]
+    root: str,
+    certain: Iterable[str],
+    in_question: Iterable[str],
+    removed: Callable[[], Collection[str]],
+    kept: Collection[str],
 ) -> Iterator[str]:
-    """Sorts out what must not be deleted because of a symbolic link on the way to it.
+    """Sorts out what must not be deleted, because only the log could tell, or because of a link.
 
     Args:
         root: The table.
-        paths: Relative paths.
-        named: The paths that the log names as removed.
+        certain: Relative paths of files that nobody needs, as far as they lie where they seem to.
+        in_question: Relative paths of files that nobody needs if the log names them as removed.
+        removed: Gives what the log names as removed; asked only where it matters.
         kept: The paths that must stay.
 
     Yields:
-        Those that lie where they seem to; and of the others those that are in `named` and are no
-        file that must stay.
+        Relative paths.
     """
-    if not storage.is_local(root):
-        yield from paths
+    links = _Links(root)
+    uncertain = list(in_question)
+    for path in certain:
+        if links.lead_to(path):
+            uncertain.append(path)
+        else:
+            yield path
+    if not uncertain:
         return
-    real = _RealPaths(root)
-    kept_places: set[str] | None = None
-    for path in paths:
-        if not real.is_linked(path):
-            yield path
-            continue
-        if kept_places is None:
-            kept_places = {real.of(other) for other in kept}
-        name = path.rpartition("/")[2]
-        if path in named and _DATA_FILE.fullmatch(name) and real.of(path) not in kept_places:
-            yield path
+    stay: set[str] | None = None
+    for path in sorted(named(uncertain, removed())):
+        if links.lead_to(path):
+            if stay is None:
+                stay = {links.real(other) for other in kept}
+            if links.real(path) in stay or not _DATA_FILE.fullmatch(path.rpartition("/")[2]):
+                continue
+        yield path
 
 
-def _superseded(removed: Mapping[str, Removed]) -> set[str]:
-    """The paths of removed files, and the places in their partitions of those of ours."""
-    paths = set(removed)
-    for path, file in removed.items():
-        folder, _, name = path.rpartition("/")
-        destination = _destination(file.values)
-        if destination is not None and _HIDDEN.fullmatch(folder):
-            paths.add(f"{directory(destination)}/{name}")
-    return paths
+def named(paths: Iterable[str], removed: Collection[str]) -> set[str]:
+    """Returns those paths that the log names as removed, itself or the file's hidden name."""
+    split = (path.rpartition("/") for path in removed)
+    hidden = {name for folder, _, name in split if _HIDDEN.fullmatch(folder)}
+    return {path for path in paths if path in removed or path.rpartition("/")[2] in hidden}
 
 
-def _destination(values: Mapping[str, str | None]) -> Destination | None:
-    found = [values.get(column) for column in PARTITION_COLUMNS]
-    try:
-        domain, event_type, *date = found
-        return Destination(str(domain), str(event_type), *(int(str(part)) for part in date))
-    except ValueError:
-        return None
-
-
-class _RealPaths:
-    """Where paths lead, each folder looked up once."""
+class _Links:
+    """The symbolic links on the way from a table's folder to its files; each is looked up once."""
 
     def __init__(self, root: str) -> None:
         self._root = root
-        self._real_root = os.path.realpath(root)
-        self._folders: dict[str, str] = {}
+        self._linked = {"": False}
+        self._real: dict[str, str] = {}
+        self._are_possible = storage.is_local(root)
 
-    def _folder(self, folder: str) -> str:
-        if folder not in self._folders:
-            self._folders[folder] = os.path.realpath(os.path.join(self._root, folder))
-        return self._folders[folder]
+    def lead_to(self, path: str) -> bool:
+        """Tells whether the folder of a file, or one above it in the table, is a link."""
+        return self._are_possible and self._is_linked(path.rpartition("/")[0])
 
-    def of(self, path: str) -> str:
-        """Returns the real place of a file; the file itself may be a link."""
+    def _is_linked(self, folder: str) -> bool:
+        if folder not in self._linked:
+            above = folder.rpartition("/")[0]
+            link = os.path.islink(os.path.join(self._root, folder))
+            self._linked[folder] = link or self._is_linked(above)
+        return self._linked[folder]
+
+    def real(self, path: str) -> str:
+        """Returns the place of a file without links; the file itself may be one."""
         folder, _, name = path.rpartition("/")
-        return os.path.join(self._folder(folder), name)
-
-    def is_linked(self, path: str) -> bool:
-        """Tells whether a link leads from the table's folder to that of the file."""
-        folder = path.rpartition("/")[0]
-        return self._folder(folder) != os.path.join(self._real_root, folder)
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(os.path.join(self._root, folder))
+        return os.path.join(self._real[folder], name)

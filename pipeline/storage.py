@@ -138,9 +138,9 @@ def list_partitions(directory: str, columns: Sequence[str]) -> list[FileInfo]:
     file may be listed by several paths.
     """
     if not is_local(directory):
+        within = re.compile("/".join(f"{re.escape(column)}=[^/]*" for column in columns) + "/[^/]+")
         names = len(directory.rstrip("/")) + 1
-        first = f"{columns[0]}="
-        return [file for file in list_files(directory) if file.path[names:].startswith(first)]
+        return [file for file in list_files(directory) if within.fullmatch(file.path, names)]
     found = [local(directory)]
     for column in columns:
         found = [

@@ -295,7 +295,7 @@ def drop_uncommitted(
         at = settling.now([*listed.values(), *log.commits(root).values()])
         kept = live | log.removed_since(root, at - keep_seconds)
         unnamed = [path for path in listed if path not in kept]
-        _delete(root, settling.deletable(root, unnamed, (), kept))
+        _delete(root, settling.deletable(root, unnamed, (), set, kept))
     storage.remove_empty_directories([storage.join(root, folder)])
 
 
@@ -303,7 +303,6 @@ def settle(
     root: str,
     storage_options: dict[str, str] | None = None,
     keep_seconds: float = 0.0,
-    *,
     rebuild: bool = False,
 ) -> Snapshot:
     """Bring the files in line with the log: after a commit, and first thing in every run.
@@ -367,7 +366,7 @@ def settle(
         if keep_seconds:
             _tidy(root)
             return snapshot
-        _delete(root, settling.deletable(root, places, places, places.values()))
+        _delete(root, settling.deletable(root, places, (), places.keys, places.values()))
         _tidy(root)
         moved = (file._replace(path=places.get(file.path, file.path)) for file in snapshot.files)
         return Snapshot(snapshot.version + bool(hidden), tuple(sorted(moved)))

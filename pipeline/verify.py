@@ -28,7 +28,7 @@ import datetime
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -37,9 +37,9 @@ import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from pipeline import log, storage
+from pipeline import log, settling, storage
 from pipeline.errors import EventsiftError
-from pipeline.verify_rows import Hashes, Live, batches, check_file, digest_of, hash_ids
+from pipeline.verify_rows import Hashes, Live, batches, check_file, digest_of, hash_ids, is_ours
 
 RIGHT, WRONG = 0, 1
 
@@ -154,12 +154,14 @@ def _files(root: str, live: Sequence[Live]) -> list[str]:
     findings = []
     there = [*storage.list_files(root), *storage.list_partitions(root, _KEYS)]
     listed = {file.path[len(root) + 1 :]: file.bytes for file in there}
-    visible = {path for path in listed if not _hidden(path)}
+    visible = {path for path in listed if not _hidden(path) and not _is_link(root, path)}
     seconds = _second_names(live, listed)
     strays = sorted(visible - {file.path for file in live} - set(seconds.values()))
-    removed = log.removed(root) if strays else {}
+    folders = list(_empty_folders(root))
+    removed = log.removed(root) if strays or folders else set()
+    dropped = settling.named(strays, removed) | set(filter(is_ours, strays))
     for path in strays:
-        heals = "; the job's next run deletes it" if path in removed else ""
+        heals = "; the job's next run deletes it" if path in dropped else ""
         findings.append(f"{path}: visible to readers, but not live in the log{heals}")
     for file in live:
         folder = _PARTITION.fullmatch(file.path.rpartition("/")[0])
@@ -175,12 +177,38 @@ def _files(root: str, live: Sequence[Live]) -> list[str]:
             findings.append(
                 f"{file.path}: {listed[file.path]:,} bytes, the log says {file.bytes:,}"
             )
+    # Other Delta tools delete files, and leave their folders; readers do not mind.
+    left = {folder for path in removed for folder in _folders_of(path)}
+    unsettled = {file.values for file in live if _hidden(file.path) and file.path not in seconds}
+    for path in folders:
+        partition = _PARTITION.fullmatch(path)
+        awaits = partition and not all(_misnamed(partition.groups(), own) for own in unsettled)
+        if path not in left and not awaits:
+            heals = "; the job's next run removes it" if partition else ""
+            findings.append(f"{path}: a folder without files{heals}")
+    return findings
+
+
+def _is_link(root: str, path: str) -> bool:
+    """Whether a partition, or a folder of partitions, is a symbolic link, and listed as a file."""
+    names = path.split("/")
+    named = all(name.startswith(f"{key}=") for name, key in zip(names, _KEYS, strict=False))
+    return named and len(names) <= len(_KEYS) and os.path.isdir(storage.join(root, path))
+
+
+def _empty_folders(root: str) -> Iterator[str]:
+    """The visible folders of a local table in which there is nothing."""
     if storage.is_local(root):
         for folder_path, folders, names in os.walk(root):
             path = os.path.relpath(folder_path, root)
             if not folders and not names and not _hidden(path):
-                findings.append(f"{path}: a folder without files")
-    return findings
+                yield path
+
+
+def _folders_of(path: str) -> Iterator[str]:
+    """The folder of a file, and those above it in the table."""
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 def _second_names(live: Iterable[Live], listed: Mapping[str, int]) -> dict[str, str]:

@@ -57,7 +57,7 @@ class Live(NamedTuple):
     @property
     def ours(self) -> bool:
         """Whether the job has made it, and not another Delta tool."""
-        return _OURS.fullmatch(self.path.rpartition("/")[2]) is not None
+        return is_ours(self.path)
 
 
 class Content(NamedTuple):
@@ -74,6 +74,11 @@ class Content(NamedTuple):
     digest: int
     id_hashes: Hashes
     findings: list[str]
+
+
+def is_ours(path: str) -> bool:
+    """Whether a data file is called as the job calls its own."""
+    return _OURS.fullmatch(path.rpartition("/")[2]) is not None
 
 
 def batches(root: str, file: Live) -> Iterator[pa.RecordBatch]:

@@ -144,3 +144,13 @@ def recorded(root: Path) -> list[str]:
     """The names of the files that the ledger holds."""
     files = ledger.published(str(root))
     return sorted(Path(file.path).name for file in files)
+
+
+def content(delivered: Iterable[Event]) -> pa.Table:
+    """Events as another Delta tool is given them."""
+    rows = [event.row() for event in delivered]
+    types: dict[str, pa.DataType] = dict.fromkeys(_COLUMNS, pa.string())
+    types |= {"timestamp": pa.timestamp("us", "UTC"), "nanos": pa.int16()}
+    types |= dict.fromkeys(PARTITION_COLUMNS[2:], pa.int32())
+    columns = zip(*rows, strict=True)
+    return pa.table([list(column) for column in columns], schema=pa.schema(types.items()))

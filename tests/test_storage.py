@@ -195,6 +195,14 @@ class TestEveryStore:
             storage.join(base, name) for name in ("a", "b/c/d")
         ]
 
+    def test_partitions_are_folders_of_the_columns(self, base: str) -> None:
+        """Files in just these folders, no deeper and no less deep, of any name."""
+        fill(base, "a=1/b=2/x", "a=1/b=2/.y", "a=/b=/z", "a=1/x", "a=1/b=2/c/x", "b=2/a=1/x", "x")
+        found = storage.list_partitions(base, ["a", "b"])
+        assert sorted(file.path for file in found) == [
+            storage.join(base, name) for name in ("a=/b=/z", "a=1/b=2/.y", "a=1/b=2/x")
+        ]
+
     def test_only_the_first_name_of_a_path_hides_it(self, base: str) -> None:
         """A stranger's file is found wherever it lies in a folder of his."""
         fill(base, "_h/a", "b/_c/d")
