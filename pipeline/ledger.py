@@ -90,6 +90,7 @@ def published(
     root: str,
     storage_options: dict[str, str] | None = None,
     run_id: str = "run",
+    origin: Origin | None = None,
 ) -> list[FileInfo]:
     """Returns the files whose events the table at `root` has.
 
@@ -97,11 +98,12 @@ def published(
         root: The table.
         storage_options: What deltalake needs to reach the table's store.
         run_id: The run that asks; a damaged ledger is set aside under its name.
+        origin: Of the table as it is now, if that is known.
     """
     found = _load(root, run_id)
     if not len(found.entries):
         return []
-    return _files(_valid(root, found, table.origin(root, storage_options)))
+    return _files(_valid(root, found, origin or table.origin(root, storage_options)))
 
 
 def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> list[FileInfo]:

@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_table_arguments(parser)
     parser.add_argument(
-        "--temp", metavar="DIR", help="where payloads are staged (default: in the output folder)"
+        "--temp",
+        metavar="DIR",
+        help="where payloads are staged, in a folder _eventsift (default: in the output folder)",
     )
     parser.add_argument(
         "--rebuild",

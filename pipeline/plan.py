@@ -105,6 +105,7 @@ class Plan(NamedTuple):
         scans: The live files to compare with; none if the table is rebuilt.
         seconds: What planning took.
         began: When it began, in seconds since 1970.
+        table: The table's identity; "" if there is none.
     """
 
     version: int
@@ -115,6 +116,7 @@ class Plan(NamedTuple):
     scans: list[ScanTask]
     seconds: float
     began: float
+    table: str = ""
 
     def tally(self) -> Tally:
         """What is planned, as counts."""
@@ -171,7 +173,10 @@ def plan(run: Run) -> Plan:
         raise NoInputError(f"no file matches {' '.join(run.inputs)!r}")
     # Where the table has gone, what was published is no longer there.
     afresh = run.rebuild or snapshot.version < 0
-    published = [] if afresh else ledger.published(run.root, run.storage_options, run.id)
+    origin = table.origin(run.root, run.storage_options) if snapshot.version >= 0 else None
+    published = (
+        ledger.published(run.root, run.storage_options, run.id, origin) if not afresh else []
+    )
     files = ledger.unpublished(matched, published)
     inputs = storage.join(run.staging, "inputs.arrow.zst")
     ledger.write(inputs, files)
@@ -187,6 +192,7 @@ def plan(run: Run) -> Plan:
         scans=[ScanTask(number, file, sizes) for number, file in enumerate(live)],
         seconds=time.perf_counter() - started,
         began=began,
+        table=origin.identity if origin else "",
     )
 
 

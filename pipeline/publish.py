@@ -123,8 +123,7 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
         "seconds": {step: round(total, 3) for step, total in seconds.items()},
         "counts": dict(sorted(counts.items())),
     }
-    base_id = table.identity(run.root, run.storage_options) if planned.version >= 0 else ""
-    staged = journal.make(record, run.staging, planned.inputs, outcome.dead_letters, base_id)
+    staged = journal.make(record, run.staging, planned.inputs, outcome.dead_letters, planned.table)
     journal.stage(staged, run.staging)
     published = -1
     if add or planned.version >= 0:  # no valid event and no table: none is made

@@ -1,3 +1,4 @@
+import errno
 import os
 import shutil
 import subprocess
@@ -299,3 +300,17 @@ class TestUnproved:
         assert os.listdir(mark.parent) == [f"{mark.name}.damaged-r2"]
         assert paths.found() == []
         assert not alive.others(paths.root, "r2")
+
+
+def test_where_there_are_no_locks_a_run_has_no_mark(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some network drives have none: then age decides, as on an object store, and runs go on."""
+
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(alive.fcntl, "flock", flock)
+    with alive.hold(paths.root, "r1", paths.inside):
+        assert not paths.mark.exists()
+    assert paths.found() == []
