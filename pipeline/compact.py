@@ -24,9 +24,11 @@ from pipeline import (
     command,
     datafiles,
     explain,
+    ledger,
     leftovers,
     options,
     parquet,
+    places,
     runners,
     signals,
     stopped,
@@ -120,7 +122,7 @@ def compact(
         datafiles.TableError: There is no table of ours, or it cannot be read or written.
         LostRowsError: See there.
     """
-    dead = alive.dead(root)
+    dead = alive.dead(root, run_id)
     snapshot = table.settle(root, storage_options, keep_seconds)
     leftovers.clear(root, run_id, dead, storage_options)
     if snapshot.version < 0:
@@ -132,6 +134,8 @@ def compact(
     if add:
         table.commit(root, snapshot, run_id, add, remove, storage_options, same_rows=True)
     after = table.settle(root, storage_options, keep_seconds)
+    if add:
+        ledger.refresh(root, storage_options, run_id)
     return Compacted(
         after.version,
         len({file.destination for file in add}),
@@ -193,12 +197,13 @@ def main(arguments: Sequence[str]) -> int:
     target_bytes = own.target_file_mb << 20
     for attempt in range(_ATTEMPTS):
         run_id = new_run_id()
-        staging = storage.join(root, "_eventsift", "temp", run_id)  # where nothing will be
+        staging = places.staging(root, places.default_temp(root), run_id)  # nothing will be there
         interrupted = stopped.Stopped(root, run_id, staging, delta_options, all_ended=True)
         with signals.before_ending(functools.partial(stopped.take_over, interrupted)):
             try:
-                table.load(root, delta_options)  # somebody else's folder gets no mark of ours
-                with alive.hold(root, run_id, staging):
+                # A folder that is somebody else's gets no mark of ours.
+                identity = leftovers.secure(root, run_id, delta_options)
+                with alive.hold(root, run_id, staging, identity):
                     done = compact(root, run_id, target_bytes, delta_options, own.keep_history)
                 command.say(_report(done))
                 return DONE

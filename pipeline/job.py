@@ -27,6 +27,7 @@ from pipeline import (
     ledger,
     leftovers,
     options,
+    places,
     processes,
     report,
     runners,
@@ -35,7 +36,6 @@ from pipeline import (
     stopped,
     storage,
     stores,
-    table,
     watch,
 )
 from pipeline.alive import Dead
@@ -128,7 +128,7 @@ class _Job(NamedTuple):
     @property
     def temp(self) -> str:
         """The folder for what is staged."""
-        return storage.absolute(self.own.temp or storage.join(self.root, "_eventsift", "temp"))
+        return places.temp_folder(self.root, self.own.temp)
 
     def run(self, files: Sequence[FileInfo] | None = None) -> int:
         """Runs the pipeline, again if another run was faster; the exit code, see `main`.
@@ -158,9 +158,12 @@ class _Job(NamedTuple):
 
     def _attempt(self, run: Run, files: Sequence[FileInfo] | None) -> int:
         """Runs the pipeline once and prints the report; the exit code."""
+        identity = ""
         if storage.is_local(run.root):
-            table.load(run.root)  # a folder that is somebody else's gets no mark of ours
-        with runners.quiet(self.own.verbose), alive.hold(run.root, run.id, run.staging):
+            # A folder that is somebody else's gets no mark of ours.
+            identity = leftovers.secure(run.root, run.id)
+        mark = alive.hold(run.root, run.id, run.staging, identity)
+        with runners.quiet(self.own.verbose), mark:
             done = self._pipeline(run, files)
         if not done:
             command.say("The job's graph is built; it was not asked to run.")
@@ -174,7 +177,7 @@ class _Job(NamedTuple):
     def _pipeline(self, run: Run, files: Sequence[FileInfo] | None) -> bool:
         """Whether the pipeline has run, and was not only built."""
         if files is not None:
-            run = run._replace(listing=storage.join(run.staging, "listing.parquet"))
+            run = run._replace(listing=storage.join(run.staging, "listing.arrow.zst"))
             ledger.write(run.listing, files)
         idle = processes.available() if runners.leaves_cores(self.beam) else 0
         workers = idle if self.own.workers is None else self.own.workers

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--temp",
         type=_path,
         metavar="DIR",
-        help="where payloads are staged (default: in the output folder)",
+        help="where payloads are staged, in a folder _eventsift (default: in the output folder)",
     )
     parser.add_argument(
         "--rebuild",

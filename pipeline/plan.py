@@ -8,7 +8,18 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from pipeline import alive, blocks, ledger, leftovers, seen, sources, storage, table, versions
+from pipeline import (
+    alive,
+    blocks,
+    ledger,
+    leftovers,
+    places,
+    seen,
+    sources,
+    storage,
+    table,
+    versions,
+)
 from pipeline.blocks import Block
 from pipeline.datafiles import DataFile
 from pipeline.options import RejectLimit
@@ -24,7 +35,7 @@ class Run(NamedTuple):
         id: Unique; names the run's files, its record and its commit.
         inputs: Patterns of the files to read.
         root: The table.
-        temp: The folder for staged payloads; the run makes a folder of its own in it.
+        temp: The folder for staged payloads; see `places.staging` for the run's own in it.
         rebuild: Whether the table is made afresh from the inputs.
         max_partitions: Limit on the partitions that one run may write.
         max_event_bytes: Limit on the size of one event.
@@ -55,7 +66,7 @@ class Run(NamedTuple):
     @property
     def staging(self) -> str:
         """The folder for everything the run stages."""
-        return storage.join(self.temp, self.id)
+        return places.staging(self.root, self.temp, self.id)
 
 
 def new_run_id() -> str:
@@ -102,7 +113,7 @@ class Plan(NamedTuple):
 
     Attributes:
         version: The version of the table that the run is based on, -1 if there is none.
-        inputs: Where the list of the files to read is stored; see `ledger`.
+        inputs: Where the list of the files to read is staged; see `ledger`.
         matched: Files that the patterns matched.
         skipped: Those of them that were published before.
         reads: The blocks to read.
@@ -111,6 +122,7 @@ class Plan(NamedTuple):
         began: When it began, in seconds since 1970.
         left_out_count: How many files and folders the patterns matched that cannot be read.
         left_out: The first of them, at most `sources.NAMED_LIMIT`.
+        table: The table's identity; "" if there is none.
     """
 
     version: int
@@ -123,6 +135,7 @@ class Plan(NamedTuple):
     began: float
     left_out_count: int = 0
     left_out: tuple[LeftOut, ...] = ()
+    table: str = ""
 
     def tally(self) -> Tally:
         """What is planned, as counts."""
@@ -167,7 +180,7 @@ def plan(run: Run) -> Plan:
         OSError: An input or the output cannot be read.
     """
     began, started = time.time(), time.perf_counter()
-    dead = alive.dead(run.root)
+    dead = alive.dead(run.root, run.id)
     snapshot = table.settle(run.root, run.storage_options, run.keep_seconds, run.rebuild)
     leftovers.clear(run.root, run.id, dead, run.storage_options)
     listed = storage.Matches(ledger.read(run.listing), []) if run.listing else None
@@ -176,9 +189,12 @@ def plan(run: Run) -> Plan:
     matched = found.files
     # Where the table has gone, what was published is no longer there.
     afresh = run.rebuild or snapshot.version < 0
-    published = [] if afresh else ledger.published(run.root, run.storage_options)
+    origin = table.origin(run.root, run.storage_options) if snapshot.version >= 0 else None
+    published = (
+        ledger.published(run.root, run.storage_options, run.id, origin) if not afresh else []
+    )
     files = ledger.unpublished(matched, published)
-    inputs = storage.join(run.staging, "inputs.parquet")
+    inputs = storage.join(run.staging, "inputs.arrow.zst")
     ledger.write(inputs, files)
     live = snapshot.files if files and not run.rebuild else ()
     sizes = _sizes(files, live)
@@ -194,6 +210,7 @@ def plan(run: Run) -> Plan:
         began=began,
         left_out_count=len(found.left_out),
         left_out=tuple(found.left_out[: sources.NAMED_LIMIT]),
+        table=origin.identity if origin else "",
     )
 
 

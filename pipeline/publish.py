@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from pipeline import journal, storage, table
+from pipeline import journal, places, storage, table
 from pipeline.datafiles import DataFile
 from pipeline.errors import EventsiftError
-from pipeline.journal import Journal
 from pipeline.partitions import directory
 from pipeline.plan import Plan, Run
 from pipeline.table import Snapshot
@@ -63,10 +62,10 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
         datafiles.TableError: Another run was faster, or the table cannot be written.
     """
     started = time.perf_counter()
-    path = journal.record_path(run.root, run.id)
-    if storage.exists(path):  # the runner repeats a step that was done
-        storage.delete_tree(run.staging)
-        return msgspec.json.decode(storage.read_bytes(path))
+    done = journal.recorded(run.root, run.id, run.id)
+    if done is not None:  # the runner repeats a step that was done
+        _remove_staged(run)
+        return done
     if len(outcome.plans) != 1:
         raise ReconciliationError(
             f"nothing was published: the run has {len(outcome.plans)} plans, it must have one"
@@ -139,7 +138,7 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
         "seconds": {step: round(total, 3) for step, total in seconds.items()},
         "counts": dict(sorted(counts.items())),
     }
-    staged = Journal(record, planned.inputs, list(outcome.dead_letters))
+    staged = journal.make(record, run.staging, planned.inputs, outcome.dead_letters, planned.table)
     journal.stage(staged, run.staging)
     published = -1
     if add or planned.version >= 0:  # no valid event and no table: none is made
@@ -151,8 +150,10 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
     record["version"] = after.version
     record["wall_seconds"] = round(time.time() - planned.began, 3)
     record["seconds"] |= {"commit": round(time.perf_counter() - started, 3)}
-    record = journal.keep(run.root, staged, published, after)
-    storage.delete_tree(run.staging)
+    record = journal.keep(
+        run.root, run.id, run.staging, staged, published, after, run.storage_options
+    )
+    _remove_staged(run)
     return record
 
 
@@ -183,3 +184,7 @@ def _first_reject(counts: Counter[str], dead_letters: Sequence[str]) -> str | No
     with storage.open_read(min(dead_letters)) as letters:
         letter = msgspec.json.decode(letters.readline())
     return f"{letter['reason']}: {letter['message']}"
+
+
+def _remove_staged(run: Run) -> None:
+    storage.delete_tree(run.staging, places.boundary(run.root, run.staging))

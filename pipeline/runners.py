@@ -24,7 +24,7 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
-from pipeline import signals, storage
+from pipeline import notices, signals, storage
 from pipeline.command import Parser, meant
 from pipeline.errors import EventsiftError
 from pipeline.options import add_arguments
@@ -97,6 +97,12 @@ def quiet(verbose: bool) -> Iterator[None]:
     if verbose:
         yield
         return
+    with notices.held(), _silence():
+        yield
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
     levels = {handler: handler.level for handler in logging.getLogger().handlers}
     for handler in levels:
         handler.setLevel(logging.CRITICAL)

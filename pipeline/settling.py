@@ -78,13 +78,19 @@ def leftovers(
             run_id = path.removeprefix(f"{NEW_FOLDER}/").partition("/")[0]
             if run_id not in runs:
                 runs[run_id] = is_published(run_id)
-            if is_old or runs[run_id]:
+            if runs[run_id] or (is_old and not _has_mark(root, run_id)):
                 certain.append(path)
         elif is_ours(name) or (is_old and name.startswith(".part-") and storage.is_temporary(name)):
             certain.append(path)
         elif name.endswith(".parquet"):
             in_question.append(path)
     yield from deletable(root, certain, in_question, removed, kept)
+
+
+def _has_mark(root: str, run_id: str) -> bool:
+    """Whether a run is alive, or dead and still to be cleared up by `leftovers`; see `alive`."""
+    mark = storage.join(root, "_eventsift", "alive", run_id)
+    return storage.is_local(root) and os.path.lexists(mark)
 
 
 def deletable(

@@ -213,6 +213,15 @@ def exists(path: str) -> bool:
     return os.path.exists(local(path)) if is_local(path) else bool(_beam().exists(path))
 
 
+def info(path: str) -> FileInfo | None:
+    """The file `path` as a listing shows it; None if there is no such file."""
+    if not is_local(path):
+        return next(_remote_file(path), None)
+    with contextlib.suppress(OSError):
+        return _info(local(path), os.stat(local(path)))
+    return None
+
+
 def is_temporary(path: str) -> bool:
     """Whether a file is one of ours that was not written to its end, or not yet."""
     return _TEMPORARY.fullmatch(path.rpartition("/")[2]) is not None
@@ -373,12 +382,30 @@ def delete(paths: Iterable[str]) -> None:
                 delete([path])
 
 
-def delete_tree(path: str) -> None:
-    """Delete the directory `path` with everything in it, if it is there."""
-    if is_local(path):
-        _delete_tree_local(local(path))
-    else:
+def delete_tree(path: str, below: str = "") -> None:
+    """Delete the directory `path` with everything in it, if it is there.
+
+    No symbolic link is followed: neither those in the directory, nor one in its place or on the way
+    to it. Then nothing is deleted.
+
+    Args:
+        path: the directory.
+        below: the directory on the way to it from which on links count; that which `path` lies in
+            if not given.
+    """
+    if not is_local(path):
         delete(file.path for file in list_files(path))
+    elif is_really_below(path, below or os.path.dirname(local(path))):
+        _delete_tree_local(local(path))
+
+
+def is_really_below(path: str, directory: str) -> bool:
+    """Whether the local `path` lies in `directory`, with no symbolic link from there on."""
+    path, directory = os.path.normpath(local(path)), os.path.normpath(local(directory))
+    if not path.startswith(f"{directory}/"):
+        return False
+    real = os.path.join(os.path.realpath(directory), path[len(directory) + 1 :])
+    return os.path.realpath(real) == real
 
 
 def remove_empty_directories(paths: Iterable[str]) -> None:
@@ -388,7 +415,7 @@ def remove_empty_directories(paths: Iterable[str]) -> None:
     system decides what is empty. Object stores have no directories, so nothing happens there.
     """
     for path in paths:
-        if is_local(path):
+        if is_local(path) and not os.path.islink(local(path)):
             _remove_if_empty(local(path))
 
 

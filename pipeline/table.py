@@ -228,6 +228,29 @@ def identity(root: str, storage_options: dict[str, str] | None = None) -> str:
     return "" if table is None else str(table.metadata().id)
 
 
+class Origin(NamedTuple):
+    """Where a table's content comes from.
+
+    Attributes:
+        identity: The table's id; see `identity`.
+        version: Its newest version; -1 if there is no table.
+        rebuilt: The version in which it was last made afresh; see `rebuilt`.
+    """
+
+    identity: str
+    version: int
+    rebuilt: int
+
+
+def origin(root: str, storage_options: dict[str, str] | None = None) -> Origin:
+    """`identity`, newest version and `rebuilt` of the table at `root`, from one look at its log."""
+    table = _open(_root(root), storage_options)
+    if table is None:
+        return Origin("", -1, -1)
+    rebuilt = table.transaction_version(_REBUILT)
+    return Origin(str(table.metadata().id), table.version(), -1 if rebuilt is None else rebuilt)
+
+
 def restores(
     root: str, since_version: int, storage_options: dict[str, str] | None = None
 ) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from pipeline import command, ledger, signals, sources, storage
+from pipeline import command, ledger, log, signals, sources, storage
 from pipeline.errors import EventsiftError
 from pipeline.storage import FileInfo, LeftOut
 
@@ -46,8 +46,7 @@ class Poll:
         self._patterns = patterns
         self._temp = temp or root
         self._root, self._storage_options = root, storage_options
-        self._ledger = storage.join(root, ledger.LEDGER)
-        self._ledger_file: list[FileInfo] = []
+        self._known: list[FileInfo | None] = []
         self._published: set[FileInfo] = set()
         self._growing: set[FileInfo] = set()
 
@@ -60,10 +59,12 @@ class Poll:
             OSError: The input or the ledger cannot be read.
             datafiles.TableError: The table cannot be read.
         """
-        ledger_file = storage.match([self._ledger]).files
-        if ledger_file != self._ledger_file:
-            self._published = set(ledger.published(self._root, self._storage_options))
-            self._ledger_file = ledger_file
+        # The log changes with every commit, also where another tool makes it, or another table.
+        log_files = sorted(storage.list_files(storage.join(self._root, log.FOLDER)))
+        known = [storage.info(storage.join(self._root, ledger.LEDGER)), *log_files]
+        if known != self._known:
+            self._published = set(ledger.published(self._root, self._storage_options, "watch"))
+            self._known = known
         matched = sources.find(self._patterns, self._root, self._temp)
         self.left_out = [one for one in matched.left_out if not _TEMPORARY.search(one.path)]
         new = [

@@ -136,7 +136,7 @@ def _is_record(name: str) -> bool:
         )
     hidden = file.startswith(".")
     return not hidden and (
-        name == "_eventsift/ledger.parquet" or folder in ("_eventsift/runs", "_eventsift/rejects")
+        name == ledger.LEDGER or folder in ("_eventsift/runs", "_eventsift/rejects")
     )
 
 

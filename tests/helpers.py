@@ -222,7 +222,7 @@ def read_events(
     (block,) = blocks.pack(blocks.cut(storage.match([str(path)]).files[0]), number)
     settings = read.ReadSettings(
         run="r1",
-        directory=f"{folder}/tmp/r1",
+        directory=new_run(folder).staging,
         id_seed=ID_SEED,
         buckets=buckets,
         groups=groups,

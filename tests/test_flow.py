@@ -13,7 +13,7 @@ from apache_beam import coders
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import blocks, dofns, flow, staging, storage, table, versions
+from pipeline import blocks, dofns, flow, ledger, staging, storage, table, versions
 from pipeline import outputs as out
 from pipeline import plan as planning
 from pipeline import transforms as do
@@ -186,7 +186,7 @@ class TestGraph:
         run_job(merge)
         before = listing(merge)
         assert run_job(merge._replace(id="again"))["published"] is False
-        storage.delete([f"{merge.root}/_eventsift/ledger.parquet"])
+        storage.delete([f"{merge.root}/{ledger.LEDGER}"])
         again = run_job(merge._replace(id="unlisted"))
         assert (again["published"], again["events"]["read"]) == (False, 10)
         assert listing(merge) == before

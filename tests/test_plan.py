@@ -120,7 +120,7 @@ class TestInputs:
         """Reading a file twice changes nothing in the table (invariant 1)."""
         run = published(tmp_path, "1.jsonl")
         before = table_rows(run.root)
-        storage.write_bytes(f"{run.root}/{ledger.LEDGER}", b"PAR1 nonsense")
+        storage.write_bytes(f"{run.root}/{ledger.LEDGER}", b"nonsense")
 
         found = run_job(new_run(tmp_path))
 

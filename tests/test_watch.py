@@ -1,6 +1,7 @@
 """Watch mode: which files a poll takes, and a watching process from start to stop."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,10 +10,11 @@ from pathlib import Path
 from typing import TextIO
 
 import pytest
+from deltalake import DeltaTable
 
 from pipeline import ledger, options, signals, storage, watch
 from pipeline.storage import FileInfo
-from tests import deliveries
+from tests import deliveries, test_ledger
 from tests.deliveries import Event
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,20 +76,24 @@ class TestPoll:
 
         assert names(poll.look().complete) == ["a.part.jsonl"]
 
+    def publish(self, root: Path, file: Path, version: int) -> None:
+        """Enters a file in the ledger."""
+        listing = str(root.parent / "listing")
+        ledger.write(listing, storage.match([str(file)]).files)
+        ledger.extend(str(root), listing, version)
+
     def test_what_was_published_is_not_new_until_it_changes(
         self, tmp_path: Path, poll: watch.Poll, inputs: Path
     ) -> None:
         """The ledger is asked, also about what another process has published meanwhile."""
-        ledger_path = str(tmp_path / "table" / ledger.LEDGER)
+        root = tmp_path / "table"
+        test_ledger.make_table(root)
         (inputs / "a").write_text("1")
         (inputs / "b").write_text("1")
         poll.look()
-        listing = str(tmp_path / "listing.parquet")
-        ledger.write(listing, storage.match([str(inputs / "a")]).files)
-        ledger.extend(ledger_path, listing, 1)
+        self.publish(root, inputs / "a", 0)
         published = poll.look()
-        ledger.write(listing, storage.match([str(inputs / "b")]).files)
-        ledger.extend(ledger_path, listing, 2)
+        self.publish(root, inputs / "b", test_ledger.next_version(root))
         everything = poll.look()
         (inputs / "a").write_text("12")
         changed = poll.look()
@@ -125,6 +131,42 @@ class TestPoll:
         assert (names(second.complete), names(second.growing)) == (["a"], ["b"])
         assert poll.left_out == []
 
+    @pytest.mark.parametrize("how", ["removed", "replaced", "restored"])
+    def test_what_left_the_table_is_new(
+        self, tmp_path: Path, poll: watch.Poll, inputs: Path, how: str
+    ) -> None:
+        """The ledger has not changed, but the table has, by whoever it was.
+
+        Seen to fail: only a change of the ledger was noticed.
+        """
+        root = tmp_path / "table"
+        test_ledger.make_table(root)
+        (inputs / "a").write_text("1")
+        self.publish(root, inputs / "a", test_ledger.next_version(root))
+        assert poll.look() == ([], [])
+        if how == "restored":
+            DeltaTable(str(root)).restore(0)
+        else:
+            shutil.rmtree(root / "_delta_log")
+            if how == "replaced":
+                test_ledger.make_table(root)
+
+        assert names(poll.look().growing) == ["a"]
+        assert names(poll.look().complete) == ["a"]
+
+    def test_a_poll_opens_the_log_only_if_it_has_changed(
+        self, tmp_path: Path, poll: watch.Poll, inputs: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It may come every second, for years, on a large table."""
+        root = tmp_path / "table"
+        test_ledger.make_table(root)
+        (inputs / "a").write_text("1")
+        self.publish(root, inputs / "a", 0)
+        poll.look()
+        monkeypatch.setattr(ledger, "published", None)
+
+        assert poll.look() == poll.look() == ([], [])
+
 
 class TestWatch:
     def test_what_is_left_out_is_named_once(
@@ -142,14 +184,14 @@ class TestWatch:
             if number == 3:
                 (inputs / "pipe").unlink()
             if number == 6:
-                os.kill(os.getpid(), signal.SIGTERM)
+                stop(signal.SIGTERM)
             return look(poll)
 
         read: list[list[str]] = []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(watch.Poll, "look", look_and_change)
             watch.watch(
-                [str(inputs)], str(inputs / "table"), 0.0, lambda files: read.append(names(files))
+                [str(inputs)], str(inputs / "table"), 0.0, lambda files: read.append(names(files)) or 0
             )
 
         said = [line for line in capfd.readouterr().out.splitlines() if "left out" in line]
