@@ -144,6 +144,7 @@ class Damaged:
         self._ordered = True
         self._has_lines = False
         self._has_lists = False  # whether a line of it ends with "["
+        self._has_objects = False  # whether a line of it begins with "{", as far left as itself
         self._line_indent: int | None = None  # of a line of which only white space is known
         self._line = line
         self._in_array = in_array
@@ -209,7 +210,8 @@ class Damaged:
 
     def _skip(self, data: bytes, at: int, end: int) -> bool:
         """Goes past a stretch in one go if it is clear that nothing ends in it; whether it did."""
-        has_lines = data.find(b"\n", at, end) >= 0
+        first_line = data.find(b"\n", at, end)
+        has_lines = first_line >= 0
         # A line may have only begun at either end.
         if self._escaped or data[at] in WHITE or data[end - 1] in WHITE + MARK:
             return False
@@ -217,8 +219,10 @@ class Damaged:
             lines = _LINE_OF_OBJECT.finditer(data, at, end)
             if any(_indent(line[0]) <= self._line.indent for line in lines):
                 return False
-        elif self._look and not self._has_lines and _TOUCHING.search(data, max(at - 1, self._floor), end + 1):
-            return False
+        if self._look and not self._has_lines:
+            floor = max(at - _LOOK_BACK_BYTES, self._floor)
+            if _TOUCHING.search(data, floor, first_line if has_lines else end + 1):
+                return False
         seen = structure.look(memoryview(data)[at:end], self._in_string)
         if not seen.is_ordered or seen.escaped:
             return False
@@ -341,6 +345,7 @@ class Damaged:
         """Whether the record ends at a line that begins with "{"."""
         if indent > self._line.indent:
             return False
+        is_first, self._has_objects = not self._has_objects, True
         last_two = self._before(data, place)
         before = last_two[1:]
         if before not in (b",", b"[", b":"):
@@ -353,15 +358,17 @@ class Damaged:
                 return True
         elif is_next or self._style is _Style.INDENTED:
             return True
-        if not (is_line or self._style is _Style.INDENTED) or self.fallback:
+        is_indented = self._style is _Style.INDENTED
+        may_fall = is_indented or (is_next and self._in_array) or (is_line and before == b":")
+        if self.fallback or not (may_fall or (alike and is_first)):
             return False
         neighbour = self._neighbour(place)
         if not neighbour.is_event:
             return False
-        if is_line and neighbour.before_border:
+        if alike and is_first and neighbour.before_border:
             return True
-        if self._style is _Style.INDENTED or (self._in_array and is_next):
-            self.fallback = place if self._may_fall else 0
+        if may_fall and self._may_fall:
+            self.fallback = place
         return False
 
     def _touching(self, data: bytes, place: int, in_string: bool = False) -> int | None:

@@ -182,7 +182,8 @@ def decode(part: Part, *, in_runs: bool = True) -> Decoded:
                 continue
             break
         if record.end - record.start > limit:
-            size, raw = record.end - record.start, part.data[record.start :][: min(limit, PREVIEW_BYTES)]
+            size = record.end - record.start
+            raw = part.data[record.start : record.start + min(limit, PREVIEW_BYTES)]
             problem = too_large(size, raw, limit)
             rejects.append(Reject(*part.place(record.start), size, *problem, raw))
             continue

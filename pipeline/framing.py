@@ -79,7 +79,7 @@ def is_value(record: bytes) -> bool:
 
 
 class Record(NamedTuple):
-    """One record: ``data[start:end]``, and whether that is one JSON object."""
+    """One record: ``data[start:end]``, and whether it begins like a JSON object."""
 
     start: int
     end: int
