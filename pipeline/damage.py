@@ -33,11 +33,13 @@ MARK = b"\xef\xbb\xbf"
 _TOKEN = re.compile(rb'"[^"\\\n]*"|[{}\[\]"]|\\+"?|\n[ \t\r\xef\xbb\xbf]*')
 _IN_STRING = re.compile(rb'["\n]|\\+"?')
 _OUT_OF_ORDER = re.compile(rb'\n[ \t\r\xef\xbb\xbf]*|\}[ \t\r]*\{(?=[ \t\r]*")')
+TOUCHING_OBJECTS = re.compile(rb'\}[ \t\r]*\{(?=[ \t\r]*")')
 _LINE_START = re.compile(rb"[ \t\r\xef\xbb\xbf]*")
 _LINE_OF_OBJECT = re.compile(rb"\n[ \t\r\xef\xbb\xbf]*\{")
 _TOUCHING = re.compile(rb"\}[ \t\r]*\{")
 _LIST_BEGINS = re.compile(rb"\[[ \t\r]*\n")
 _SPACE = re.compile(rb"[ \t\r\n]*")
+_CONTINUED = b",[:"  # a value must follow
 # Deeper nesting is taken for a broken order: its types of brackets would have to be remembered.
 _LEVELS = 1 << 20
 # `structure` looks at this much in one call, from a length on where that pays.
@@ -85,22 +87,43 @@ class Ending(Protocol):
         """A copy that goes on by itself."""
 
 
-class RestOfLine:
-    """The end of a record that ends with its line."""
+class RestOfLines:
+    """The end of garbage, which begins like no JSON value.
+
+    It ends with its line, and with the lines after that which are indented more than some bytes:
+    what is cut off from a pretty-printed record goes on like that.
+    """
 
     closed = False
     last = b""
 
-    last = b""
+    def __init__(self, indent: int) -> None:
+        self._most = indent
+        self._indent: int | None = None  # of a line of which only white space is known
 
     def find_end(self, data: bytes, start: int, end: int) -> int | None:
         """See `Ending`."""
-        found = data.find(b"\n", start, end)
-        return None if found < 0 else found
+        at = start
+        while at < end:
+            if self._indent is None:
+                at = data.find(b"\n", at, end)
+                if at < 0:
+                    return None
+                self._indent = 0
+                at += 1
+            space = _LINE_START.match(data, at, end)
+            after = space.end() if space else at
+            self._indent += _indent(data[at:after])
+            at = after
+            if at < end and data[at] != 0x0A and self._indent <= self._most:
+                return at
+            if at < end:
+                self._indent = None
+        return None
 
-    def copy(self) -> "RestOfLine":
+    def copy(self) -> "RestOfLines":
         """See `Ending`."""
-        return self
+        return copy.copy(self)
 
 
 class _Style(enum.Enum):
@@ -348,7 +371,13 @@ class Damaged:
         is_first, self._has_objects = not self._has_objects, True
         last_two = self._before(data, place)
         before = last_two[1:]
-        if before not in (b",", b"[", b":"):
+        is_indented = self._style is _Style.INDENTED
+        if is_indented and before != b"}" and self._look:
+            # The next record begins alike: a line break follows its bracket.
+            after = data[place + 1 : place + 3].lstrip(b"\r")
+            if after and not after.startswith(b"\n"):
+                return False
+        if before not in _CONTINUED:
             return True
         alike = indent == self._line.indent and not self._line.begun
         is_line = alike and self._style is _Style.LINE
@@ -356,9 +385,8 @@ class Damaged:
         if self._ordered:
             if before == b"," and (self._open[-1:] == b"{" or last_two[0] in b"[:,"):
                 return True
-        elif is_next or self._style is _Style.INDENTED:
+        elif is_next or is_indented:
             return True
-        is_indented = self._style is _Style.INDENTED
         may_fall = is_indented or (is_next and self._in_array) or (is_line and before == b":")
         if self.fallback or not (may_fall or (alike and is_first)):
             return False
@@ -376,7 +404,9 @@ class Damaged:
         if self._look is None or self._has_lines or self._tries >= _TRIES:
             return None
         at = _significant(data, place, self._floor)
-        if at < 0 or data[at] != 0x7D or not self._neighbour(place).is_event:
+        if at < 0 or data[at] != 0x7D:
+            return None
+        if self._before(data, at)[1] in _CONTINUED or not self._neighbour(place).is_event:
             return None
         if in_string or not self._ordered or self._open[-1:] != b"[":
             return place

@@ -16,12 +16,22 @@ Two kinds of places are told apart:
 Where a damaged record ends is decided in `damage`.
 """
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from pipeline.damage import MARK, WHITE, Damaged, Ending, Line, Neighbour, RestOfLine
+from pipeline.damage import (
+    MARK,
+    TOUCHING_OBJECTS,
+    WHITE,
+    Damaged,
+    Ending,
+    Line,
+    Neighbour,
+    RestOfLines,
+)
 from pipeline.rejects import PREVIEW_BYTES
 
 # Every pattern here repeats only classes of characters: repeated groups remember each round, in a
@@ -46,7 +56,7 @@ _GUESS_TRIES = 10  # nested objects may begin like records
 
 _TOKEN_OF_GARBAGE = re.compile(rb'"[^"\\\n]*"|[{}\[\]":]|\\+"?')
 _OBJECT_IN_GARBAGE = re.compile(rb'\{[ \t\r\n]*"')
-_CUT_MEMBER = re.compile(rb'"[ \t]*:[ \t]*([\[{]?)[ \t\r]*\Z')
+_AFTER_TAIL = re.compile(rb"[ \t\r]*,?[ \t\r]*")
 _TRIES = 20  # bounds how many objects are parsed for one record
 _FALLS = 16  # bounds how often text up to the next border is gone through again
 
@@ -57,6 +67,7 @@ _SCAN_BYTES = 64 << 10
 # An event that a damaged record may end at, and white space after it that may be a border.
 _NEIGHBOUR_BYTES = 1 << 20
 _BORDER_BYTES = 64 << 10
+_LOOK_AHEAD_BYTES = 2  # how far past a place `damage` looks
 
 # Python's own scanner finds the end of a value. It reads the bytes as Latin-1, one character a
 # byte, so that its positions are byte offsets; the values it builds are thrown away.
@@ -180,9 +191,7 @@ class Walk:
     def state(self) -> State:
         """What is known of the file up to where the walk is."""
         line = self._line(self.at)
-        return State(
-            self.in_array, self._separated, self._closed, line, self._falls, self.skipped
-        )
+        return State(self.in_array, self._separated, self._closed, line, self._falls, self.skipped)
 
     @property
     def with_commas(self) -> bool:
@@ -307,15 +316,15 @@ class Walk:
             end = _value_end(data, start, _SCAN_BYTES)
             if isinstance(end, int):
                 return end
-            return self._end_of_damaged(start, start, b"")
+            return self._end_of_damaged(start, b"")
         end = self._end_of_scalar(start, first)
         if end is not None:
             if first == b'"':
                 colon = _end(_SPACE, data, end, end + _BORDER_BYTES)
                 if colon == len(data) < end + _BORDER_BYTES and not self.final:
                     raise _NotInViewError
-                if data[colon : colon + 1] == b":":  # an object whose bracket is lost
-                    return self._end_of_damaged(start, start, b"{")
+                if data[colon : colon + 1] == b":":
+                    return self._end_of_tail(start)
             if data[end : end + 1] in _AFTER_SCALAR:
                 return end
         return self._end_of_garbage(start)
@@ -345,16 +354,18 @@ class Walk:
             raise _NotInViewError
         return end
 
-    def _end_of_damaged(self, start: int, at: int, opened: bytes) -> int | None:
-        """The end of the record at `start`, looked for from `at` on; see `damage`."""
+    def _end_of_damaged(self, start: int, opened: bytes) -> int | None:
+        """The end of a record, where some of its first brackets may be lost; see `damage`."""
         data = self.data
         stop = start + self._limit
-        whole = stop < len(data) or self.final
+        whole = stop + _LOOK_AHEAD_BYTES < len(data) or self.final
         stop = min(stop, len(data))
         ending = Damaged(data[start:stop][:_BORDER_BYTES], opened, self._line(start), self.in_array)
-        end = ending.find_end(data, at, stop, self._look, self._falls < _FALLS)
+        end = ending.find_end(data, start, stop, self._look, self._falls < _FALLS)
         if ending.closed:
             return end
+        if end is not None and end + _LOOK_AHEAD_BYTES >= len(data) and not self.final:
+            return None
         if end is None and not whole:
             return None
         is_at_limit = end is None and stop < len(data)
@@ -365,6 +376,36 @@ class Walk:
             self._skip(start, stop, ending)
             return None
         return self._finished(start, stop if end is None else end)
+
+    def _end_of_tail(self, start: int) -> int | None:
+        """The end of what begins like a member of an object: the object's bracket is lost.
+
+        If more seems to be lost before it, all of its lines are garbage.
+        """
+        in_array = self.in_array
+        end = self._end_of_damaged(start, b"{")
+        if end is None or self._is_apart(start, end):
+            return end
+        self.in_array = in_array
+        return self._end_of_garbage(start)
+
+    def _is_apart(self, start: int, end: int) -> bool:
+        """Whether nothing seems to go on after a record whose beginning is lost."""
+        data = self.data
+        comma = _end(_AFTER_TAIL, data, end, end + _BORDER_BYTES)
+        line = _end(_SPACE, data, comma, comma + _BORDER_BYTES)
+        if line == len(data) < comma + _BORDER_BYTES:
+            if self.final:
+                return True
+            raise _NotInViewError
+        if data[comma : comma + 1] != b"\n":
+            return self.in_array and self._line(start).begun
+        indent = len(data[data.rindex(b"\n", comma, line) + 1 : line])
+        return indent <= self._garbage_indent(start)
+
+    def _garbage_indent(self, start: int) -> int:
+        """Lines after garbage that are indented more than this go on with it."""
+        return self._line(start).indent if self.in_array else 0
 
     def _finished(self, start: int, end: int) -> int:
         """The end of a damaged record without what stands between records."""
@@ -383,28 +424,35 @@ class Walk:
         self.at = stop
 
     def _end_of_garbage(self, start: int) -> int | None:
-        """The end of a record that begins like no JSON value: its line, or an event on that."""
+        """The end of what begins like no JSON value: see `RestOfLines`, or an event on its line."""
         data = self.data
         stop = min(len(data), start + self._limit)
         line_end = data.find(b"\n", start, stop)
         place = self._event_in_garbage(start, line_end if line_end >= 0 else stop)
         if place:
             return self._finished(start, place)
-        if line_end >= 0:
-            cut = _CUT_MEMBER.search(data, max(start, line_end - _SPACE_BYTES), line_end)
-            if cut:
-                return self._end_of_damaged(start, line_end, b"{" + cut[1])
-            return self._finished(start, line_end)
+        ending = RestOfLines(self._garbage_indent(start))
+        end = ending.find_end(data, start, stop)
+        if end is not None:
+            return self._finished(start, end)
         if stop == len(data):
             return self._finished(start, stop) if self.final else None
-        self._skip(start, stop, RestOfLine())
+        self._skip(start, stop, ending)
         return None
 
     def _event_in_garbage(self, start: int, end: int) -> int:
-        """Where an event begins in garbage, outside its strings and brackets; 0 if nowhere."""
+        """Where an event begins in garbage, outside its strings and brackets, or after a "}".
+
+        Returns:
+            Its place; 0 if there is none.
+        """
         data = self.data
         if not _OBJECT_IN_GARBAGE.search(data, start, end + 1):
             return 0
+        touching = itertools.islice(TOUCHING_OBJECTS.finditer(data, start, end), _TRIES)
+        places = (found.end() - 1 for found in touching)
+        touched = next((place for place in places if self._look(place).is_event), 0)
+        end = touched or end
         depth = tries = 0
         has_colon = in_string = False
         at = start
@@ -431,7 +479,7 @@ class Walk:
                     if self._look(token.start()).is_event:
                         return token.start()
                 depth += 1
-        return 0
+        return touched
 
     def _look(self, place: int) -> Neighbour:
         """What begins at a place where a damaged record may end."""

@@ -114,7 +114,6 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
     with contextlib.ExitStack() as stack:
         file: BinaryIO | None = None
 
-
         def tables() -> Iterator[tuple[pa.Table, int]]:
             """Tables of events, with their bytes; writes the rejects beside them as they come."""
             nonlocal file
