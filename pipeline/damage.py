@@ -215,20 +215,22 @@ class Damaged:
             indent, self._line_indent = self._line_indent, None
             if data[at : at + 1] == b"{" and self._ends_at_line(data, at, indent):
                 return at
+        # Most records end soon, and where a stretch has something to look at, more may follow.
+        slow_to = at + _QUICK_FROM_BYTES
         while at < end:
-            if self._ordered and end - at >= _QUICK_FROM_BYTES:
-                stretch = min(end, at + _STRETCH_BYTES)
+            if not self._ordered:
+                return self._find_out_of_order(data, at, end)
+            stretch = min(end, at + _STRETCH_BYTES)
+            if at >= slow_to:
                 if self._skip(data, at, stretch):
                     at = stretch
                     continue
-            if self._ordered:
-                at, found = self._step(data, at, min(end, at + _STRETCH_BYTES), end)
-                if not self._ordered and self.fallback:
-                    return self.fallback
-            else:
-                at, found = end, self._find_out_of_order(data, at, end)
+                slow_to = stretch
+            at, found = self._step(data, at, min(slow_to, end), end)
             if found is not None:
                 return found
+            if not self._ordered and self.fallback:
+                return self.fallback
         return None
 
     def _skip(self, data: bytes, at: int, end: int) -> bool:
@@ -449,13 +451,11 @@ def _indent(space: bytes) -> int:
 
 
 def _significant(data: bytes, place: int, floor: int) -> int:
-    """Where the last byte before `place` is that is neither white space nor a mark; -1: nowhere."""
+    """Where the last byte before `place` is that is no white space; -1: nowhere."""
     back = _LOOK_BACK_BYTES
     while True:
         low = max(floor, place - back)
         text = data[low:place].rstrip(WHITE)
-        while text.endswith(MARK):
-            text = text[: -len(MARK)].rstrip(WHITE)
         if text or low == floor:
             return low + len(text) - 1 if text else -1
         back *= 8

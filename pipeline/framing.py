@@ -360,7 +360,9 @@ class Walk:
         stop = start + self._limit
         whole = stop + _LOOK_AHEAD_BYTES < len(data) or self.final
         stop = min(stop, len(data))
-        ending = Damaged(data[start:stop][:_BORDER_BYTES], opened, self._line(start), self.in_array)
+        ending = Damaged(
+            data[start : min(stop, start + _BORDER_BYTES)], opened, self._line(start), self.in_array
+        )
         end = ending.find_end(data, start, stop, self._look, self._falls < _FALLS)
         if ending.closed:
             return end
