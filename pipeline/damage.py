@@ -57,7 +57,7 @@ class Line(NamedTuple):
 
 
 class Neighbour(NamedTuple):
-    """What begins at a place: whether that is an event, and whether a border follows it."""
+    """What begins at a place: whether it is an event, and whether a border or the end follows."""
 
     is_event: bool
     before_border: bool

@@ -494,8 +494,9 @@ class Walk:
         space = _end(_SPACE, data, end, end + _BORDER_BYTES)
         if space == len(data) and not self.final and space < end + _BORDER_BYTES:
             raise _NotInViewError
+        # A piece of a file ends at a border, and a file may be read together with others.
         border = _BORDER.match(data, end - 1, end + _BORDER_BYTES)
-        return Neighbour(True, border is not None)
+        return Neighbour(True, border is not None or space == len(data))
 
     def _line(self, place: int) -> Line:
         """The line of a place; places are asked for in ascending order, mostly."""

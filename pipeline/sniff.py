@@ -126,10 +126,14 @@ def opened(content: Iterator[bytes], packed: str) -> Iterator[bytes]:
         DamagedFileError: It is not of its encoding; after everything before that was yielded.
     """
     head = b""
-    for chunk in content:
-        head += chunk
-        if len(head) >= HEAD_BYTES:
-            break
+    damage: DamagedFileError | None = None
+    try:
+        for chunk in content:
+            head += chunk
+            if len(head) >= HEAD_BYTES:
+                break
+    except DamagedFileError as error:
+        damage = error
     inner = compression.name_of(head)
     kind = f"compressed with {inner}" if inner else kind_of(head)
     if kind and not encoding_of(head):
@@ -137,12 +141,17 @@ def opened(content: Iterator[bytes], packed: str) -> Iterator[bytes]:
         message = f"the file is {inside}, not JSON: convert it, or leave it out of --input"
         raise NotJsonError(message, head)
     encoding = encoding_of(head)
-    chunks = _chain(head, content)
+    chunks = _chain(head, content, damage)
     yield from _to_utf8(chunks, encoding) if encoding else chunks
 
 
-def _chain(head: bytes, content: Iterator[bytes]) -> Iterator[bytes]:
+def _chain(
+    head: bytes, content: Iterator[bytes], damage: DamagedFileError | None
+) -> Iterator[bytes]:
+    """What was read of a file already, and the rest, or what ended it."""
     yield head
+    if damage:
+        raise damage
     yield from content
 
 

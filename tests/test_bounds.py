@@ -241,7 +241,8 @@ stored = open(sys.argv[1], "rb").read()
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (220 << 20),) * 2)
 letters = 0
-for part, decoded in streams.parts(io.BytesIO(stored), Piece("f", 0, len(stored)), 4 << 20, 4 << 20):
+piece = Piece("f", 0, len(stored))
+for part, decoded in streams.parts(io.BytesIO(stored), piece, 4 << 20, 4 << 20):
     letters += len(decoded.rejects)
 print(letters)
 """

@@ -122,7 +122,7 @@ def test_a_byte_added_anywhere(name: str, extra: bytes) -> None:
 )  # fmt: skip
 @pytest.mark.parametrize("name", FRAMINGS)
 def test_a_bad_token_costs_one_record(name: str, bad: bytes) -> None:
-    """Brackets and strings are in order, so its end is known exactly: one reject, in any framing."""
+    """Brackets and strings are in order, so its end is known: one reject, in any framing."""
     indent = FRAMINGS[name][0]
     records = texts(indent)
     member = json.dumps({"data": 1}, indent=indent).encode().strip(b"{}")
