@@ -95,14 +95,21 @@ class RestOfLines:
     """
 
     closed = False
-    last = b""
 
     def __init__(self, indent: int) -> None:
+        self.last = b""
         self._most = indent
         self._indent: int | None = None  # of a line of which only white space is known
 
     def find_end(self, data: bytes, start: int, end: int) -> int | None:
         """See `Ending`."""
+        found = self._find(data, start, end)
+        if found is None:
+            at = _significant(data, end, start)
+            self.last = data[at : at + 1] if at >= 0 else self.last
+        return found
+
+    def _find(self, data: bytes, start: int, end: int) -> int | None:
         at = start
         while at < end:
             if self._indent is None:
