@@ -108,8 +108,7 @@ def encoding_of(head: bytes) -> str:
         if head.startswith(mark):
             return encoding
     zeros = "".join("1" if byte else "0" for byte in head[:8])
-    encoding = _PATTERNS.get(zeros) or _PATTERNS.get(2 * zeros) or ""
-    encoding = encoding or _PATTERNS_OF_FOUR.get(zeros[:4], "")
+    encoding = _PATTERNS.get(zeros) or _PATTERNS_OF_FOUR.get(zeros[:4], "")
     first = head[:4].strip(b"\0")[:1]
     return encoding if first and first in _TEXT_BEGINS else ""
 
