@@ -1,14 +1,14 @@
 """Planning: which bytes of which files are read together.
 
 A block is about `BLOCK_BYTES` of input: a byte range of a large file that can be cut, one file that
-cannot (compressed, or a JSON array), or many small files packed together.
+cannot (compressed, in UTF-16, or a JSON array), or many small files packed together.
 """
 
 import concurrent.futures
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from pipeline import compression, framing, storage
+from pipeline import framing, sniff, storage
 
 # Large enough that the cost of a block does not show, small enough that a few of them in memory,
 # each with its Arrow copy, stay well below a gigabyte.
@@ -60,7 +60,7 @@ def cut(file: storage.FileInfo, block_bytes: int = BLOCK_BYTES) -> list[Piece]:
     starts = [0]
     with storage.open_read(file.path) as stream:
         # An array has no borders inside, so it stays whole without looking for its beginning.
-        if not compression.is_compressed(stream.read(compression.MAGIC_BYTES)):
+        if sniff.is_json(stream.read(sniff.HEAD_BYTES)):
             # Blocks of equal size: a short last one would leave all but one core waiting.
             count = -(-file.bytes // block_bytes)
             for target in (file.bytes * n // count for n in range(1, count)):

@@ -19,8 +19,16 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import framing
-from pipeline.records import Event, Parsed, from_members, is_event, member, parse
-from pipeline.rejects import Problem, Reject
+from pipeline.framing import State
+from pipeline.records import Event, Parsed, from_members, is_event, member, parse, too_large
+from pipeline.rejects import PREVIEW_BYTES, Problem, Reject
+
+ENVELOPE_BYTES = 1 << 20
+"""What one record may have besides its data and extra fields.
+
+That is the other fields, names, and white space. A larger record is given up unread, so this
+bounds how much of a file is held at once.
+"""
 
 # What is tried in one call: at the least, after a bad record, and at first. Long enough that the
 # calls do not show, short enough that little is done in vain if one fails.
@@ -30,6 +38,8 @@ _LONGEST_RUN_BYTES = 4 << 20
 # Below this Python is faster than a call of Arrow.
 _SHORT_BYTES = 8 << 10
 _AT_BYTE = re.compile(r"\(byte (\d+)\)")
+# Bounds the memory that rejects take: some bytes of input may be one.
+_REJECTS_AT_A_TIME = 10_000
 _UNCLOSED_ARRAY = Problem("truncated", "the JSON array of events ends here without its ']'")
 # With more unknown members than this, a type for all of them costs more than it saves.
 _LEARNED_NAMES = 64
@@ -48,16 +58,18 @@ class Part(NamedTuple):
         offset: Bytes before them in the (decompressed) file.
         data: The bytes.
         final: Whether the file, or the piece of it that is read, ends here.
-        in_array: Whether they are inside a JSON array that began in an earlier part.
+        state: What is known from earlier parts.
         more: Where in `data` each further file begins, ascending, and its path.
+        record_bytes: A record with more bytes is given up.
     """
 
     source: str
     offset: int
     data: bytes
     final: bool = True
-    in_array: bool = False
+    state: State = framing.START
     more: tuple[tuple[int, str], ...] = ()
+    record_bytes: int = (16 << 20) + ENVELOPE_BYTES
 
     def place(self, at: int) -> tuple[str, int]:
         """The file that the byte at this place in `data` is of, and its offset there."""
@@ -69,12 +81,15 @@ class Part(NamedTuple):
 
 
 class Run(NamedTuple):
-    """Records ``[start, end)`` of a part that were decoded together; the `first` is which event."""
+    """Records ``[start, end)`` of a part that were decoded together; the `first` is which event.
+
+    `with_commas` says whether there are commas between them.
+    """
 
     first: int
     start: int
     end: int
-    in_array: bool
+    with_commas: bool
 
 
 class Decoded(NamedTuple):
@@ -87,7 +102,8 @@ class Decoded(NamedTuple):
         rejects: The other records.
         runs: Where the events were found, in order.
         consumed: How many bytes were done; the rest is incomplete and belongs to the next part.
-        in_array: Whether the rest is inside a JSON array.
+        state: What is known for the next part.
+        is_stopped: Whether it stopped at many rejects, so that there may be more in the rest.
     """
 
     events: Sequence[Event]
@@ -95,7 +111,13 @@ class Decoded(NamedTuple):
     rejects: list[Reject]
     runs: list[Run]
     consumed: int
-    in_array: bool
+    state: State
+    is_stopped: bool = False
+
+    @property
+    def in_array(self) -> bool:
+        """Whether the rest is inside a JSON array."""
+        return self.state.in_array
 
 
 def decode(part: Part, *, in_runs: bool = True) -> Decoded:
@@ -105,22 +127,42 @@ def decode(part: Part, *, in_runs: bool = True) -> Decoded:
         part: The part.
         in_runs: Whether to try many records at once. If not, the result is the same but for `runs`.
     """
-    walk = framing.Walk(part.data, part.in_array, part.final)
+    limit = part.record_bytes
+    walk = framing.Walk(part.data, part.state, part.final, is_event, limit)
     events: list[Event] = []
     extras: dict[int, str] = {}
     rejects: list[Reject] = []
     runs: list[Run] = []
     learned: tuple[str, ...] = ()
     is_utf8 = _is_utf8(memoryview(part.data))
-    run_bytes = _LONGEST_RUN_BYTES
+    longest = min(_LONGEST_RUN_BYTES, limit)  # so none has a record that is too large
+    run_bytes = longest
 
     def reject(start: int, end: int, problem: Problem) -> None:
         raw = part.data[start:end]
         rejects.append(Reject(*part.place(start), len(raw), *problem, raw))
 
-    while walk.to_next():
+    while len(rejects) < _REJECTS_AT_A_TIME:
+        if walk.skipped:
+            skipped = walk.end_of_skipped()
+            if skipped is None:
+                break
+            source, offset = part.source, part.offset + walk.at - skipped.length
+            if part.more:
+                source, offset = part.place(walk.at - skipped.length)
+            raw = skipped.preview[: skipped.significant]
+            problem = too_large(skipped.significant, raw, limit)
+            rejects.append(Reject(source, offset, skipped.significant, *problem, raw))
+            run_bytes = min(_RUN_BYTES, longest)
+            continue
+        more = walk.to_next()
+        while walk.unclosed:
+            place = walk.unclosed.pop(0)
+            reject(place, place, _UNCLOSED_ARRAY)
+        if not more:
+            break
         if in_runs and (end := walk.guess(run_bytes)):
-            run = Run(len(events), walk.at, end, walk.in_array)
+            run = Run(len(events), walk.at, end, walk.with_commas)
             try:
                 found, found_extras = _decode_run(part.data, run, learned, is_utf8)
             except (ValueError, RecursionError) as error:
@@ -129,32 +171,39 @@ def decode(part: Part, *, in_runs: bool = True) -> Decoded:
             extras.update(found_extras)
             events += found
             runs.append(run)
-            walk.at = end
-            run_bytes = min(4 * run_bytes, _LONGEST_RUN_BYTES)
+            walk.past_run(end)
+            run_bytes = min(4 * run_bytes, longest)
             continue
 
-        in_array = walk.in_array
-        record = walk.record(is_event)
+        with_commas = walk.with_commas
+        record = walk.record()
         if record is None:
+            if walk.skipped:
+                continue
             break
+        if record.end - record.start > limit:
+            size = record.end - record.start
+            raw = part.data[record.start : record.start + min(limit, PREVIEW_BYTES)]
+            problem = too_large(size, raw, limit)
+            rejects.append(Reject(*part.place(record.start), size, *problem, raw))
+            continue
         parsed = parse(part.data[record.start : record.end], record.is_object)
         if isinstance(parsed, Problem):
             reject(record.start, record.end, parsed)
-            run_bytes = _RUN_BYTES
+            run_bytes = min(_RUN_BYTES, longest)
         else:
             if parsed.extra:
                 extras[len(events)] = parsed.extra
             if len(learned) <= _LEARNED_NAMES:
                 learned = tuple(sorted({*learned, *parsed.unknown}))
-            run_bytes = min(max(4 * run_bytes, _SHORTEST_RUN_BYTES), _LONGEST_RUN_BYTES)
-            runs.append(Run(len(events), record.start, record.end, in_array))
+            run_bytes = min(max(4 * run_bytes, _SHORTEST_RUN_BYTES), longest)
+            runs.append(Run(len(events), record.start, record.end, with_commas))
             events.append(parsed.event)
-        if walk.in_array and walk.at_border(record):
-            reject(walk.at, walk.at, _UNCLOSED_ARRAY)
-            walk.in_array = False
+    else:
+        return Decoded(events, extras, rejects, runs, walk.at, walk.state, True)
     if part.final and walk.in_array:
         reject(walk.at, walk.at, _UNCLOSED_ARRAY)
-    return Decoded(events, extras, rejects, runs, walk.at, walk.in_array)
+    return Decoded(events, extras, rejects, runs, walk.at, walk.state)
 
 
 def spans(part: Part, decoded: Decoded, rows: Iterable[int]) -> Iterator[tuple[int, int]]:
@@ -166,8 +215,8 @@ def spans(part: Part, decoded: Decoded, rows: Iterable[int]) -> Iterator[tuple[i
             # The run is decoded again, into views of its records: their addresses tell their place.
             number, run = at, decoded.runs[at]
             data = _run_data(part.data, run)
-            records = (_ARRAY_OF_RECORDS.decode if run.in_array else _RECORDS.decode_lines)(data)
-            base = pa.py_buffer(data).address + run.in_array - run.start
+            records = (_ARRAY_OF_RECORDS.decode if run.with_commas else _RECORDS.decode_lines)(data)
+            base = pa.py_buffer(data).address + run.with_commas - run.start
         start = pa.py_buffer(records[row - run.first]).address - base
         yield start, start + len(records[row - run.first])
 
@@ -175,7 +224,7 @@ def spans(part: Part, decoded: Decoded, rows: Iterable[int]) -> Iterator[tuple[i
 def _run_data(data: bytes, run: Run) -> memoryview:
     """The bytes of a run as msgspec takes them."""
     view = memoryview(data)[run.start : run.end]
-    if not run.in_array:
+    if not run.with_commas:
         return view
     if data[run.end - 1] != ord("}"):  # after the last element is a comma, and maybe space
         view = view[: data.rindex(b",", run.start, run.end) - run.start]
@@ -204,9 +253,9 @@ def _decode_run(
         raise ValueError("not UTF-8")
     if len(learned) <= _LEARNED_NAMES and not _UNLEARNABLE.search("".join(learned)):
         one, many = _decoders(learned)
-        events = many.decode(view) if run.in_array else one.decode_lines(view)
+        events = many.decode(view) if run.with_commas else one.decode_lines(view)
         return events, dict(_learned_extras(events, learned, run.first)) if learned else {}
-    objects = _ARRAY_OF_MEMBERS.decode(view) if run.in_array else _MEMBERS.decode_lines(view)
+    objects = _ARRAY_OF_MEMBERS.decode(view) if run.with_commas else _MEMBERS.decode_lines(view)
     parsed = [found for members in objects if isinstance(found := from_members(members), Parsed)]
     if len(parsed) < len(objects):
         raise ValueError("not only events")

@@ -22,6 +22,7 @@ from pipeline import (
     framing,
     partitions,
     seen,
+    sniff,
     staging,
     storage,
     streams,
@@ -36,6 +37,8 @@ from pipeline.versions import Bucketed
 # What is decoded together. The objects that come of it stay in the processor's cache, and their
 # memory is used again and again: with whole blocks, decoding takes half as long again.
 PART_BYTES = 4 << 20
+# What a reject takes in memory, about, besides its bytes.
+_REJECT_BYTES = 1 << 10
 # Files of up to this share of a part are decoded together.
 _SMALL = 1 / 64
 
@@ -110,13 +113,19 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
     letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
     with contextlib.ExitStack() as stack:
         file: BinaryIO | None = None
-        for tables in batches.up_to(BLOCK_BYTES, _tables(block, settings, counts)):
-            rejects = [reject for _, some in tables for reject in some]
-            if rejects:
-                file = file or stack.enter_context(storage.create(letters))
-                file.writelines(reject.dead_letter(settings.run) for reject in rejects)
-                rejected.update(reject.reason for reject in rejects)
-            table = pa.concat_tables(table for table, _ in tables)
+
+        def tables() -> Iterator[tuple[pa.Table, int]]:
+            """Tables of events, with their bytes; writes the rejects beside them as they come."""
+            nonlocal file
+            for (table, rejects), size in _tables(block, settings, counts):
+                if rejects:
+                    file = file or stack.enter_context(storage.create(letters))
+                    file.writelines(reject.dead_letter(settings.run) for reject in rejects)
+                    rejected.update(reject.reason for reject in rejects)
+                yield table, size
+
+        for some in batches.up_to(BLOCK_BYTES, tables()):
+            table = pa.concat_tables(some)
             if len(table):
                 table, new_slices = staging.stage(table, settings.directory, rows, settings.groups)
                 slices += new_slices
@@ -159,7 +168,10 @@ def _tables(
 
     Many small files become one table.
     """
-    sized = ((part, part[1].consumed) for part in _parts(block, settings, counts))
+    sized = (
+        (part, part[1].consumed + _REJECT_BYTES * len(part[1].rejects))
+        for part in _parts(block, settings, counts)
+    )
     for parts in batches.up_to(settings.part_bytes, sized):
         consumed = sum(decoded.consumed for _, decoded in parts)
         yield events.to_table(parts, settings.max_event_bytes, settings.id_seed), consumed
@@ -182,7 +194,7 @@ def _parts(
             continue
         data = storage.read_part(piece.path, 0, piece.end)
         counts["bytes"] += len(data)
-        if not framing.is_between_borders(data):
+        if not (framing.is_between_borders(data) and sniff.is_json(data[: sniff.HEAD_BYTES])):
             yield from streams.parts(io.BytesIO(data), piece, *limits)
             continue
         small.append((piece.path, data))
@@ -204,10 +216,9 @@ def _together(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[Part, Decode
     starts = itertools.accumulate(len(data) + 1 for data in contents)
     part = Part(paths[0], 0, b"\n".join(contents), more=tuple(zip(starts, paths[1:], strict=False)))
     decoded = decode(part)
-    if all(reject.length for reject in decoded.rejects):
+    if not decoded.is_stopped and all(reject.length for reject in decoded.rejects):
         yield part, decoded
         return
     # An array that is not closed: only by itself a file shows where that was noticed.
     for path, data in files:
-        part = Part(path, 0, data)
-        yield part, decode(part)
+        yield from streams.decode_all(Part(path, 0, data))

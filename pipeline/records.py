@@ -7,14 +7,13 @@ last one counts. Refused, since other readers of the table could not read them, 
 like, half of a surrogate pair (`"\ud800"`), and values nested deeper than `NESTING_LIMIT`.
 """
 
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, NamedTuple
 
 import msgspec
 
-from pipeline import framing
+from pipeline import framing, structure
 from pipeline.rejects import Problem, shown
 
 NESTING_LIMIT = 500
@@ -24,8 +23,9 @@ Python's interpreter ends recursion at about 1,000, less what is in use: this is
 that what is accepted does not depend on who calls.
 """
 
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
-_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+# A member that is an array of objects.
+_LIST_OF_OBJECTS = re.compile(rb'"([^"\\]{1,64})"[ \t\r\n]*:[ \t\r\n]*\[[ \t\r\n]*\{')
+_HINT_BYTES = 4096  # how far into a record such a member is looked for
 
 _Filled = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -73,13 +73,17 @@ def parse(record: bytes, is_object: bool) -> Parsed | Problem:
     except msgspec.MsgspecError as error:
         truncated = "truncated" in str(error)
         # A surrogate at the end of a string looks truncated to msgspec: it waits for the other.
-        if "surrogate" in str(error) or (truncated and framing.is_value(record)):
+        is_escape = truncated or "escape" in str(error)
+        if "surrogate" in str(error) or (is_escape and framing.is_value(record)):
             rule = "half of a surrogate pair, which is no character"
             return Problem("not-json", f"a \\u escape is {rule}: {shown(text)}")
         return Problem("truncated" if truncated else "not-json", f"{error}: {shown(text)}")
     if not isinstance(members, dict):
         return Problem("not-an-object", f"{shown(text)} is not a JSON object")
-    return from_members(members)
+    parsed = from_members(members)
+    if isinstance(parsed, Problem) and parsed.reason == "missing-field":
+        return Problem(parsed.reason, parsed.message + _wrapper_hint(record))
+    return parsed
 
 
 def from_members(members: Mapping[str, msgspec.Raw]) -> Parsed | Problem:
@@ -111,13 +115,27 @@ def too_deep(what: str) -> Problem:
     return Problem("too-deep", f"{what} has values nested deeper than {NESTING_LIMIT} levels")
 
 
+def too_large(size: int, beginning: bytes, limit: int) -> Problem:
+    """The problem of a record with more than `limit` bytes."""
+    what = f"a record of {size:,} bytes that begins with {shown(beginning[:100])}"
+    rule = f"the limit of one record is {limit:,} bytes; raise it with --max-event-mb"
+    return Problem("too-large", f"{what}; {rule}{_wrapper_hint(beginning)}")
+
+
+def _wrapper_hint(record: bytes) -> str:
+    """What to say of a record that seems to hold events instead of being one."""
+    found = _LIST_OF_OBJECTS.search(record, 0, _HINT_BYTES)
+    if not found:
+        return ""
+    name = shown(found[1].decode(errors="replace"))
+    return f"; if it is a wrapper of events in {name}, deliver these as an array or as lines"
+
+
 def is_deeper(value: bytes, levels: int) -> bool:
     """Whether the arrays and objects of a JSON value are nested deeper than so many levels."""
     if value.count(b"[") + value.count(b"{") <= levels:
         return False
-    brackets = _STRINGS.sub(b"", value).translate(None, _NO_BRACKETS)
-    steps = (1 if byte in b"[{" else -1 for byte in brackets)
-    return max(itertools.accumulate(steps), default=0) > levels
+    return structure.depth(value) > levels
 
 
 def member(name: str) -> bytes:

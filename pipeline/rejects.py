@@ -24,6 +24,7 @@ REASONS = {
     "too-long": "domain or event_type does not fit the name of a partition folder",
     "truncated-file": "a compressed file ends before its end mark",
     "corrupt-file": "a compressed file cannot be decompressed further",
+    "not-json-file": "the file is of another kind, which the message names",
 }
 
 # A longer record is quoted by its beginning only; source, offset and length still say where all of
