@@ -191,7 +191,10 @@ class TestWatch:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(watch.Poll, "look", look_and_change)
             watch.watch(
-                [str(inputs)], str(inputs / "table"), 0.0, lambda files: read.append(names(files)) or 0
+                [str(inputs)],
+                str(inputs / "table"),
+                0.0,
+                lambda files: read.append(names(files)) or 0,
             )
 
         said = [line for line in capfd.readouterr().out.splitlines() if "left out" in line]
