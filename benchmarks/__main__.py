@@ -14,7 +14,7 @@ from benchmarks import build, data, elements, engines, fallbacks, merge, program
 from benchmarks.measure import CommandError
 from engines.install import MissingError
 from engines.servers import ServerError
-from pipeline import command
+from pipeline.command import console
 
 _QUICK_EVENTS, _QUICK_ROUNDS = 500_000, 2
 _WORK = programs.ROOT / ".bench"
@@ -189,4 +189,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    console.run(main)

@@ -17,8 +17,11 @@ import apache_beam as beam
 from apache_beam import coders
 
 from benchmarks import data, tables
-from pipeline import dofns, flow, plan, runners
-from pipeline.seen import Seen
+from pipeline import flow
+from pipeline.command import runners
+from pipeline.graph import dofns
+from pipeline.keys.seen import Seen
+from pipeline.steps import plan
 
 LIMIT_BYTES = 16 << 20
 """What no element may exceed: engines hold a few of them at once, and some refuse larger ones."""

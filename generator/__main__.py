@@ -8,7 +8,7 @@ if __name__ == "__main__":  # before the imports that take time
 from collections.abc import Sequence
 
 from generator.options import parse
-from pipeline import command
+from pipeline.command import console
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,11 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         summary = deliver(options)
     except OSError as error:
         where = error.filename or options.output
-        command.say(f"generator: cannot write {where}: {error.strerror or error}.", error=True)
-        return command.FAILED
-    command.say(summary.sentence())
-    return command.DONE
+        console.say(f"generator: cannot write {where}: {error.strerror or error}.", error=True)
+        return console.FAILED
+    console.say(summary.sentence())
+    return console.DONE
 
 
 if __name__ == "__main__":
-    command.run(main)
+    console.run(main)

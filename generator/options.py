@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from pipeline.command import Parser
+from pipeline.command.console import Parser
 
 FRAMINGS = ("lines", "concatenated", "spaced", "pretty", "array")
 COMPRESSIONS = ("none", "gzip", "bzip2", "xz", "zstd")

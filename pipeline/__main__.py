@@ -17,15 +17,16 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.CRITICAL)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-    from pipeline import command, start
+    from pipeline import start
+    from pipeline.command import console
 
     start.prepare()
     start.early(sys.argv[1:])
 
     gc.disable()  # what is imported stays
-    from pipeline.job import main
+    from pipeline.command.job import main
 
     gc.freeze()
     gc.set_threshold(200_000)  # lists of files have no cycles to look for, and may be long
     gc.enable()
-    command.run(main)
+    console.run(main)

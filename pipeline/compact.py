@@ -19,29 +19,17 @@ from typing import NamedTuple
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline import (
-    alive,
-    command,
-    datafiles,
-    explain,
-    ledger,
-    leftovers,
-    options,
-    parquet,
-    places,
-    runners,
-    signals,
-    stopped,
-    storage,
-    stores,
-    table,
-)
-from pipeline.alive import Dead
-from pipeline.datafiles import DataFile
+from pipeline import signals, storage
+from pipeline.bookkeeping import alive, ledger, leftovers, places
+from pipeline.bookkeeping.alive import Dead
+from pipeline.command import console, explain, options, runners, stopped
 from pipeline.errors import EventsiftError
-from pipeline.parquet import WriteSettings
-from pipeline.partitions import Destination, directory
-from pipeline.plan import new_run_id
+from pipeline.keys.partitions import Destination, directory
+from pipeline.steps.plan import new_run_id
+from pipeline.storage import stores
+from pipeline.table import datafiles, parquet, table
+from pipeline.table.datafiles import DataFile
+from pipeline.table.parquet import WriteSettings
 
 DONE, FAILED = 0, 1
 
@@ -175,7 +163,7 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0 if the table is tidy now, 1 if it failed; 2 for a usage error.
     """
-    parser = command.Parser(
+    parser = console.Parser(
         prog="python -m pipeline.compact",
         description="Merge the small files of a table; its rows stay the same.",
         epilog="Beam's options for object stores may follow, e.g. --s3_endpoint_url.",
@@ -190,7 +178,7 @@ def main(arguments: Sequence[str]) -> int:
     runners.refuse_unknown(parser, beam_options, rest)
     root = storage.absolute(own.output)
     if problem := explain.missing_extra(root) or explain.not_a_folder("--output", root):
-        command.say(f"eventsift: {problem}", error=True)
+        console.say(f"eventsift: {problem}", error=True)
         return FAILED
     stores.configure(beam_options)
     delta_options = stores.delta_options(root, beam_options)
@@ -205,15 +193,15 @@ def main(arguments: Sequence[str]) -> int:
                 identity = leftovers.secure(root, run_id, delta_options)
                 with alive.hold(root, run_id, staging, identity):
                     done = compact(root, run_id, target_bytes, delta_options, own.keep_history)
-                command.say(_report(done))
+                console.say(_report(done))
                 return DONE
             except (EventsiftError, OSError) as error:
                 version = leftovers.abandon(root, Dead(run_id, staging), delta_options)
                 if isinstance(error, datafiles.ConflictError) and attempt < _ATTEMPTS - 1:
-                    command.say("eventsift: another run was faster; starting again", error=True)
+                    console.say("eventsift: another run was faster; starting again", error=True)
                     continue
-                command.say(f"eventsift: {error}", error=True)
-                command.say(leftovers.outcome(version), error=True)
+                console.say(f"eventsift: {error}", error=True)
+                console.say(leftovers.outcome(version), error=True)
                 return FAILED
     raise AssertionError("the last attempt returns")
 
@@ -228,4 +216,4 @@ def _report(done: Compacted) -> str:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    console.run(main)

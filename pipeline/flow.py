@@ -7,10 +7,10 @@ shuffles is only what decides which version is the latest.
 
 import apache_beam as beam
 
-from pipeline import dofns
-from pipeline import outputs as out
-from pipeline import transforms as do
-from pipeline.plan import Run
+from pipeline.graph import dofns
+from pipeline.graph import outputs as out
+from pipeline.graph import transforms as do
+from pipeline.steps.plan import Run
 
 
 def build(

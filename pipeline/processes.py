@@ -111,7 +111,7 @@ def _keep_memory() -> None:
 
 def _import() -> None:
     """Imports what most of a worker's calls need."""
-    import pipeline.read  # noqa: F401
+    import pipeline.steps.read  # noqa: F401
 
 
 def _end_with_parent() -> None:

@@ -48,7 +48,8 @@ def early(arguments: Sequence[str]) -> None:
     Args:
         arguments: The command's.
     """
-    from pipeline import options, processes, storage
+    from pipeline import processes, storage
+    from pipeline.command import options
 
     own, of_beam = options.parser().parse_known_args(arguments)
     workers = processes.available() if own.workers is None else own.workers

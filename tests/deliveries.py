@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
-from pipeline import events, job, ledger
-from pipeline.partitions import PARTITION_COLUMNS
+from pipeline.bookkeeping import ledger
+from pipeline.command import job
+from pipeline.input import events
+from pipeline.keys.partitions import PARTITION_COLUMNS
 
 Row = tuple[Any, ...]
 """event_id, timestamp, nanos, data, extra, domain, event_type, year, month, day."""

@@ -28,7 +28,7 @@ from deltalake import DeltaTable
 
 from generator.files import deliver
 from generator.options import Options
-from pipeline import job
+from pipeline.command import job
 
 ROOT = Path(__file__).resolve().parent.parent
 

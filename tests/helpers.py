@@ -17,10 +17,16 @@ from apache_beam.testing.test_pipeline import TestPipeline
 from deltalake import DeltaTable
 from hypothesis import strategies as st
 
-from pipeline import blocks, flow, journal, parquet, read, seen, staging, storage, versions, write
-from pipeline.datafiles import DataFile
-from pipeline.partitions import Destination
-from pipeline.plan import Run
+from pipeline import flow, storage
+from pipeline.bookkeeping import journal
+from pipeline.input import blocks
+from pipeline.keys import seen, versions
+from pipeline.keys.partitions import Destination
+from pipeline.rows import staging
+from pipeline.steps import read, write
+from pipeline.steps.plan import Run
+from pipeline.table import parquet
+from pipeline.table.datafiles import DataFile
 
 _TIMESTAMP = re.compile(r"(.{10})[T ](.{8})(?:\.(\d+))?(Z|[+-]..:..)?")
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)

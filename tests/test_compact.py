@@ -9,10 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from pipeline import compact, datafiles, parquet, staging, storage, table, write
-from pipeline.datafiles import DataFile
-from pipeline.parquet import Rows, WriteSettings
-from pipeline.partitions import Destination, directory
+from pipeline import compact, storage
+from pipeline.keys.partitions import Destination, directory
+from pipeline.rows import staging
+from pipeline.steps import write
+from pipeline.table import datafiles, parquet, table
+from pipeline.table.datafiles import DataFile
+from pipeline.table.parquet import Rows, WriteSettings
 from tests import deliveries
 from tests.deliveries import Event
 

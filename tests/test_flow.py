@@ -13,12 +13,18 @@ from apache_beam import coders
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import blocks, dofns, flow, ledger, staging, storage, table, versions
-from pipeline import outputs as out
-from pipeline import plan as planning
-from pipeline import transforms as do
-from pipeline.plan import Run
-from pipeline.versions import VERSION, Packed, Stored
+from pipeline import flow, storage
+from pipeline.bookkeeping import ledger
+from pipeline.graph import dofns
+from pipeline.graph import outputs as out
+from pipeline.graph import transforms as do
+from pipeline.input import blocks
+from pipeline.keys import versions
+from pipeline.keys.versions import VERSION, Packed, Stored
+from pipeline.rows import staging
+from pipeline.steps import plan as planning
+from pipeline.steps.plan import Run
+from pipeline.table import table
 from tests.helpers import EVENTS, Event, deliver, new_run, oracle, record, run_job, table_rows
 
 LATER = "2021-03-01T00:00:00Z"

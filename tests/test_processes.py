@@ -62,5 +62,5 @@ def test_they_need_no_beam_and_no_pandas() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.stderr == ""
     modules = set(done.stdout.split())
-    assert "pipeline.scan" in modules
+    assert "pipeline.steps.scan" in modules
     assert not modules & {"apache_beam", "deltalake", "pandas", "pymongo"}

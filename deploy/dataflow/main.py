@@ -2,7 +2,7 @@
 
 import sys
 
-from pipeline.job import main
+from pipeline.command.job import main
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -14,7 +14,7 @@ from jobs import Published, publish
 from engines import install, job_servers
 from engines.servers import Server
 from generator.__main__ import main as generate
-from pipeline import table
+from pipeline.table import table
 
 T = TypeVar("T")
 

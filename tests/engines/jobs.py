@@ -10,7 +10,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from pipeline import storage, verify
+from pipeline import storage
+from pipeline.verify import check as verify
 
 HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent

@@ -7,7 +7,7 @@ import apache_beam as beam
 import pytest
 from jobs import commands
 
-from pipeline import job
+from pipeline.command import job
 
 pytest.importorskip(
     "google.cloud.storage", reason="needs the gcp extra, which ./run.sh test-engines installs"

@@ -10,7 +10,7 @@ from jobs import Published, publish
 from engines import stores
 from engines.stores import Hdfs
 from pipeline import storage
-from pipeline.stores import configure
+from pipeline.storage.stores import configure
 
 pytest.importorskip("hdfs", reason="needs the hdfs extra, which ./run.sh test-engines installs")
 

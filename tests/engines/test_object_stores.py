@@ -15,8 +15,9 @@ from jobs import Published, publish, run
 
 from engines import stores
 from engines.stores import Store
-from pipeline import storage, table
-from pipeline.stores import configure, delta_options
+from pipeline import storage
+from pipeline.storage.stores import configure, delta_options
+from pipeline.table import table
 
 boto3 = pytest.importorskip("boto3", reason="an extra that ./run.sh test-engines installs")
 pytest.importorskip("google.cloud.storage", reason="an extra that ./run.sh test-engines installs")

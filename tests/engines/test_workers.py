@@ -8,7 +8,7 @@ from jobs import ROOT, Published, call, commands, publish, run
 from test_conformance import loopback
 
 from engines.servers import Server
-from pipeline import table
+from pipeline.table import table
 
 PROCESSES = "--experiments=use_loopback_process_worker=True"
 

@@ -9,10 +9,10 @@ import os
 import signal
 from typing import Any
 
-import pipeline.blocks
-import pipeline.plan
-import pipeline.read
-import pipeline.write
+import pipeline.input.blocks
+import pipeline.steps.plan
+import pipeline.steps.read
+import pipeline.steps.write
 
 BYTES = 256 << 10
 

@@ -1,0 +1,242 @@
+"""What a run leaves beside the table: its record, its dead letters, its files in the ledger.
+
+All of it is staged before the commit and kept after it: by the run itself, or by the next one if it
+was killed in between. So no dead letter and no record of a published run is lost.
+
+A journal names files by their names in the run's staging folder and never by a path, so it means
+the same in a copy of the table, and cannot name anybody else's file.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from pipeline import notices, storage
+from pipeline.bookkeeping import ledger, places, state
+from pipeline.bookkeeping.alive import Dead
+from pipeline.bookkeeping.places import STATE
+from pipeline.bookkeeping.state import DamagedError
+from pipeline.storage import durable
+from pipeline.table import table
+from pipeline.table.table import Snapshot
+
+RUNS = f"{STATE}/runs"
+REJECTS = f"{STATE}/rejects"
+
+_STAGED = "journal.json"
+# A name for each block: 100 TB of input have 200 MB of them.
+_LIMIT_BYTES = 256 << 20
+
+
+class Journal(msgspec.Struct, frozen=True):
+    """What is known before the commit.
+
+    Attributes:
+        record: See `publish.publish`; without what only the commit makes known.
+        inputs: The staged list of the files that were read; see `ledger`.
+        dead_letters: Staged files with rejects.
+        table: The table's identity; "" if there was no table before.
+    """
+
+    record: dict[str, Any]
+    inputs: str
+    dead_letters: list[str]
+    table: str = ""
+
+
+def make(
+    record: dict[str, Any],
+    staging: str,
+    inputs: str,
+    dead_letters: Iterable[str],
+    table_id: str,
+) -> Journal:
+    """Returns a run's journal.
+
+    Args:
+        record: See `Journal`.
+        staging: The folder that the following files lie in.
+        inputs: The path of the list of files.
+        dead_letters: The paths of files with rejects.
+        table_id: See `Journal`.
+    """
+    letters = [_name(path, staging) for path in dead_letters]
+    return Journal(record, _name(inputs, staging), letters, table_id)
+
+
+def record_path(root: str, run_id: str) -> str:
+    """Where a run's record is kept."""
+    return storage.join(root, RUNS, f"{run_id}.json")
+
+
+def rejects_path(root: str, run_id: str) -> str:
+    """Where a run's dead letters are kept, if it has any."""
+    return storage.join(root, REJECTS, f"{run_id}.jsonl")
+
+
+def recorded(root: str, run_id: str, asking: str) -> dict[str, Any] | None:
+    """Returns a run's record; None if it is not kept, or damaged and so was set aside.
+
+    Args:
+        root: The table.
+        run_id: The run whose record it is.
+        asking: The run that asks.
+    """
+    path = record_path(root, run_id)
+    try:
+        record = msgspec.json.decode(state.read(path, _LIMIT_BYTES), type=dict[str, Any])
+        if record.get("run") == run_id:
+            return record
+        state.set_aside(path, asking, "is not the record of its run")
+    except FileNotFoundError:
+        pass
+    except (DamagedError, ValueError, RecursionError) as error:
+        state.set_aside(path, asking, str(error) or "is not a record")
+    return None
+
+
+def stage(journal: Journal, staging: str) -> None:
+    """Stages a run's journal, to be found by the next run should this one be killed."""
+    content = state.seal(msgspec.json.encode(journal))
+    storage.write_bytes(storage.join(staging, _STAGED), content)
+    names = (_STAGED, journal.inputs, *journal.dead_letters)
+    durable.sync((storage.join(staging, name) for name in names), staging)
+
+
+def keep(
+    root: str,
+    run_id: str,
+    staging: str,
+    journal: Journal,
+    published: int,
+    now: Snapshot,
+    storage_options: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Keeps a journal beside the table; the record comes last, so where it is, all is.
+
+    Args:
+        root: The table.
+        run_id: The run, which is published.
+        staging: Its staging folder.
+        journal: Its journal.
+        published: The version that made its events live.
+        now: The table as it is now.
+        storage_options: What deltalake needs to reach the table's store.
+
+    Returns:
+        The record, complete.
+    """
+    totals = {
+        "rows": sum(file.rows for file in now.files),
+        "files": len(now.files),
+        "bytes": sum(file.bytes for file in now.files),
+        "partitions": len({file.destination for file in now.files}),
+    }
+    record = journal.record | {"table": totals | journal.record["table"]}
+    letters = [storage.join(staging, name) for name in journal.dead_letters]
+    rejects, path = rejects_path(root, run_id), record_path(root, run_id)
+    _keep_rejects(rejects, letters)
+    inputs = storage.join(staging, journal.inputs)
+    ledger.extend(root, inputs, published, storage_options, run_id)
+    storage.write_bytes(path, msgspec.json.format(msgspec.json.encode(record)))
+    kept = (rejects, storage.join(root, ledger.LEDGER), path)
+    durable.sync(filter(storage.exists, kept), root)
+    return record
+
+
+def finish(
+    root: str,
+    run: Dead,
+    published: int,
+    storage_options: dict[str, str] | None = None,
+    clearing: str = "run",
+) -> None:
+    """Keeps the journal of a run that was killed after its commit, unless it is kept.
+
+    Args:
+        root: The table.
+        run: The run that was killed.
+        published: The version that made its events live.
+        storage_options: What deltalake needs to reach the table's store.
+        clearing: The run that clears up.
+    """
+    if recorded(root, run.id, clearing) is not None:
+        return
+    path = storage.join(run.staging, _STAGED)
+    if not _is_own(path, run.staging, root):
+        return
+    try:
+        journal = _checked(state.unseal(state.read(path, _LIMIT_BYTES)), run)
+    except FileNotFoundError:  # another run is doing the same, and was faster
+        return
+    except (DamagedError, ValueError, RecursionError) as error:
+        notices.say(
+            f"run {run.id} was published in version {published}, but its journal is damaged"
+            f" ({error}): its record and dead letters are lost, and its files are read once more;"
+            f" what is left of the journal is kept as {_set_aside(root, path, run, clearing)}"
+        )
+        return
+    if journal.table not in ("", table.identity(root, storage_options)):
+        notices.say(f"the journal of run {run.id} is not about the table at {root}; it is ignored")
+        return
+    with contextlib.suppress(FileNotFoundError):  # as above
+        now = table.load(root, storage_options)
+        keep(root, run.id, run.staging, journal, published, now, storage_options)
+
+
+def _name(path: str, staging: str) -> str:
+    folder, _, name = path.rpartition("/")
+    if folder != staging:
+        raise ValueError(f"{path!r} is not staged in {staging!r}")
+    return name
+
+
+def _checked(content: bytes, run: Dead) -> Journal:
+    """A journal that is a run's own and names only what the run has staged."""
+    journal = msgspec.json.decode(content, type=Journal)
+    totals = journal.record.get("table")
+    if journal.record.get("run") != run.id or not isinstance(totals, dict):
+        raise DamagedError("it is not the journal of this run")
+    for name in (journal.inputs, *journal.dead_letters):
+        if "/" in name or name in ("", ".", "..") or "\0" in name:
+            raise DamagedError(f"it names {name!r}, which cannot be staged")
+        path = storage.join(run.staging, name)
+        if storage.is_local(path) and os.path.lexists(path):
+            os.close(state.open_regular(path))
+    return journal
+
+
+def _is_own(path: str, staging: str, root: str) -> bool:
+    """Whether a staged file really lies in the staging folder of a run of the table."""
+    if not storage.is_local(path):
+        return True
+    return storage.is_really_below(os.path.dirname(path), places.boundary(root, staging))
+
+
+def _set_aside(root: str, path: str, run: Dead, clearing: str) -> str:
+    """Moves a damaged journal to the records: its folder is about to go."""
+    aside = f"{storage.join(root, RUNS, run.id)}.journal{places.DAMAGED}{clearing}"
+    with contextlib.suppress(OSError):
+        storage.copy(path, aside)
+        return aside
+    return "nothing"
+
+
+def keep_rejects_only(root: str, run_id: str, dead_letters: Iterable[str]) -> None:
+    """Keeps the dead letters of a run that is refused for having too many of them."""
+    _keep_rejects(rejects_path(root, run_id), dead_letters)
+
+
+def _keep_rejects(path: str, dead_letters: Iterable[str]) -> None:
+    """Gathers a run's dead letters into one file beside the table."""
+    staged = sorted(dead_letters)
+    if not staged:
+        return
+    with storage.create(path) as target:
+        for source in staged:
+            with storage.open_read(source) as letters:
+                while chunk := letters.read(1 << 20):
+                    target.write(chunk)

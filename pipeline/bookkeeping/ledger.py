@@ -1,0 +1,266 @@
+"""The ledger: which input files were published, so that they are not read again.
+
+A file is known by path, size and modification time. The ledger saves work, nothing else: reading a
+file twice changes nothing in the table (design: the latest version is a total order), so a ledger
+that is lost, or misses a run, costs time only. What must never be is a file in it whose events are
+not in the table. So the ledger carries the table's identity, each entry the version of the table
+that has its events, and the whole ledger the version up to which it was checked. Void are:
+
+- all entries, if the table is another one, or its history is not the one that was checked, or the
+  log has forgotten commits since then (one of them may have set the table back);
+- those of a version that the table does not have (yet), that is older than the last rebuild, or
+  that was undone when the table was set back to an older one.
+
+The ledger, and each list of files that a run stages, is an Arrow IPC stream in a Zstandard frame
+with a checksum: no bit flip passes for a file.
+"""
+
+import contextlib
+import io
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+import zstandard
+
+from pipeline import storage
+from pipeline.bookkeeping import state
+from pipeline.bookkeeping.state import DamagedError
+from pipeline.storage import FileInfo
+from pipeline.table import log, table
+from pipeline.table.table import Origin
+
+LEDGER = "_eventsift/ledger.arrow.zst"
+
+# What earlier versions wrote. Readers of Parquet took it for data.
+_OLD_LEDGER = "_eventsift/ledger.parquet"
+_SCHEMA = pa.schema([("path", pa.string()), ("bytes", pa.int64()), ("modified", pa.float64())])
+_LEDGER_SCHEMA = _SCHEMA.append(pa.field("version", pa.int64()))
+_CHECKED = b"eventsift"
+# About eight million files; beyond it the oldest are forgotten, which costs time only.
+_LIMIT_BYTES = 1 << 30
+_LEVEL = 3
+
+
+class _Checked(msgspec.Struct, frozen=True):
+    """What the entries of a ledger were checked against.
+
+    Attributes:
+        table: The table's identity; "" if there was no table.
+        version: Its newest version then.
+        commit: A digest of that version's commit file; "" if the log had forgotten it.
+    """
+
+    table: str = ""
+    version: int = -1
+    commit: str = ""
+
+
+class _Ledger(NamedTuple):
+    """A ledger as it is stored: its entries, and what they were checked against."""
+
+    entries: pa.Table
+    checked: _Checked
+
+
+_EMPTY = _Ledger(_LEDGER_SCHEMA.empty_table(), _Checked())
+
+
+def write(path: str, files: Iterable[FileInfo]) -> None:
+    """Writes a list of files, in one step."""
+    storage.write_bytes(path, _packed(_table(files)))
+
+
+def read(path: str) -> list[FileInfo]:
+    """Returns the files that `write` was given; none if there is no such list.
+
+    Raises:
+        DamagedError: It is not what was written.
+    """
+    try:
+        return _files(_unpacked(state.read(path, _LIMIT_BYTES), _SCHEMA))
+    except FileNotFoundError:
+        return []
+    except DamagedError as error:
+        raise DamagedError(f"{path} {error}; run again") from error
+
+
+def published(
+    root: str,
+    storage_options: dict[str, str] | None = None,
+    run_id: str = "run",
+    origin: Origin | None = None,
+) -> list[FileInfo]:
+    """Returns the files whose events the table at `root` has.
+
+    Args:
+        root: The table.
+        storage_options: What deltalake needs to reach the table's store.
+        run_id: The run that asks; a damaged ledger is set aside under its name.
+        origin: Of the table as it is now, if that is known.
+    """
+    found = _load(root, run_id)
+    if not len(found.entries):
+        return []
+    return _files(_valid(root, found, origin or table.origin(root, storage_options)))
+
+
+def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> list[FileInfo]:
+    """Returns those of `files` that were not published as they are now, in their order."""
+    known = set(published)
+    return [file for file in files if file not in known]
+
+
+def extend(
+    root: str,
+    listing: str,
+    version: int,
+    storage_options: dict[str, str] | None = None,
+    run_id: str = "run",
+) -> None:
+    """Adds files that are published as of a version of the table, and drops void entries.
+
+    The newest entry of a path is the one that counts.
+
+    Args:
+        root: The table.
+        listing: Where `write` has put the files; nothing is added if it is damaged.
+        version: Of the table.
+        storage_options: What deltalake needs to reach the table's store.
+        run_id: The run; see `published`.
+    """
+    try:
+        added = _unpacked(state.read(listing, _LIMIT_BYTES), _SCHEMA)
+    except FileNotFoundError:
+        return
+    except DamagedError as error:
+        state.set_aside(listing, run_id, str(error))
+        return
+    if not len(added):
+        return
+    versions = pa.array([version] * len(added), pa.int64())
+    added = added.append_column(_LEDGER_SCHEMA.field("version"), versions)
+    _renew(root, added, storage_options, run_id)
+
+
+def refresh(root: str, storage_options: dict[str, str] | None, run_id: str) -> None:
+    """Drops void entries, and notes that the rest was checked with the log as it is now.
+
+    For commits that add no entry: the log forgets them, and then nobody could check any more.
+    """
+    if storage.exists(storage.join(root, LEDGER)):
+        _renew(root, _LEDGER_SCHEMA.empty_table(), storage_options, run_id)
+
+
+def _renew(root: str, added: pa.Table, storage_options: dict[str, str] | None, run_id: str) -> None:
+    found, origin = _load(root, run_id), table.origin(root, storage_options)
+    before = _valid(root, found, origin)
+    kept = pc.invert(pc.is_in(before["path"], added["path"].combine_chunks()))
+    entries = pa.concat_tables([before.filter(kept), added])
+    while entries.nbytes > _LIMIT_BYTES:
+        entries = entries.slice(len(entries) // 2 + 1).combine_chunks()
+    checked = _Checked(origin.identity, origin.version, _commit_digest(root, origin.version))
+    metadata = {_CHECKED: msgspec.json.encode(checked)}
+    content = _packed(entries.replace_schema_metadata(metadata))
+    storage.write_bytes(storage.join(root, LEDGER), content)
+    if found is _EMPTY:
+        with contextlib.suppress(OSError):
+            storage.delete([storage.join(root, _OLD_LEDGER)])
+
+
+# What is void
+
+
+def _valid(root: str, ledger: _Ledger, origin: Origin) -> pa.Table:
+    """The entries whose events the table has."""
+    entries, checked = ledger.entries, ledger.checked
+    none = entries.slice(0, 0)
+    versions = entries["version"].to_numpy()
+    valid = (versions >= origin.rebuilt) & (versions <= origin.version)
+    if checked.version < 0:  # there was no table yet: these files had no event to publish
+        return entries.filter(pa.array(valid & (versions < 0)))
+    if checked.table != origin.identity:
+        return none
+    commits = log.commits(root)
+    then = commits.get(checked.version)
+    if then and checked.commit and _digest(then.path) != checked.commit:
+        return none
+    since = range(checked.version + 1, origin.version + 1)
+    if any(version not in commits for version in since):
+        return none
+    for made, restored in log.restores(root, checked.version) if len(since) else ():
+        valid &= (versions <= restored) | (versions > made)
+    return entries.filter(pa.array(valid))
+
+
+def _commit_digest(root: str, version: int) -> str:
+    file = log.commits(root).get(version)
+    return _digest(file.path) if file else ""
+
+
+def _digest(path: str) -> str:
+    return xxhash.xxh3_128_hexdigest(storage.read_bytes(path))
+
+
+# Files
+
+
+def _load(root: str, run_id: str) -> _Ledger:
+    """The ledger as it is; an empty one where there is none, or a damaged one was set aside."""
+    path = storage.join(root, LEDGER)
+    try:
+        entries = _unpacked(state.read(path, _LIMIT_BYTES), _LEDGER_SCHEMA)
+        checked = msgspec.json.decode(entries.schema.metadata[_CHECKED], type=_Checked)
+        return _Ledger(entries.replace_schema_metadata(None), checked)
+    except FileNotFoundError:
+        return _EMPTY
+    except (DamagedError, ValueError, KeyError, TypeError) as error:
+        why = str(error) if isinstance(error, DamagedError) else "does not name its table"
+        state.set_aside(path, run_id, f"{why}, so its files are read once more")
+        return _EMPTY
+
+
+def _table(files: Iterable[FileInfo]) -> pa.Table:
+    rows = list(files)
+    if not rows:
+        return _SCHEMA.empty_table()
+    columns = zip(*rows, strict=True)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)]
+    return pa.table(arrays, schema=_SCHEMA)
+
+
+def _files(entries: pa.Table) -> list[FileInfo]:
+    return list(map(FileInfo, *(entries[name].to_pylist() for name in _SCHEMA.names)))
+
+
+def _packed(entries: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, entries.schema) as writer:
+        writer.write_table(entries)
+    return zstandard.ZstdCompressor(_LEVEL, write_checksum=True).compress(sink.getvalue())
+
+
+def _unpacked(packed: bytes, schema: pa.Schema) -> pa.Table:
+    """What was packed, if it has the columns of `schema`.
+
+    Raises:
+        DamagedError: It is something else.
+    """
+    try:
+        header = zstandard.get_frame_parameters(packed)
+        if not header.has_checksum or not 0 < header.content_size <= _LIMIT_BYTES:
+            raise DamagedError("is not a list of files")
+        content = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompress(packed)
+        with pa.ipc.open_stream(content) as stream:
+            found = stream.read_all()
+        found.validate(full=True)
+        if found.schema.remove_metadata() != schema:
+            raise DamagedError("is not a list of files")
+        if any(column.null_count for column in found.columns):
+            raise DamagedError("has gaps")
+        return found
+    except (zstandard.ZstdError, pa.ArrowException, MemoryError, OSError, ValueError) as error:
+        raise DamagedError(f"cannot be read ({' '.join(str(error).split())})") from error

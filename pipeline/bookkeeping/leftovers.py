@@ -1,0 +1,177 @@
+"""What dead runs have left behind, and the next run removes, or finishes."""
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+
+from pipeline import storage
+from pipeline.bookkeeping import alive, journal, places, state
+from pipeline.bookkeeping.alive import Dead
+from pipeline.bookkeeping.places import STATE
+from pipeline.storage import FileInfo
+from pipeline.table import table
+from pipeline.table.datafiles import NEW_FOLDER, TableError
+
+# How the store below deltalake 1.6 (object_store's LocalFileSystem) calls what it has begun.
+_DELTA_TEMPORARY = re.compile(r"/_delta_log/[^/]+#\d+$")
+# What only our commits have: a transaction of ours, or a file on its way to its partition.
+_OUR_COMMIT = re.compile(rb'"eventsift/|"_eventsift/new/')
+# No tool takes as long to write a commit; and a day is little for a hidden file to stay.
+_OLD_SECONDS = 86_400.0
+_FOLDERS = (STATE, *(f"{STATE}/{name}" for name in ("alive", "new", "temp", "runs", "rejects")))
+
+
+def secure(root: str, run_id: str, storage_options: dict[str, str] | None = None) -> str:
+    """Sees to it that a table's folders for our own files are its own, before any is written.
+
+    What is in the place of one, a link to somewhere else or a file, is set aside.
+
+    Args:
+        root: The table.
+        run_id: The run that is about to begin.
+        storage_options: What deltalake needs to reach the table's store.
+
+    Returns:
+        The table's identity; "" if there is no table yet.
+
+    Raises:
+        TableError: `root` is somebody else's folder, or live files lie behind a link.
+    """
+    identity = table.identity(root, storage_options)
+    if not storage.is_local(root):
+        return identity
+    for name in _FOLDERS:
+        path = storage.join(root, name)
+        if os.path.islink(path) or (os.path.lexists(path) and not os.path.isdir(path)):
+            _set_folder_aside(root, name, run_id, storage_options)
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for name in sorted(os.listdir(storage.join(root, NEW_FOLDER))):
+            if os.path.islink(storage.join(root, NEW_FOLDER, name)) and places.is_run_id(name):
+                _set_folder_aside(root, f"{NEW_FOLDER}/{name}", run_id, storage_options)
+    return identity
+
+
+def _set_folder_aside(
+    root: str, name: str, run_id: str, storage_options: dict[str, str] | None
+) -> None:
+    path = storage.join(root, name)
+    for file in table.load(root, storage_options).files:
+        if file.path.startswith(f"{name}/"):
+            raise TableError(
+                f"{path} is not a folder of its own, and {file.path} of the table lies behind it:"
+                " put the folder itself there"
+            )
+    state.set_aside(path, run_id, "is not a folder of its own")
+
+
+def clear(
+    root: str, run_id: str, dead: Sequence[Dead], storage_options: dict[str, str] | None = None
+) -> None:
+    """Removes what these runs have staged and what they have written but not committed.
+
+    What one has published and not yet recorded is recorded first.
+
+    Args:
+        root: The table.
+        run_id: The run that clears up.
+        dead: The dead runs, from `alive.dead`.
+        storage_options: What deltalake needs to reach the table's store.
+
+    Raises:
+        OSError: Something cannot be removed, or recorded.
+        datafiles.TableError: The table cannot be read.
+    """
+    for run in dead:
+        version = _published(root, run.id, storage_options)
+        if version is not None:
+            journal.finish(root, run, version, storage_options, run_id)
+        elif _is_own(root, f"{NEW_FOLDER}/{run.id}"):
+            table.drop_uncommitted(root, run.id, storage_options)
+        _remove_staged(root, run)
+    if not dead:
+        return
+    # A half-written file does not tell whose it is. Listed first: what a run that starts now makes
+    # is not in the list, and a run that made what is listed is dead, or still has its mark.
+    temporary = list(_temporary(storage.list_files(root)))
+    if not alive.others(root, run_id):
+        storage.delete(temporary)
+        alive.forget(root, dead)
+
+
+def _published(root: str, run_id: str, storage_options: dict[str, str] | None) -> int | None:
+    """The version that has a run's events; None if the run was not committed.
+
+    After `options.LOG_DAYS` days the log forgets who made a commit, but not the files it added.
+    """
+    version = table.published(root, run_id, storage_options)
+    if version is None:
+        snapshot = table.load(root, storage_options)
+        own = re.compile(rf"part-{re.escape(run_id)}-\w+(\.parquet)?")
+        if any(own.fullmatch(file.path.rpartition("/")[2]) for file in snapshot.files):
+            return snapshot.version
+    return version
+
+
+def _is_own(root: str, name: str) -> bool:
+    """Whether a folder of the table is not a link to somewhere else."""
+    return not storage.is_local(root) or storage.is_really_below(storage.join(root, name), root)
+
+
+def _remove_staged(root: str, run: Dead) -> None:
+    storage.delete_tree(run.staging, places.boundary(root, run.staging))
+    if storage.is_local(run.staging) and not os.path.lexists(storage.local(run.staging)):
+        places.remove_empty(os.path.realpath(storage.local(run.staging)), run.made)
+
+
+def _temporary(files: Sequence[FileInfo]) -> Iterator[str]:
+    """The files that an eventsift run has begun to write, and was killed."""
+    # A clock that was set forward makes nothing old: what is old is older than another file, too.
+    now = min(time.time(), max((file.modified for file in files), default=0.0))
+    for path, size, modified in files:
+        if storage.is_temporary(path):
+            yield path
+        elif _DELTA_TEMPORARY.search(path):
+            # Other tools may be writing to the log at this moment.
+            with contextlib.suppress(OSError):
+                old = modified < now - _OLD_SECONDS
+                if old or not size or _OUR_COMMIT.search(storage.read_bytes(path)):
+                    yield path
+
+
+def abandon(
+    root: str, run: Dead, storage_options: dict[str, str] | None = None, *, all_ended: bool = True
+) -> int | None:
+    """Clears up after a run of this process that has failed, as far as that is possible now.
+
+    Args:
+        root: The table.
+        run: The run.
+        storage_options: What deltalake needs to reach the table's store.
+        all_ended: Whether no worker of the run may still be writing.
+
+    Returns:
+        The version in which the run was published before it failed, None if it was not.
+    """
+    version = None
+    with contextlib.suppress(Exception):  # the next run does what cannot be done now
+        run = run._replace(made=alive.made_folder(root, run.id))
+        version = table.published(root, run.id, storage_options)
+        if version is not None:
+            journal.finish(root, run, version, storage_options, run.id)
+        _remove_staged(root, run)
+        if version is None and all_ended:
+            clear(root, run.id, [run], storage_options)
+            storage.remove_empty_directories([storage.join(root, STATE)])
+    return version
+
+
+def outcome(version: int | None) -> str:
+    """A sentence on what a failed run has done to the table; see `abandon`."""
+    if version is None:
+        return "Nothing was published; the table is as it was."
+    return (
+        f"But what it has done is published, as version {version}; readers of plain Parquet may see"
+        " older rows beside it until the next run tidies up."
+    )

@@ -1,0 +1,157 @@
+"""Why a path on the command line cannot be used, and the way out: one sentence each."""
+
+import importlib.util
+import os
+import re
+import stat
+import sys
+
+import pipeline
+from pipeline import storage
+
+_HIDDEN = (".", "_")
+_WILDCARD = re.compile(r"[*?[]")
+_KINDS = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISREG, "a file"),
+)
+# What a path's scheme needs: who is read, the extra, and the package that it brings.
+_EXTRAS = {
+    "s3": ("S3", "aws", "boto3"),
+    "gs": ("Google Cloud Storage", "gcp", "google.cloud.storage"),
+    "hdfs": ("HDFS", "hdfs", "hdfs"),
+}
+_STREAMS = ("a pipe", "a socket", "a device")
+
+
+def missing_extra(path: str) -> str | None:
+    """Returns what has to be installed before a path can be reached; None if nothing has."""
+    if storage.is_local(path):
+        return None
+    scheme = path.partition("://")[0]
+    if scheme not in _EXTRAS:
+        stores = ", ".join(f"{known}://" for known in _EXTRAS)
+        return f"{path}: there is no store {scheme}://; give a local path, or one of {stores}"
+    store, extra, package = _EXTRAS[scheme]
+    if _is_installed(package):
+        return None
+    # In a checkout the extra comes with the tested versions.
+    checkout = os.path.dirname(os.path.dirname(os.path.abspath(pipeline.__file__)))
+    what = f"'eventsift[{extra}]'"
+    if os.path.isfile(os.path.join(checkout, "setup.py")):
+        what = f"-c '{checkout}/requirements.txt' -e '{checkout}[{extra}]'"
+    return (
+        f"{path}: {store} needs the extra {extra!r}, which is not installed;"
+        f" install it with: {sys.executable} -m pip install {what}"
+    )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:  # a package around it is not there
+        return False
+
+
+def not_a_folder(option: str, path: str) -> str | None:
+    """Returns what stands where a folder is wanted; None if a folder is or can be made there.
+
+    Args:
+        option: The option that names the folder.
+        path: The folder; local paths are absolute.
+    """
+    if not storage.is_local(path):
+        return None
+    there = _first_existing(path)
+    if os.path.isdir(there):
+        return None
+    kind = _kind(there) or "a broken symbolic link"
+    below = "" if there == path else f" lies below {there}, which"
+    table = _table_around(there)
+    way_out = f"it belongs to the table {table}: give that" if table else "give a folder"
+    return f"{option} {path}{below} is {kind}, not a folder; {way_out}"
+
+
+def not_writable(option: str, path: str) -> str | None:
+    """Returns why no file can be made in a folder that is or will be there; None if one can.
+
+    Args:
+        option: The option that names the folder.
+        path: The folder; local paths are absolute.
+    """
+    if not storage.is_local(path):
+        return None
+    there = _first_existing(path)
+    if os.access(there, os.W_OK | os.X_OK):
+        return None
+    where = "it" if there == path else f"the folder {there}"
+    way_out = "change its permissions, or give another folder"
+    return f"{option} {path}: {where} cannot be written; {way_out}"
+
+
+def stream_input(pattern: str) -> str | None:
+    """Returns why an input cannot be read more than once; None if it is no pipe or device."""
+    if not storage.is_local(pattern):
+        return None
+    kind = _kind(storage.local(pattern))
+    if kind not in _STREAMS:
+        return None
+    return f"--input {pattern} is {kind}; write it to a file first, and give that file"
+
+
+def no_match(pattern: str) -> str:
+    """Returns why an input pattern matches no file, as the end of a sentence."""
+    if not storage.is_local(pattern):
+        return "nothing is there, or only names that begin with . or _"
+    path = os.path.abspath(storage.local(pattern))
+    if os.path.isdir(path):
+        return _in_folder(path)
+    folder = os.path.dirname(path)
+    if found := _WILDCARD.search(path):
+        folder = os.path.dirname(path[: found.start() + 1])
+    if not os.path.isdir(folder):
+        return f"there is no folder {folder}"
+    if not found:
+        return f"the folder {folder} has no such file"
+    hint = "" if "**" in path else "; ** also looks in the folders below"
+    return f"{_in_folder(folder)}{hint}"
+
+
+def _in_folder(folder: str) -> str:
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        return f"the folder {folder} cannot be listed: {error.strerror}"
+    if not names:
+        return f"the folder {folder} is empty"
+    visible = [name for name in names if not name.startswith(_HIDDEN)]
+    if not visible:
+        return f"the folder {folder} has only hidden files (their names begin with . or _)"
+    return f"nothing in the folder {folder} fits ({min(visible)!r} is there)"
+
+
+def _first_existing(path: str) -> str:
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _kind(path: str) -> str | None:
+    """What a path names, if that is there and no folder."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return None
+    return next((kind for is_one, kind in _KINDS if is_one(mode)), None)
+
+
+def _table_around(path: str) -> str | None:
+    """The table in whose folder a path lies."""
+    while (folder := os.path.dirname(path)) != path:
+        if os.path.isdir(os.path.join(folder, "_delta_log")):
+            return folder
+        path = folder
+    return None

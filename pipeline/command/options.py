@@ -1,0 +1,216 @@
+"""The job's own options; any option of Beam or of the chosen runner may stand beside them.
+
+Known before Beam is imported; `runners.EventsiftOptions` are the same for Beam.
+"""
+
+import argparse
+import re
+from typing import NamedTuple
+
+from pipeline.command.console import Parser
+
+LOG_DAYS = 7
+"""How long the log remembers past versions; older entries go when a checkpoint covers them."""
+
+
+class RejectLimit(NamedTuple):
+    """How many of its records a run may reject.
+
+    Attributes:
+        text: As the user wrote it.
+        parts: The allowed share of the records is `parts` / `whole`.
+        whole: 0 if `parts` is a number of records, not a share of them.
+    """
+
+    text: str
+    parts: int
+    whole: int
+
+    def allows(self, rejected: int, records: int) -> bool:
+        """Whether a run on so many records may reject this many of them."""
+        if not self.whole:
+            return rejected <= self.parts
+        return rejected * self.whole <= self.parts * records
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the job's options; none is required: Beam builds every pipeline's parser of them."""
+    parser.add_argument(
+        "--input",
+        type=_path,
+        nargs="+",
+        action="extend",
+        metavar="PATTERN",
+        help="files to read: paths, folders or globs (quoted), ** for any depth; local, s3://,"
+        " gs:// or hdfs://",
+    )
+    add_table_arguments(parser)
+    parser.add_argument(
+        "--temp",
+        type=_path,
+        metavar="DIR",
+        help="where payloads are staged, in a folder _eventsift (default: in the output folder)",
+    )
+    parser.add_argument(
+        "--rebuild",
+        type=_flag,  # with a value, because a template on Dataflow has no options without one
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="true|false",
+        help="make the table afresh from the input, in one atomic step",
+    )
+    parser.add_argument(
+        "--dedup-days",
+        type=_count,
+        default=None,
+        metavar="N",
+        help="a promise that all versions of an event lie within N days: only files of the table"
+        " within N days of a date in the delivery are searched for them; where it is broken,"
+        " duplicates stay (default: no limit)",
+    )
+    parser.add_argument(
+        "--watch",
+        type=_seconds,
+        default=None,
+        metavar="TIME",
+        help="keep running: look for new files this often (e.g. 30s, 5m, 1h) and publish those that"
+        " no longer change; files called .tmp, .part or the like are left alone (default: run"
+        " once)",
+    )
+    parser.add_argument(
+        "--max-partitions",
+        type=_positive,
+        default=10_000,
+        metavar="N",
+        help="refuse to write more partitions than this in one run (default: 10000)",
+    )
+    parser.add_argument(
+        "--max-event-mb",
+        type=_positive,
+        default=16,
+        metavar="N",
+        help="reject events with more data than this, in MiB (default: 16)",
+    )
+    parser.add_argument(
+        "--max-rejected",
+        type=_reject_limit,
+        default=None,
+        metavar="LIMIT",
+        help="fail a run that rejects more of its records than this, and publish nothing of it: a"
+        " number, or a share such as 0.5%% (default: no limit)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=_count,
+        default=None,
+        metavar="N",
+        help="cores each step uses by itself (default: all where the Python workers are the job's"
+        " own process, as with the local runner, Prism and LOOPBACK; else 0: the engine spreads the"
+        " work)",
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="show Beam's log, and the traceback of a failure"
+    )
+
+
+def add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that are about the table, whoever writes it."""
+    parser.add_argument("--output", type=_path, metavar="DIR", help="the table's folder")
+    parser.add_argument(
+        "--target-file-mb",
+        type=_positive,
+        default=256,
+        metavar="N",
+        help="start a new data file beyond this, in MiB before compression (default: 256)",
+    )
+    parser.add_argument(
+        "--keep-history",
+        type=_history,
+        default=0.0,
+        metavar="TIME",
+        help="keep superseded files this long for Delta readers of older versions, e.g. 7d, which"
+        f" is the most ({LOG_DAYS} days of log are kept); plain Parquet readers do not see them;"
+        " superseded files that another Delta tool has written are removed at once all the same;"
+        " give it to every run: one without it ends the history (default: 0, remove them at once)",
+    )
+
+
+def parser() -> Parser:
+    """The parser of the job's own options, for help and usage errors."""
+    own = Parser(
+        prog="python -m pipeline",
+        description="Keep the latest version of every event, as Parquet by type and date.",
+        epilog="Any option of Apache Beam or its runners may follow, e.g. --runner=FlinkRunner.",
+        allow_abbrev=False,
+    )
+    add_arguments(own)
+    return own
+
+
+# So that no limit, in whatever unit, is more than a machine's integers hold.
+_MOST_DIGITS = 9
+# Longer than anybody waits, and within what the system's clocks can wait for.
+_MOST_SECONDS = 366 * 86_400
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _seconds(text: str) -> float:
+    number = text.rstrip("smhd")
+    unit = text[len(number) :]
+    if not re.fullmatch(r"\d+(\.\d+)?", number, re.ASCII) or unit not in _SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 30s, 5m, 1h or 7d")
+    seconds = float(number) * _SECONDS[unit]
+    if seconds > _MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than 366d")
+    return seconds
+
+
+def _history(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds > LOG_DAYS * 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than {LOG_DAYS}d, which the log keeps")
+    return seconds
+
+
+def _reject_limit(text: str) -> RejectLimit:
+    found = re.fullmatch(r"(\d{1,9})(?:(?:\.(\d{1,9}))?(%))?", text, re.ASCII)
+    if not found:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a number of records, such as 100, nor a share, such as 0.5%"
+        )
+    number, decimals, share = found.groups("")
+    if not share:
+        return RejectLimit(text, int(number), 0)
+    limit = RejectLimit(text, int(number + decimals), 100 * 10 ** len(decimals))
+    if limit.parts > limit.whole:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than 100%")
+    return limit
+
+
+def _positive(text: str) -> int:
+    value = _count(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("0 is not at least 1")
+    return value
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    if len(text) > _MOST_DIGITS:
+        raise argparse.ArgumentTypeError(f"{text!r} has more than {_MOST_DIGITS} digits")
+    return int(text)
+
+
+def _path(text: str) -> str:
+    # An empty path is the working directory. Nobody means that; a variable was not set.
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no path (a variable that is not set?)")
+    return text
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text == "true"

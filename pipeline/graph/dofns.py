@@ -1,0 +1,290 @@
+"""The functions Beam calls: thin wiring around the plain functions of the other modules.
+
+Elements are small named tuples; versions are packed into bytes, see `versions`.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+from apache_beam.pvalue import TaggedOutput
+
+from pipeline import processes, storage
+from pipeline.graph import outputs as out
+from pipeline.graph.cores import CallEach, Cores
+from pipeline.keys import partitions, seen, versions
+from pipeline.keys.partitions import day_number
+from pipeline.keys.seen import Seen
+from pipeline.keys.versions import Packed
+from pipeline.rows.staging import Slices
+from pipeline.steps import latest, plan, publish, read, scan, write
+from pipeline.steps.latest import Superseded
+from pipeline.steps.plan import ReadTask, Run, ScanTask
+from pipeline.steps.tally import Tally
+from pipeline.steps.write import Routed, Written
+from pipeline.table.parquet import WriteSettings
+
+Keyed = tuple[int, Packed]
+
+
+class PlanRun(beam.DoFn):
+    """Run → Plan; tagged: a ReadTask for each block; for each live file a ScanTask, and LIVE."""
+
+    def process(self, run: Run) -> Iterator[Any]:
+        """See `plan.plan`."""
+        planned = plan.plan(run)
+        for task in planned.reads:
+            yield TaggedOutput(out.READS, task)
+        for live in planned.scans:
+            yield TaggedOutput(out.SCANS, live)
+            yield TaggedOutput(out.LIVE, (live.number, live))
+        yield TaggedOutput(out.TALLIES, planned.tally())
+        yield planned._replace(reads=[], scans=[])
+
+
+class ReadBlocks(CallEach):
+    """ReadTask → (bucket, versions); tagged: SLICES, SEEN, REJECTS."""
+
+    def __init__(self, run: Run, workers: int) -> None:
+        super().__init__(Cores(workers, processes=True))
+        self._run = run
+
+    def call(self, element: ReadTask, *_: Any) -> Callable[[], Any]:
+        """The reading of one block, with the size of the filter beside it."""
+        settings = read.ReadSettings(
+            self._run.id,
+            self._run.staging,
+            *element.sizes,
+            self._run.max_event_bytes,
+            # Where one process does all the shuffling, versions need not go through it.
+            store_versions=self._cores.workers > 0 and storage.is_local(self._run.staging),
+        )
+        return partial(read.read_block, element.block, settings)
+
+    def work_bytes(self, element: ReadTask) -> int:
+        """Those of the block."""
+        return element.block.bytes
+
+    def outputs(self, block: read.BlockRead) -> Iterator[Any]:
+        """The elements for a block."""
+        yield from block.versions.split()
+        yield TaggedOutput(out.SLICES, (block.number, tuple(block.slices)))
+        yield TaggedOutput(out.SEEN, block.seen)
+        if block.dead_letters:
+            yield TaggedOutput(out.REJECTS, block.dead_letters)
+        rejected = sum(block.rejected.values())
+        counts = {
+            "blocks": 1,
+            "bytes": block.bytes,
+            "events": block.rows + rejected,
+            "rejected": rejected,
+            "dead_letter_files": 1 if block.dead_letters else 0,
+            "versions": sum(block.versions.counts),
+            "slices": sum(len(slices.destinations) for slices in block.slices),
+            **{f"rejected.{reason}": count for reason, count in block.rejected.items()},
+        }
+        yield TaggedOutput(out.TALLIES, Tally("read", counts, block.seconds))
+
+
+class CombineSeen(beam.CombineFn):
+    """Seen of parts of the delivery → Seen of all of it."""
+
+    def create_accumulator(self) -> Seen:
+        """Nothing."""
+        return seen.NOTHING
+
+    def add_input(self, accumulator: Seen, element: Seen) -> Seen:
+        """Adds what a block has."""
+        return seen.union([accumulator, element])
+
+    def merge_accumulators(self, accumulators: Iterable[Seen]) -> Seen:
+        """See `seen.union`."""
+        return seen.union(accumulators)
+
+    def extract_output(self, accumulator: Seen) -> Seen:
+        """All of it."""
+        return accumulator
+
+
+class ScanLiveFiles(CallEach):
+    """ScanTask, with what was seen → (bucket, versions that may compete)."""
+
+    def __init__(self, run: Run, workers: int) -> None:
+        super().__init__(Cores(workers, processes=True))
+        self._run = run
+
+    def process(self, task: ScanTask, delivery: Seen) -> Iterable[Keyed]:
+        """See `scan.scan_file`; only of files within the horizon, if the user has set one."""
+        day, horizon = day_number(*task.file.destination[2:]), self._run.dedup_days
+        if horizon is None or seen.near(delivery, day, horizon):
+            yield from super().process(task, delivery)
+        else:
+            yield from self.outputs(scan.pass_over(task.file, delivery))
+
+    def call(self, element: ScanTask, *side_inputs: Seen) -> Callable[[], Any]:
+        """The scan of one file."""
+        (delivery,) = side_inputs
+        number, file, sizes = element
+        return partial(
+            scan.scan_file, self._run.root, number, file, delivery, sizes.id_seed, sizes.buckets
+        )
+
+    def work_bytes(self, element: ScanTask) -> int:
+        """Those of the event_ids, unless there is a filter: then only a few become Python's."""
+        return 0 if element.sizes.filter_size.bits else element.file.rows * 36
+
+    def outputs(self, scanned: scan.Scanned) -> Iterator[Any]:
+        """The elements for a live file."""
+        yield from scanned.versions.split()
+        counts = {
+            "live_files": 1,
+            "versions": scanned.rows,
+            "comparisons": scanned.seen,
+            "files_passed_over": 1 if scanned.passed_over else 0,
+            "rows_passed_over": scanned.passed_over,
+        }
+        yield TaggedOutput(out.TALLIES, Tally("scan", counts, scanned.seconds))
+
+
+class CombineLatest(beam.CombineFn):
+    """Packed versions of a bucket → those that are superseded.
+
+    The accumulator is simply the versions so far: each of them must end as kept or as reported
+    superseded, so there is nothing to throw away early.
+    """
+
+    def create_accumulator(self) -> list[Packed]:
+        """No versions."""
+        return []
+
+    def add_input(self, accumulator: list[Packed], part: Packed) -> list[Packed]:
+        """Adds versions."""
+        return [*accumulator, part]
+
+    def add_inputs(self, accumulator: list[Packed], parts: Iterable[Packed]) -> list[Packed]:
+        """Adds versions of many elements in one step."""
+        return [*accumulator, *parts]
+
+    def merge_accumulators(self, accumulators: Iterable[list[Packed]]) -> list[Packed]:
+        """All versions."""
+        return list(itertools.chain.from_iterable(accumulators))
+
+    def extract_output(self, accumulator: list[Packed]) -> Superseded:
+        """See `latest.latest`."""
+        return latest.latest(accumulator)
+
+
+class CombineBuckets(CallEach):
+    """(bucket, its versions) → (source number, its superseded rows).
+
+    Combines what is grouped, as `beam.CombineValues` does, but on all cores.
+    """
+
+    def __init__(self, workers: int) -> None:
+        super().__init__(Cores(workers, processes=False))
+
+    def call(self, element: tuple[int, Iterable[Packed]], *_: Any) -> Callable[[], Any]:
+        """The combining of one bucket."""
+        return partial(_combine, list(element[1]))
+
+    def outputs(self, found: Superseded) -> Iterator[Any]:
+        """Splits the rows by source; as bytes, since Beam would pickle arrays one by one."""
+        where, exact, count, seconds = found
+        sources = versions.source_of(where)
+        numbers, starts = np.unique(sources, return_index=True)
+        borders = [*starts.tolist(), len(where)]
+        for number, (start, end) in zip(numbers.tolist(), itertools.pairwise(borders), strict=True):
+            yield number, versions.row_of(where[start:end]).tobytes()
+        delivered = sources >= versions.FIRST_BLOCK
+        counts = {
+            "versions": count,
+            "superseded": int(np.sum(~exact)),
+            "exact_duplicates": int(np.sum(exact)),
+            "superseded_events": int(np.sum(~exact & delivered)),
+            "exact_duplicate_events": int(np.sum(exact & delivered)),
+        }
+        yield TaggedOutput(out.TALLIES, Tally("latest", counts, seconds))
+
+
+def _combine(parts: Sequence[Packed]) -> Superseded:
+    combine = CombineLatest()
+    return combine.extract_output(combine.add_inputs(combine.create_accumulator(), parts))
+
+
+class RouteRows(beam.DoFn):
+    """(source number, its slices or live file, and superseded rows) → (group, Routed)."""
+
+    def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Any]:
+        """Gives the slices of each group, and each live file, their share of the superseded."""
+        _, sources = element
+        superseded = np.sort(np.frombuffer(b"".join(sources[out.ROWS]), np.int64))
+        staged: list[tuple[Slices, ...]] = list(sources[out.SLICES])
+        files: list[ScanTask] = list(sources[out.LIVE])
+        for _, file, sizes in files:
+            group = partitions.group_of(file.destination, sizes.groups)
+            yield group, Routed(file, superseded.tobytes())
+        slices = list(itertools.chain.from_iterable(staged))
+        firsts = np.array([one.first_row for one in slices], np.int64)
+        lasts = firsts + np.array([sum(one.rows) for one in slices], np.int64)
+        borders = zip(*np.searchsorted(superseded, [firsts, lasts]).tolist(), strict=True)
+        for one, (start, end) in zip(slices, borders, strict=True):
+            yield one.group, Routed(one, (superseded[start:end] - one.first_row).tobytes())
+        counts = {
+            "live_files": len(files),
+            "blocks": len(staged),
+            "slices": sum(len(one.rows) for one in slices),
+            "superseded": len(superseded),
+        }
+        yield TaggedOutput(out.TALLIES, Tally("route", counts, 0.0))
+
+
+class WriteDestinations(CallEach):
+    """(group, Routed to its destinations) → Written."""
+
+    def __init__(self, run: Run, workers: int) -> None:
+        super().__init__(Cores(workers, processes=True))
+        self._settings = WriteSettings(
+            run.root, run.id, run.target_file_bytes, run.keep_seconds > 0
+        )
+
+    def call(self, element: tuple[int, Iterable[Routed]], *_: Any) -> Callable[[], Any]:
+        """The writing of one group."""
+        return partial(write.write_group, list(element[1]), self._settings)
+
+    def outputs(self, result: tuple[Written, float]) -> Iterator[Any]:
+        """The elements for a group."""
+        written, seconds = result
+        if written.files or written.replaced:
+            yield written
+        counts = {
+            "slices": written.slices,
+            "live_files": written.live_files,
+            "kept": written.staged,
+            "superseded": written.superseded,
+            "files": len(written.files),
+            "replaced": len(written.replaced),
+            "live_rows": written.live,
+        }
+        yield TaggedOutput(out.TALLIES, Tally("write", counts, seconds))
+
+
+class PublishRun(beam.DoFn):
+    """(key, everything the steps have to say) → the run's record."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[dict[str, Any]]:
+        """See `publish.publish`."""
+        processes.stop(wait=False)  # their work is done, and they end while this goes on
+        _, groups = element
+        outcome = publish.Outcome(
+            plans=list(groups[out.PLAN]),
+            tallies=list(groups[out.TALLIES]),
+            written=list(groups[out.WRITTEN]),
+            dead_letters=list(groups[out.REJECTS]),
+        )
+        yield publish.publish(self._run, outcome)

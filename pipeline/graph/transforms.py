@@ -1,0 +1,115 @@
+"""The steps of the graph, as transforms: how their elements are spread and brought together.
+
+Each step has named outputs; what they hold is said where the names are defined, in `outputs`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import apache_beam as beam
+
+from pipeline.graph import dofns
+from pipeline.graph import outputs as out
+from pipeline.graph.dofns import Keyed
+from pipeline.keys import seen
+from pipeline.keys.seen import Seen
+from pipeline.steps.plan import ReadTask, Run, ScanTask
+from pipeline.steps.write import Routed
+
+Outputs = Mapping[str, beam.PCollection[Any]]
+
+
+class _Step(beam.PTransform[Any, Outputs]):
+    """A step of the graph; each gives its outputs by name, tallies among them."""
+
+    def __init__(self, run: Run, workers: int) -> None:
+        super().__init__()
+        self._run = run
+        self._workers = workers
+
+
+class Plan(beam.PTransform[Any, Any]):
+    """Run → PLAN, READS, SCANS, LIVE."""
+
+    def expand(self, pcoll: beam.PCollection[Run]) -> Outputs:
+        """One call of `plan.plan`."""
+        return pcoll | beam.ParDo(dofns.PlanRun()).with_outputs(
+            out.READS, out.SCANS, out.LIVE, out.TALLIES, main=out.PLAN
+        )
+
+
+class Read(_Step):
+    """READS → VERSIONS, SLICES, SEEN, REJECTS."""
+
+    def expand(self, pcoll: beam.PCollection[ReadTask]) -> Outputs:
+        """Spreads the blocks over the workers and reads each."""
+        outputs = beam.ParDo(dofns.ReadBlocks(self._run, self._workers)).with_outputs(
+            out.SLICES, out.SEEN, out.REJECTS, out.TALLIES, main=out.VERSIONS
+        )
+        return pcoll | "spread" >> beam.Reshuffle() | outputs
+
+
+class Scan(_Step):
+    """SCANS, with SEEN by the whole delivery → VERSIONS."""
+
+    def __init__(self, run: Run, workers: int, seen: beam.PCollection[Seen]) -> None:
+        super().__init__(run, workers)
+        self._seen = seen
+
+    def expand(self, pcoll: beam.PCollection[ScanTask]) -> Outputs:
+        """Spreads the live files over the workers and scans each."""
+        scanner = dofns.ScanLiveFiles(self._run, self._workers)
+        delivery = beam.pvalue.AsSingleton(self._seen, seen.NOTHING)
+        outputs = beam.ParDo(scanner, delivery).with_outputs(out.TALLIES, main=out.VERSIONS)
+        return pcoll | "spread" >> beam.Reshuffle() | outputs
+
+
+class Latest(_Step):
+    """VERSIONS → ROWS that are superseded, by source."""
+
+    def expand(self, pcoll: beam.PCollection[Keyed]) -> Outputs:
+        """Combines the versions of each bucket, after the shuffle.
+
+        `beam.CombinePerKey` would combine before it, too. That makes large elements of small ones
+        and, since versions do not get fewer by it, copies all of them once more.
+        """
+        outputs = beam.ParDo(dofns.CombineBuckets(self._workers)).with_outputs(
+            out.TALLIES, main=out.ROWS
+        )
+        return pcoll | "by bucket" >> beam.GroupByKey() | "combine" >> outputs
+
+
+class Route(beam.PTransform[Any, Any]):
+    """SLICES, LIVE and superseded ROWS → ROWS by group of destinations, with what is superseded."""
+
+    def expand(self, pcoll: dict[str, beam.PCollection[tuple[int, Any]]]) -> Outputs:
+        """Joins by source."""
+        return (
+            pcoll
+            | "by source" >> beam.CoGroupByKey()
+            | "split" >> beam.ParDo(dofns.RouteRows()).with_outputs(out.TALLIES, main=out.ROWS)
+        )
+
+
+class Write(_Step):
+    """ROWS by group of destinations → WRITTEN."""
+
+    def expand(self, pcoll: beam.PCollection[tuple[int, Routed]]) -> Outputs:
+        """Brings together what belongs to a destination, and writes each."""
+        outputs = beam.ParDo(dofns.WriteDestinations(self._run, self._workers)).with_outputs(
+            out.TALLIES, main=out.WRITTEN
+        )
+        return pcoll | "by destination" >> beam.GroupByKey() | outputs
+
+
+class Commit(beam.PTransform[Any, Any]):
+    """PLAN, TALLIES, WRITTEN, REJECTS → the run's record."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self._run = run
+
+    def expand(self, pcoll: dict[str, beam.PCollection[Any]]) -> beam.PCollection[dict[str, Any]]:
+        """Brings everything to one place, and publishes it."""
+        keyed = {name: part | f"all {name}" >> beam.WithKeys(0) for name, part in pcoll.items()}
+        return keyed | beam.CoGroupByKey() | beam.ParDo(dofns.PublishRun(self._run))

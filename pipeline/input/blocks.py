@@ -1,0 +1,99 @@
+"""Planning: which bytes of which files are read together.
+
+A block is about `BLOCK_BYTES` of input: a byte range of a large file that can be cut, one file that
+cannot (compressed, in UTF-16, or a JSON array), or many small files packed together.
+"""
+
+import concurrent.futures
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from pipeline import storage
+from pipeline.input import framing, sniff
+
+# Large enough that the cost of a block does not show, small enough that a few of them in memory,
+# each with its Arrow copy, stay well below a gigabyte.
+BLOCK_BYTES = 32 << 20
+# How much is read at a place where a file might be cut: most events are smaller than the first;
+# a place without a border within the second stays uncut.
+_WINDOWS_BYTES = (64 << 10, 1 << 20)
+# Bounds what one block with very small files has to open, and how large its element is.
+_FILES_PER_BLOCK = 4096
+
+# Files looked into at a time.
+_CUTS_AT_A_TIME = 16
+
+
+class Piece(NamedTuple):
+    """The bytes ``[start, end)`` of a file."""
+
+    path: str
+    start: int
+    end: int
+
+
+class Block(NamedTuple):
+    """What one call reads.
+
+    Attributes:
+        number: Unique in the run; versions name their place by it.
+        ranges: The pieces, as plain tuples: thousands of small objects are slow to pickle.
+    """
+
+    number: int
+    ranges: tuple[tuple[str, int, int], ...]
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """The bytes to read, in order."""
+        return [Piece(*one) for one in self.ranges]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes to read, as stored."""
+        return sum(end - start for _, start, end in self.ranges)
+
+
+def cut(file: storage.FileInfo, block_bytes: int = BLOCK_BYTES) -> list[Piece]:
+    """The pieces of one file, each beginning where a record does. Opens only large files."""
+    if file.bytes <= block_bytes:
+        return [Piece(file.path, 0, file.bytes)]
+    starts = [0]
+    with storage.open_read(file.path) as stream:
+        # An array has no borders inside, so it stays whole without looking for its beginning.
+        if sniff.is_json(stream.read(sniff.HEAD_BYTES)):
+            # Blocks of equal size: a short last one would leave all but one core waiting.
+            count = -(-file.bytes // block_bytes)
+            for target in (file.bytes * n // count for n in range(1, count)):
+                for window_bytes in _WINDOWS_BYTES:
+                    stream.seek(target)
+                    place = next(framing.cuts(stream.read(window_bytes)), None)
+                    if place is not None:
+                        starts.append(target + place)
+                        break
+    ends = [*starts[1:], file.bytes]
+    return [Piece(file.path, start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def cut_all(files: Sequence[storage.FileInfo]) -> Iterator[Piece]:
+    """The pieces of all files, in order; see `cut`."""
+    large = [file for file in files if file.bytes > BLOCK_BYTES]
+    # A look into a file in an object store is a request that waits, for each block of it.
+    with concurrent.futures.ThreadPoolExecutor(_CUTS_AT_A_TIME) as pool:
+        found = dict(zip((file.path for file in large), pool.map(cut, large), strict=True))
+    for file in files:
+        yield from found.get(file.path) or cut(file)
+
+
+def pack(pieces: Iterable[Piece], first: int, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
+    """Packs pieces, in order, into blocks numbered from `first`. Empty files need none."""
+    number, packed, packed_bytes = first, list[tuple[str, int, int]](), 0
+    for piece in pieces:
+        size = piece.end - piece.start
+        if packed and (packed_bytes + size > block_bytes or len(packed) == _FILES_PER_BLOCK):
+            yield Block(number, tuple(packed))
+            number, packed, packed_bytes = number + 1, [], 0
+        packed.append(piece[:])
+        packed_bytes += size
+    if packed:
+        yield Block(number, tuple(packed))

@@ -1,0 +1,214 @@
+"""Decoded events as one typed Arrow table, and their digests."""
+
+import itertools
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from pipeline.input import decoding, records, timestamps
+from pipeline.input.decoding import Decoded, Part
+from pipeline.input.records import Event
+from pipeline.input.rejects import Problem, Reject, shown
+from pipeline.keys import partitions
+
+EVENT_SCHEMA = pa.schema(
+    [
+        ("event_id", pa.string()),
+        ("timestamp", pa.timestamp("us", "UTC")),
+        ("nanos", pa.int16()),
+        ("domain", pa.dictionary(pa.int32(), pa.string())),
+        ("event_type", pa.dictionary(pa.int32(), pa.string())),
+        ("data", pa.string()),
+        ("extra", pa.string()),
+        ("id_high", pa.uint64()),
+        ("id_low", pa.uint64()),
+        ("digest", pa.int64()),
+    ]
+)
+
+# Delta has no finer timestamps than microseconds; what is below is kept in a column of its own. For
+# the order of versions it stands in the upper bits of the digest, above a hash of all the rest: so
+# (timestamp, digest) compares instants to the nanosecond first.
+_HASH_BITS = 53
+
+
+def to_table(
+    parts: Sequence[tuple[Part, Decoded]], max_event_bytes: int, id_seed: int
+) -> tuple[pa.Table, list[Reject]]:
+    """The events of decoded parts as one table, and all rejects of these parts.
+
+    Args:
+        parts: Parts with what `decode` made of them.
+        max_event_bytes: Limit on the bytes of `data` and `extra` together.
+        id_seed: For `hash_ids`.
+
+    Returns:
+        A table of `EVENT_SCHEMA`, in the order delivered, and the rejects: those of decoding, and
+        events whose timestamp, size, domain or event_type breaks a rule.
+    """
+    events = [event for _, decoded in parts for event in decoded.events]
+    rejects = [reject for _, decoded in parts for reject in decoded.rejects]
+    extras: dict[int, str] = {}  # of all parts, by row
+    first_rows = np.cumsum([0] + [len(decoded.events) for _, decoded in parts])
+    for first, (_, decoded) in zip(first_rows, parts, strict=False):
+        extras.update((int(first) + row, extra) for row, extra in decoded.extras.items())
+
+    kinds = _Kinds()
+    codes = [kinds[event.domain, event.event_type] for event in events]
+    kind_codes = np.array(codes, np.int32)
+    seeds = [kinds.seeds[code] for code in codes]
+    for row, members in extras.items():
+        seeds[row] = _seed(events[row].domain, events[row].event_type, members)
+    payloads = [event.data for event in events]
+    data = _binary(payloads)
+    hashes = np.fromiter(map(xxhash.xxh3_64_intdigest, payloads, seeds), np.uint64, len(events))
+    extra = _sparse(extras, len(events))
+    texts = pa.array([event.timestamp for event in events], pa.string())
+    instants = timestamps.parse(texts)
+
+    errors = _errors(events, texts, instants.valid, data, extra, kinds, kind_codes, max_event_bytes)
+    rejects += _rejects_of_rows(errors, parts, first_rows)
+
+    ids = [event.event_id for event in events]
+    hashed = hash_ids(ids, id_seed)
+    table = pa.Table.from_arrays(
+        [
+            pa.array(ids, pa.string()),
+            pa.array(instants.micros).cast(pa.timestamp("us", "UTC")),
+            pa.array(instants.nanos),
+            kinds.column(0, kind_codes),
+            kinds.column(1, kind_codes),
+            data,
+            extra,
+            pa.array(hashed[0]),
+            pa.array(hashed[1]),
+            pa.array(_digests(instants.nanos, hashes)),
+        ],
+        schema=EVENT_SCHEMA,
+    )
+    if errors:
+        keep = np.ones(len(events), bool)
+        keep[list(errors)] = False
+        table = table.filter(pa.array(keep))
+    return table, rejects
+
+
+def hash_ids(ids: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
+    """A 128-bit hash of each of n event_ids (XXH3), the same on every machine; shape (2, n)."""
+    encoded = map(str.encode, ids)
+    hashes = b"".join(map(xxhash.xxh3_128_digest, encoded, itertools.repeat(seed)))
+    return np.ascontiguousarray(np.frombuffer(hashes, "<u8").reshape(-1, 2).T)
+
+
+def digest(rows: pa.Table, domain: str, event_type: str) -> npt.NDArray[np.int64]:
+    """The digests of rows of one kind, from the columns nanos, data and extra; shape (n,)."""
+    extras = rows["extra"].to_pylist()
+    seeds = [_seed(domain, event_type, extra) for extra in extras]
+    payloads = rows["data"].cast(pa.binary()).to_pylist()
+    hashes = np.fromiter(map(xxhash.xxh3_64_intdigest, payloads, seeds), np.uint64, len(rows))
+    return _digests(rows["nanos"].to_numpy(), hashes)
+
+
+def _digests(nanos: npt.NDArray[np.int16], hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+    """Nanoseconds (0 to 999) above the upper bits of the hash of the content."""
+    upper = nanos.astype(np.int64) << _HASH_BITS
+    return upper | (hashes >> np.uint64(64 - _HASH_BITS)).astype(np.int64)
+
+
+def _seed(domain: str, event_type: str, extra: str | None) -> int:
+    """What the hash of `data` (XXH3, 64 bits) is seeded with: the hash of all the other fields."""
+    return int(xxhash.xxh3_64_intdigest(msgspec.json.encode([domain, event_type, extra])))
+
+
+class _Kinds(dict[tuple[str, str], int]):
+    """Numbers each distinct (domain, event_type) as it is first met."""
+
+    def __init__(self) -> None:
+        self.seeds: list[int] = []
+
+    def __missing__(self, kind: tuple[str, str]) -> int:
+        self.seeds.append(_seed(*kind, None))
+        self[kind] = len(self)
+        return self[kind]
+
+    def column(self, field: int, codes: npt.NDArray[np.int32]) -> pa.DictionaryArray:
+        """The domain (field 0) or event_type (1) of each row, from the kind of each row."""
+        values = pa.array([kind[field] for kind in self], pa.string()).dictionary_encode()
+        return pa.DictionaryArray.from_arrays(
+            values.indices.take(pa.array(codes)), values.dictionary
+        )
+
+
+def _binary(payloads: Sequence[msgspec.Raw]) -> pa.StringArray:
+    """The payloads' bytes as one Arrow array, copied once."""
+    offsets = np.zeros(len(payloads) + 1, np.int32)
+    np.cumsum(np.fromiter(map(len, payloads), np.int32, len(payloads)), out=offsets[1:])
+    return pa.StringArray.from_buffers(
+        len(payloads), pa.py_buffer(offsets), pa.py_buffer(b"".join(payloads))
+    )
+
+
+def _sparse(extras: dict[int, str], rows: int) -> pa.Array:
+    if not extras:
+        return pa.nulls(rows, pa.string())
+    return pa.array([extras.get(row) for row in range(rows)], pa.string())
+
+
+def _errors(
+    events: Sequence[Event],
+    texts: pa.StringArray,
+    valid: npt.NDArray[np.bool_],
+    data: pa.StringArray,
+    extra: pa.StringArray,
+    kinds: _Kinds,
+    kind_codes: npt.NDArray[np.int32],
+    max_event_bytes: int,
+) -> dict[int, Problem]:
+    """What is wrong with the well-formed events that break a rule, by row."""
+    errors: dict[int, Problem] = {}
+    for row in np.flatnonzero(~valid).tolist():
+        errors[row] = Problem("bad-timestamp", timestamps.explain(texts[row].as_py()))
+    sizes = pc.binary_length(data).to_numpy() + pc.binary_length(extra).fill_null(0).to_numpy()
+    for row in np.flatnonzero(sizes > 2 * records.NESTING_LIMIT).tolist():
+        # The object that holds the extra fields is a level of its own.
+        if records.is_deeper(bytes(events[row].data), records.NESTING_LIMIT) or (
+            extra[row].is_valid
+            and records.is_deeper(extra[row].as_py().encode(), records.NESTING_LIMIT + 1)
+        ):
+            errors[row] = records.too_deep(f"event {shown(events[row].event_id)}")
+    for row in np.flatnonzero(sizes > max_event_bytes).tolist():
+        errors[row] = Problem(
+            "too-large",
+            f"event {shown(events[row].event_id)} has {sizes[row]:,} bytes of data and extra"
+            f" fields, the limit is {max_event_bytes:,}; raise it with --max-event-mb",
+        )
+    for code, (domain, event_type) in enumerate(kinds):
+        problem = partitions.check("domain", domain) or partitions.check("event_type", event_type)
+        if problem:
+            for row in np.flatnonzero(kind_codes == code).tolist():
+                errors[row] = Problem("too-long", problem)
+    return errors
+
+
+def _rejects_of_rows(
+    errors: dict[int, Problem],
+    parts: Sequence[tuple[Part, Decoded]],
+    first_rows: npt.NDArray[np.int64],
+) -> list[Reject]:
+    """The rejects for rows found faulty after decoding."""
+    rejects: list[Reject] = []
+    if not errors:
+        return rejects
+    rows = np.array(sorted(errors), np.int64)
+    for (part, decoded), first, end in zip(parts, first_rows, first_rows[1:], strict=False):
+        own = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)].tolist()
+        places = decoding.spans(part, decoded, [row - int(first) for row in own])
+        for row, (start, end) in zip(own, places, strict=True):
+            raw = part.data[start:end]
+            rejects.append(Reject(*part.place(start), len(raw), *errors[row], raw))
+    return rejects

@@ -1,0 +1,143 @@
+r"""One record's bytes to an event, or what is wrong with it.
+
+A record is an event if it is a JSON object (RFC 8259) in UTF-8 with the strings `event_id`,
+`domain` and `event_type`, none of them empty, a string `timestamp`, and `data`, which may be any
+JSON value, `null` too. All other members are kept as `extra`. Of members with the same name the
+last one counts. Refused, since other readers of the table could not read them, are `NaN` and the
+like, half of a surrogate pair (`"\ud800"`), and values nested deeper than `NESTING_LIMIT`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, NamedTuple
+
+import msgspec
+
+from pipeline.input import framing, structure
+from pipeline.input.rejects import Problem, shown
+
+NESTING_LIMIT = 500
+"""Levels of arrays and objects in `data` or an extra field.
+
+Python's interpreter ends recursion at about 1,000, less what is in use: this is well below it, so
+that what is accepted does not depend on who calls.
+"""
+
+# A member that is an array of objects.
+_LIST_OF_OBJECTS = re.compile(rb'"([^"\\]{1,64})"[ \t\r\n]*:[ \t\r\n]*\[[ \t\r\n]*\{')
+_HINT_BYTES = 4096  # how far into a record such a member is looked for
+
+_Filled = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Event(msgspec.Struct, gc=False):
+    """One event as delivered; `data` is a view of its bytes, already checked to be JSON."""
+
+    event_id: _Filled
+    timestamp: str
+    domain: _Filled
+    event_type: _Filled
+    data: msgspec.Raw
+
+
+FIELDS = Event.__struct_fields__
+_TEXT = msgspec.json.Decoder(str)
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_VALUE = msgspec.json.Decoder(msgspec.Raw)
+
+
+class Parsed(NamedTuple):
+    """An event, the names of its unknown members, and these as the text of an object, if any."""
+
+    event: Event
+    unknown: Sequence[str] = ()
+    extra: str | None = None
+
+
+def is_event(record: bytes) -> bool:
+    """Whether a JSON object is an event."""
+    return isinstance(parse(record, True), Parsed)
+
+
+def parse(record: bytes, is_object: bool) -> Parsed | Problem:
+    """The event in the bytes of a record, or what is wrong with them."""
+    try:
+        text = record.decode()
+    except UnicodeDecodeError as error:
+        value = f"byte 0x{record[error.start]:02x} at {error.start}"
+        return Problem("invalid-utf8", f"{value} is not UTF-8: {shown(record)}")
+    try:
+        members = (_MEMBERS if is_object else _VALUE).decode(record)
+    except RecursionError:
+        return too_deep(shown(text))
+    except msgspec.MsgspecError as error:
+        truncated = "truncated" in str(error)
+        # A surrogate at the end of a string looks truncated to msgspec: it waits for the other.
+        is_escape = truncated or "escape" in str(error)
+        if "surrogate" in str(error) or (is_escape and framing.is_value(record)):
+            rule = "half of a surrogate pair, which is no character"
+            return Problem("not-json", f"a \\u escape is {rule}: {shown(text)}")
+        return Problem("truncated" if truncated else "not-json", f"{error}: {shown(text)}")
+    if not isinstance(members, dict):
+        return Problem("not-an-object", f"{shown(text)} is not a JSON object")
+    parsed = from_members(members)
+    if isinstance(parsed, Problem) and parsed.reason == "missing-field":
+        return Problem(parsed.reason, parsed.message + _wrapper_hint(record))
+    return parsed
+
+
+def from_members(members: Mapping[str, msgspec.Raw]) -> Parsed | Problem:
+    """The event that is a JSON object of these members, or the rule it breaks."""
+    texts: list[str] = []
+    for field in FIELDS:
+        if field not in members:
+            names = shown(list(members))
+            return Problem("missing-field", f"{field} is missing, there is only {names}")
+        if field == "data":
+            continue
+        try:
+            value = _TEXT.decode(members[field])
+        except msgspec.ValidationError:
+            value = bytes(members[field]).decode()
+            return Problem("wrong-type", f"{field} is {shown(value)}, it must be a string")
+        if not value and field != "timestamp":
+            return Problem("empty-field", f"{field} is '', it must have at least one character")
+        texts.append(value)
+    event_id, timestamp, domain, event_type = texts
+    event = Event(event_id, timestamp, domain, event_type, members["data"])
+    unknown = sorted(members.keys() - set(FIELDS))
+    extra = b",".join(member(name) + bytes(members[name]) for name in unknown).decode()
+    return Parsed(event, unknown, f"{{{extra}}}" if unknown else None)
+
+
+def too_deep(what: str) -> Problem:
+    """The problem of a record with more nesting than `NESTING_LIMIT`."""
+    return Problem("too-deep", f"{what} has values nested deeper than {NESTING_LIMIT} levels")
+
+
+def too_large(size: int, beginning: bytes, limit: int) -> Problem:
+    """The problem of a record with more than `limit` bytes."""
+    what = f"a record of {size:,} bytes that begins with {shown(beginning[:100])}"
+    rule = f"the limit of one record is {limit:,} bytes; raise it with --max-event-mb"
+    return Problem("too-large", f"{what}; {rule}{_wrapper_hint(beginning)}")
+
+
+def _wrapper_hint(record: bytes) -> str:
+    """What to say of a record that seems to hold events instead of being one."""
+    found = _LIST_OF_OBJECTS.search(record, 0, _HINT_BYTES)
+    if not found:
+        return ""
+    name = shown(found[1].decode(errors="replace"))
+    return f"; if it is a wrapper of events in {name}, deliver these as an array or as lines"
+
+
+def is_deeper(value: bytes, levels: int) -> bool:
+    """Whether the arrays and objects of a JSON value are nested deeper than so many levels."""
+    if value.count(b"[") + value.count(b"{") <= levels:
+        return False
+    return structure.depth(value) > levels
+
+
+def member(name: str) -> bytes:
+    """What stands before the value of a member of this name, in compact JSON."""
+    return msgspec.json.encode(name) + b":"

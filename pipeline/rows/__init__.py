@@ -1,0 +1,1 @@
+"""What travels through storage: `staging` is where payloads wait for whoever writes them."""

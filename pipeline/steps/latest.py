@@ -1,0 +1,99 @@
+"""Which versions are superseded: the total order at the heart of the job.
+
+Versions are of one event if the hashes of their event_ids are equal: 128 bits, seeded anew for each
+run, so that two ids fall together neither by chance (1 in 10^20 among a billion) nor by design.
+
+The latest version of an event is the greatest by (timestamp, digest). Versions equal in both have
+the same content, so which of them stays makes no difference to the table; the one with the smallest
+`where` does, which is the one in a live file if there is one.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.keys import sorting, versions
+from pipeline.keys.versions import Packed, Versions
+
+
+class Superseded(NamedTuple):
+    """The versions, among some, that are not the latest of their event_id.
+
+    Attributes:
+        where: They lie, ascending; shape (n,).
+        exact: Those that only repeat another version, of the same event_id, timestamp and digest;
+            shape (n,).
+        versions: How many versions were compared, those that stay included.
+        seconds: What it took.
+    """
+
+    where: npt.NDArray[np.int64]
+    exact: npt.NDArray[np.bool_]
+    versions: int
+    seconds: float
+
+
+def latest(parts: Sequence[Packed]) -> Superseded:
+    """Compares versions.
+
+    Args:
+        parts: All versions of some event_ids, in any order. One that occurs twice, `where`
+            included, counts once.
+    """
+    started = time.perf_counter()
+    found = versions.unpack(parts)
+    where, exact = _losers(_repeated(found))
+    return Superseded(where, exact, len(found), time.perf_counter() - started)
+
+
+def _repeated(found: Versions) -> Versions:
+    """Those whose event_id may occur twice: they are few, and only they need to be sorted."""
+    order = np.argsort(found["id_low"])
+    return found[order[sorting.tied(found["id_low"][order])]]
+
+
+def _losers(found: Versions) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Those of some versions, which come sorted by `id_low`, that `Superseded` is about."""
+    found = found[_order(found)]
+    low, high, timestamps, digests, where = (
+        found[name] for name in ("id_low", "id_high", "timestamp", "digest", "where")
+    )
+    # Of each id the last row is the latest, and a row followed by its equal only repeats it.
+    loses = (low[:-1] == low[1:]) & (high[:-1] == high[1:])
+    exact = loses & (timestamps[:-1] == timestamps[1:]) & (digests[:-1] == digests[1:])
+    loses &= ~(exact & (where[:-1] == where[1:]))
+    losers = np.flatnonzero(loses)
+    losers = losers[np.argsort(where[losers])]
+    return where[losers], exact[losers]
+
+
+def _order(found: Versions) -> npt.NDArray[np.int64]:
+    """The order of (id, timestamp, digest), equal ones by descending `where`; shape (n,)."""
+    low, high, timestamps = (found[name] for name in ("id_low", "id_high", "timestamp"))
+    if not len(found):
+        return np.arange(0)
+    same = low[1:] == low[:-1]
+    ids = np.cumsum(np.append(False, ~same))
+    first = timestamps.min()
+    bits = (int(timestamps.max()) - int(first)).bit_length()
+    if int(ids[-1]).bit_length() + bits > 63 or (same & (high[1:] != high[:-1])).any():
+        return _exact_order(found)
+    # Mostly id and timestamp decide: as one number they are sorted in a fraction of the time.
+    keys = ids << bits | (timestamps - first)
+    order = np.argsort(keys, kind="stable")
+    tied = sorting.tied(keys[order])
+    rows = order[tied]
+    order[tied] = rows[_exact_order(found[rows])]
+    return order
+
+
+def _exact_order(found: Versions) -> npt.NDArray[np.int64]:
+    return np.lexsort(
+        (
+            -found["where"],
+            *(found[name] for name in ("digest", "timestamp", "id_high", "id_low")),
+        )
+    )

@@ -1,0 +1,232 @@
+"""Planning a run: what there is to read, what it is merged into, how the work is divided."""
+
+import datetime
+import os
+import secrets
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from pipeline import storage
+from pipeline.bookkeeping import alive, ledger, leftovers, places
+from pipeline.command.options import RejectLimit
+from pipeline.input import blocks, sources
+from pipeline.input.blocks import Block
+from pipeline.input.sources import NoInputError as NoInputError
+from pipeline.keys import seen, versions
+from pipeline.steps.tally import Tally
+from pipeline.storage import LeftOut
+from pipeline.table import table
+from pipeline.table.datafiles import DataFile
+
+
+class Run(NamedTuple):
+    """One execution of the job: what the user asked for.
+
+    Attributes:
+        id: Unique; names the run's files, its record and its commit.
+        inputs: Patterns of the files to read.
+        root: The table.
+        temp: The folder for staged payloads; see `places.staging` for the run's own in it.
+        rebuild: Whether the table is made afresh from the inputs.
+        max_partitions: Limit on the partitions that one run may write.
+        max_event_bytes: Limit on the size of one event.
+        target_file_bytes: What a data file should not exceed.
+        storage_options: What deltalake needs to reach the table's store.
+        listing: Where the list of the files to read is stored, see `ledger`; "" for all that
+            `inputs` match.
+        keep_seconds: How long superseded files are kept for Delta readers of older versions.
+        dedup_days: How many days apart versions of an event may be, as the user promises; None if
+            they may be anywhere.
+        max_rejected: Limit on the records that the run may reject; None if there is none.
+    """
+
+    id: str
+    inputs: tuple[str, ...]
+    root: str
+    temp: str
+    rebuild: bool
+    max_partitions: int
+    max_event_bytes: int
+    target_file_bytes: int
+    storage_options: dict[str, str]
+    listing: str = ""
+    keep_seconds: float = 0.0
+    dedup_days: int | None = None
+    max_rejected: RejectLimit | None = None
+
+    @property
+    def staging(self) -> str:
+        """The folder for everything the run stages."""
+        return places.staging(self.root, self.temp, self.id)
+
+
+def new_run_id() -> str:
+    """When the run began and something random: unique, and sorted by time."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+class Sizes(NamedTuple):
+    """How the work is divided.
+
+    Attributes:
+        id_seed: For `events.hash_ids`; new in every run.
+        buckets: Shares of the event_id space; see `versions.by_bucket`.
+        groups: In which destinations are written; see `partitions.group_of`.
+        filter_size: Of the filter for the delivery's event_ids.
+        forget: Whether the input is too large to stay in the system's memory beside what is staged.
+    """
+
+    id_seed: int
+    buckets: int
+    groups: int
+    filter_size: seen.Size
+    forget: bool = False
+
+
+class ReadTask(NamedTuple):
+    """A block to read."""
+
+    block: Block
+    sizes: Sizes
+
+
+class ScanTask(NamedTuple):
+    """A live file whose keys are to be compared with the delivery's; `number` is its source's."""
+
+    number: int
+    file: DataFile
+    sizes: Sizes
+
+
+class Plan(NamedTuple):
+    """A run's plan.
+
+    Attributes:
+        version: The version of the table that the run is based on, -1 if there is none.
+        inputs: Where the list of the files to read is staged; see `ledger`.
+        matched: Files that the patterns matched.
+        skipped: Those of them that were published before.
+        reads: The blocks to read.
+        scans: The live files to compare with; none if the table is rebuilt.
+        seconds: What planning took.
+        began: When it began, in seconds since 1970.
+        left_out_count: How many files and folders the patterns matched that cannot be read.
+        left_out: The first of them, at most `sources.NAMED_LIMIT`.
+        table: The table's identity; "" if there is none.
+    """
+
+    version: int
+    inputs: str
+    matched: int
+    skipped: int
+    reads: list[ReadTask]
+    scans: list[ScanTask]
+    seconds: float
+    began: float
+    left_out_count: int = 0
+    left_out: tuple[LeftOut, ...] = ()
+    table: str = ""
+
+    def tally(self) -> Tally:
+        """What is planned, as counts."""
+        counts = {
+            "files": self.matched - self.skipped,
+            "blocks": len(self.reads),
+            "bytes": sum(task.block.bytes for task in self.reads),
+            "live_files": len(self.scans),
+            "comparisons": len(self.scans) * len(self.reads),
+        }
+        return Tally("plan", counts, self.seconds)
+
+
+# A bucket is combined in memory, and comes in an element from each block. With 96 MiB of input each
+# (about 370,000 events, 15 MB of keys) it stays small enough for every runner; smaller ones make
+# more elements, by the square of the input.
+_BUCKET_BYTES = 96 << 20
+# From 3 TB on buckets grow instead: elements of a few versions would cost more than these.
+# (At 100 TB a bucket has 11 million versions, 0.5 GB.)
+_BUCKETS_LIMIT = (1 << 15) - 1
+# Destinations are written in groups, each by one call: of so many bytes of input, or (at a tenth)
+# of the table. Elements for thousands of destinations in each block would take longer than their
+# rows.
+_GROUP_BYTES = 4 << 20
+_GROUPS_LIMIT = 512
+_TABLE_RATIO = 10
+# What is staged takes two thirds of the input's size, and should stay in the system's memory until
+# it is written.
+_MEMORY_SHARE = 1 / 3
+# Compressed input holds more events than its size says.
+_COMPRESSION_RATIO = 8
+# Events are hardly smaller than this; it bounds their number from above.
+_EVENT_BYTES = 100
+
+
+def plan(run: Run) -> Plan:
+    """Heals the table if an earlier run was cut short, and plans this one.
+
+    Raises:
+        NoInputError: No file matches the run's patterns, or one that they name cannot be read.
+        datafiles.TableError: The output is not a table of ours, or cannot be read.
+        OSError: An input or the output cannot be read.
+    """
+    began, started = time.time(), time.perf_counter()
+    dead = alive.dead(run.root, run.id)
+    snapshot = table.settle(run.root, run.storage_options, run.keep_seconds, run.rebuild)
+    leftovers.clear(run.root, run.id, dead, run.storage_options)
+    listed = storage.Matches(ledger.read(run.listing), []) if run.listing else None
+    found = sources.without_own(listed or storage.match(run.inputs), run.inputs, run.root, run.temp)
+    sources.check(found, run.inputs, run.root)
+    matched = found.files
+    # Where the table has gone, what was published is no longer there.
+    afresh = run.rebuild or snapshot.version < 0
+    origin = table.origin(run.root, run.storage_options) if snapshot.version >= 0 else None
+    published = (
+        ledger.published(run.root, run.storage_options, run.id, origin) if not afresh else []
+    )
+    files = ledger.unpublished(matched, published)
+    inputs = storage.join(run.staging, "inputs.arrow.zst")
+    ledger.write(inputs, files)
+    live = snapshot.files if files and not run.rebuild else ()
+    sizes = _sizes(files, live)
+    packed = blocks.pack(blocks.cut_all(files), versions.FIRST_BLOCK)
+    return Plan(
+        version=snapshot.version,
+        inputs=inputs,
+        matched=len(matched),
+        skipped=len(matched) - len(files),
+        reads=[ReadTask(block, sizes) for block in packed],
+        scans=[ScanTask(number, file, sizes) for number, file in enumerate(live)],
+        seconds=time.perf_counter() - started,
+        began=began,
+        left_out_count=len(found.left_out),
+        left_out=tuple(found.left_out[: sources.NAMED_LIMIT]),
+        table=origin.identity if origin else "",
+    )
+
+
+def _sizes(files: Sequence[storage.FileInfo], live: Sequence[DataFile]) -> Sizes:
+    content = sum(_content_bytes(files))
+    written = content + _TABLE_RATIO * sum(file.bytes for file in live)
+    ids = -(-content // _EVENT_BYTES)
+    return Sizes(
+        id_seed=secrets.randbits(64),
+        buckets=min(max(1, -(-content // _BUCKET_BYTES)), _BUCKETS_LIMIT),
+        groups=min(max(1, -(-written // _GROUP_BYTES)), _GROUPS_LIMIT),
+        filter_size=seen.size_for(ids, sum(file.rows for file in live)),
+        forget=sum(file.bytes for file in files) > _MEMORY_SHARE * _memory_bytes(),
+    )
+
+
+def _memory_bytes() -> int:
+    """Of this machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _content_bytes(files: Sequence[storage.FileInfo]) -> Iterator[int]:
+    """The bytes of each file's content, if need be estimated by its name (it only sizes things)."""
+    for file in files:
+        packed = file.path.endswith((".gz", ".bz2", ".xz", ".zst", ".zstd"))
+        yield file.bytes * (_COMPRESSION_RATIO if packed else 1)

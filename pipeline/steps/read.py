@@ -1,0 +1,217 @@
+"""Reading a block: bytes to staged payloads, versions and dead letters.
+
+This is the work of one call on one core, and all of it: no Beam here, and everything that comes in
+or goes out can be sent to another process.
+"""
+
+import contextlib
+import io
+import itertools
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline import storage
+from pipeline.input import events, framing, sniff, streams
+from pipeline.input.blocks import BLOCK_BYTES, Block
+from pipeline.input.decoding import Decoded, Part, decode
+from pipeline.input.rejects import Reject
+from pipeline.keys import partitions, seen, versions
+from pipeline.keys.seen import Seen
+from pipeline.keys.versions import Bucketed
+from pipeline.rows import staging
+from pipeline.steps import batches
+
+# What is decoded together. The objects that come of it stay in the processor's cache, and their
+# memory is used again and again: with whole blocks, decoding takes half as long again.
+PART_BYTES = 4 << 20
+# What a reject takes in memory, about, besides its bytes.
+_REJECT_BYTES = 1 << 10
+# Files of up to this share of a part are decoded together.
+_SMALL = 1 / 64
+
+
+class ReadSettings(NamedTuple):
+    """What reading depends on besides the block.
+
+    Attributes:
+        run: The run's id, for dead letters.
+        directory: Where payloads and dead letters are staged.
+        id_seed: For `events.hash_ids`.
+        buckets: Shares of the event_id space; see `versions.by_bucket`.
+        groups: In which destinations are written; see `partitions.group_of`.
+        filter_size: Of the filter for the table's rows.
+        forget: Whether large files are dropped from the system's memory once they are read.
+        max_event_bytes: Limit on one event's data and extra fields.
+        store_versions: Whether versions are stored beside the payloads; else they are returned.
+        part_bytes: How many bytes are decoded together.
+    """
+
+    run: str
+    directory: str
+    id_seed: int
+    buckets: int
+    groups: int
+    filter_size: seen.Size
+    forget: bool
+    max_event_bytes: int
+    store_versions: bool = False
+    part_bytes: int = PART_BYTES
+
+
+class BlockRead(NamedTuple):
+    """What reading a block gave.
+
+    Attributes:
+        number: The block's.
+        bytes: Bytes read, as stored.
+        rows: Events staged.
+        slices: Where their payloads lie.
+        versions: Their versions by bucket.
+        seen: What they add to the filter for the table's rows.
+        rejected: How many records were refused, by reason.
+        dead_letters: The file that holds them, "" if there are none.
+        seconds: What it took.
+    """
+
+    number: int
+    bytes: int
+    rows: int
+    slices: list[staging.Slices]
+    versions: Bucketed
+    seen: Seen
+    rejected: Counter[str]
+    dead_letters: str
+    seconds: float
+
+
+def read_block(block: Block, settings: ReadSettings) -> BlockRead:
+    """Reads, decodes and stages a block.
+
+    Raises:
+        OSError: A file cannot be read, or nothing can be written to the temp directory.
+    """
+    started = time.perf_counter()
+    counts: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
+    slices: list[staging.Slices] = []
+    found = [versions.NONE]
+    hashes = [seen.NO_HASHES]
+    rows = 0
+    letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
+    with contextlib.ExitStack() as stack:
+        file: BinaryIO | None = None
+
+        def tables() -> Iterator[tuple[pa.Table, int]]:
+            """Tables of events, with their bytes; writes the rejects beside them as they come."""
+            nonlocal file
+            for (table, rejects), size in _tables(block, settings, counts):
+                if rejects:
+                    file = file or stack.enter_context(storage.create(letters))
+                    file.writelines(reject.dead_letter(settings.run) for reject in rejects)
+                    rejected.update(reject.reason for reject in rejects)
+                yield table, size
+
+        for some in batches.up_to(BLOCK_BYTES, tables()):
+            table = pa.concat_tables(some)
+            if len(table):
+                table, new_slices = staging.stage(table, settings.directory, rows, settings.groups)
+                slices += new_slices
+                where = versions.place(block.number, np.arange(rows, rows + len(table)))
+                ids = [table[name].to_numpy() for name in ("id_high", "id_low")]
+                micros = table["timestamp"].cast(pa.int64()).to_numpy()
+                digests = table["digest"].to_numpy()
+                found.append(versions.pack(ids, micros, digests, where))
+                if settings.filter_size.bits:
+                    hashes.append(
+                        seen.hash_ids(table["event_id"].combine_chunks(), settings.id_seed)
+                    )
+                rows += len(table)
+    together = np.concatenate(found)
+    dates = {destination[2:] for some in slices for destination in some.destinations}
+    directory = settings.directory if settings.store_versions else ""
+    return BlockRead(
+        number=block.number,
+        bytes=counts["bytes"],
+        rows=rows,
+        slices=slices,
+        versions=versions.by_bucket(together, settings.buckets, directory),
+        seen=seen.see(
+            settings.filter_size,
+            np.concatenate(hashes),
+            together["timestamp"],
+            {partitions.day_number(*date) for date in dates},
+            settings.directory,
+        ),
+        rejected=rejected,
+        dead_letters=letters if file else "",
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _tables(
+    block: Block, settings: ReadSettings, counts: Counter[str]
+) -> Iterator[tuple[tuple[pa.Table, list[Reject]], int]]:
+    """Tables of a block's events, each with the rejects beside them, and the bytes it is made of.
+
+    Many small files become one table.
+    """
+    sized = (
+        (part, part[1].consumed + _REJECT_BYTES * len(part[1].rejects))
+        for part in _parts(block, settings, counts)
+    )
+    for parts in batches.up_to(settings.part_bytes, sized):
+        consumed = sum(decoded.consumed for _, decoded in parts)
+        yield events.to_table(parts, settings.max_event_bytes, settings.id_seed), consumed
+
+
+def _parts(
+    block: Block, settings: ReadSettings, counts: Counter[str]
+) -> Iterator[tuple[Part, Decoded]]:
+    """The decoded parts of a block's pieces; adds the bytes read to ``counts["bytes"]``."""
+    limits = settings.part_bytes, settings.max_event_bytes
+    small: list[tuple[str, bytes]] = []
+    small_bytes = 0
+    for piece in block.pieces:
+        if piece.start or piece.end > _SMALL * settings.part_bytes:
+            with storage.open_read(piece.path) as stream:
+                yield from streams.parts(stream, piece, *limits)
+                counts["bytes"] += stream.tell() - piece.start
+                if settings.forget and storage.is_local(piece.path):
+                    storage.forget(stream, piece.start, piece.end)
+            continue
+        data = storage.read_part(piece.path, 0, piece.end)
+        counts["bytes"] += len(data)
+        if not (framing.is_between_borders(data) and sniff.is_json(data[: sniff.HEAD_BYTES])):
+            yield from streams.parts(io.BytesIO(data), piece, *limits)
+            continue
+        small.append((piece.path, data))
+        small_bytes += len(data)
+        if small_bytes >= settings.part_bytes:
+            yield from _together(small)
+            small, small_bytes = [], 0
+    if small:
+        yield from _together(small)
+
+
+def _together(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[Part, Decoded]]:
+    """Small files, given with their content, as one part, and decoded.
+
+    By itself each would take as long as ten events. They are put together at borders, so that what
+    comes of them is the same.
+    """
+    paths, contents = zip(*files, strict=True)
+    starts = itertools.accumulate(len(data) + 1 for data in contents)
+    part = Part(paths[0], 0, b"\n".join(contents), more=tuple(zip(starts, paths[1:], strict=False)))
+    decoded = decode(part)
+    if not decoded.is_stopped and all(reject.length for reject in decoded.rejects):
+        yield part, decoded
+        return
+    # An array that is not closed: only by itself a file shows where that was noticed.
+    for path, data in files:
+        yield from streams.decode_all(Part(path, 0, data))

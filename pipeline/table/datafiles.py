@@ -1,0 +1,144 @@
+"""Data files: what a table's files hold, what they are called, and what is known of each.
+
+Where they go from here, and when they are part of the table, is up to `table`.
+"""
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+import pyarrow as pa
+
+from pipeline import storage
+from pipeline.errors import EventsiftError
+from pipeline.keys.partitions import Destination, directory
+from pipeline.rows import staging
+from pipeline.table import log
+
+FILE_SCHEMA = staging.STAGED_SCHEMA
+"""The columns within a data file: what is staged. Those of the partition are in path and log."""
+
+NEW_FOLDER = "_eventsift/new"
+"""Where files lie until they are settled. Readers of plain Parquet skip folders with ``_``."""
+
+_ENDING = ".parquet"
+
+WAY_OUT = "`verify` lists all that is wrong; `--rebuild` makes the table again from its sources"
+"""What to do about a damaged table."""
+
+DAMAGE = (OSError, pa.ArrowException, UnicodeDecodeError)
+"""What reading a damaged file raises."""
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# A run's id as `plan.new_run_id` makes it, and 16 hexadecimal digits. Other Delta tools call theirs
+# part-00000-<uuid>-c000.snappy.parquet.
+_OURS = re.compile(r"part-\d{8}T\d{6}-[0-9a-f]{6}-[0-9a-f]{16}(\.parquet)?")
+
+
+class TableError(EventsiftError):
+    """The table cannot be read or written, or is not one of ours."""
+
+
+class ConflictError(TableError):
+    """Another run has committed since the snapshot was read: start again from a new one."""
+
+
+class DataFile(NamedTuple):
+    """A data file of the table: one about to be committed, or a live one.
+
+    Attributes:
+        path: its place on disk, relative to the table.
+        destination: the partition its rows belong to, wherever the file lies.
+        rows: how many events it holds.
+        bytes: its size.
+        min_timestamp: its earliest event, in microseconds since 1970; None if unknown.
+        max_timestamp: its latest one.
+    """
+
+    path: str
+    destination: Destination
+    rows: int
+    bytes: int
+    min_timestamp: int | None
+    max_timestamp: int | None
+
+
+def new_path(run_id: str, name: str, destination: Destination | None = None) -> str:
+    """Where a run writes a data file, relative to the table, before it is committed.
+
+    It gets its ending with its place in a partition: until then ``table/**/*.parquet`` must not
+    find it. The Delta log names the file by its path, whatever that ends in.
+
+    Args:
+        run_id: the run: letters, digits, ``_``, ``.`` and ``-``.
+        name: what tells the run's files apart, also those of a step that ran twice: letters and
+            digits.
+        destination: where its rows belong, for a file that stays there: Polars takes the values of
+            a live file's partition from its path instead of the log, so its folders say them. None
+            for a file that gets its place right after the commit: thousands of folders take a
+            second.
+    """
+    if not _RUN_ID.fullmatch(run_id) or not re.fullmatch(r"\w+", name):
+        raise ValueError(f"cannot name a data file after run {run_id!r} and {name!r}")
+    folder = f"/{directory(destination)}" if destination else ""
+    return f"{NEW_FOLDER}/{run_id}{folder}/part-{run_id}-{name}"
+
+
+def is_ours(name: str) -> bool:
+    """Tells whether a data file is certainly one of ours, by its name alone."""
+    return _OURS.fullmatch(name) is not None
+
+
+@contextlib.contextmanager
+def open_live(root: str, file: DataFile) -> Iterator[BinaryIO]:
+    """A live file opened for reading. Nothing else than reading it may be done in the block.
+
+    Raises:
+        ConflictError: it is gone, since another run has superseded it.
+        TableError: it is missing or damaged, as found here or in the ``with`` block.
+    """
+    try:
+        with storage.open_read(storage.join(root, file.path)) as stream:
+            yield stream
+    except DAMAGE as error:
+        if not log.is_live(root, file.path):
+            raise ConflictError(
+                f"{root}: another run has superseded {file.path} while it was to be read: run again"
+            ) from error
+        if isinstance(error, FileNotFoundError):
+            raise TableError(f"{root}: {missing(file.path)}") from error
+        raise damaged(root, file, _what_is_wrong(root, file, error)) from error
+
+
+def missing(path: str) -> str:
+    """Says that a live file is not there, and the way out."""
+    return f"{path} is live in the log, but missing; {WAY_OUT}"
+
+
+def damaged(root: str, file: DataFile, what: str) -> TableError:
+    """Says what is wrong with a live file, and the way out."""
+    return TableError(f"{root}: {file.path} is damaged: {what}; {WAY_OUT}")
+
+
+def _what_is_wrong(root: str, file: DataFile, error: BaseException) -> str:
+    """Its size, if that is not what the log says; else what its reader says."""
+    with contextlib.suppress(Exception), storage.open_read(storage.join(root, file.path)) as stream:
+        size = stream.seek(0, io.SEEK_END)
+        if size != file.bytes:
+            return f"it has {size:,} bytes, the log says {file.bytes:,}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def settled_path(file: DataFile) -> str:
+    """The place of a data file in its partition, relative to the table.
+
+    Also of one that has its ending already, as files of earlier versions of eventsift have.
+    """
+    return f"{directory(file.destination)}/{settled_name(file.path)}"
+
+
+def settled_name(path: str) -> str:
+    """The name that a data file has in its partition, from any of its paths."""
+    return path.rpartition("/")[2].removesuffix(_ENDING) + _ENDING

@@ -1,0 +1,1 @@
+"""The independent check of a table: `check` is the command, `rows` checks the rows of a file."""
