@@ -54,7 +54,8 @@ def test_they_need_no_beam_and_no_pandas() -> None:
     (pyarrow imports pandas with the first array made of a list).
     """
     program = (
-        "import sys, pyarrow, pipeline.processes, pipeline.read, pipeline.scan, pipeline.write\n"
+        "import sys, pyarrow, pipeline.processes\n"
+        "import pipeline.steps.read, pipeline.steps.scan, pipeline.steps.write\n"
         "pipeline.processes._begin()\n"
         "pyarrow.array(['a'])\n"
         "print(*sys.modules)"

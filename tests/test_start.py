@@ -27,7 +27,7 @@ def test_beam_starts_without_what_is_not_used() -> None:
         "logging.disable()\n"
         "assert importlib.util.find_spec('pandas')\n"
         "start.prepare()\n"
-        "import pipeline.job, pyarrow\n"
+        "import pipeline.command.job, pyarrow\n"
         "print(pyarrow.array(['a']).to_pylist(), {'pandas', 'pymongo'} & set(sys.modules))"
     )
     assert found == "['a'] set()"

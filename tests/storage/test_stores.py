@@ -87,7 +87,7 @@ def test_processes_inherit() -> None:
     """A process that the job starts finds the options, although Beam does not tell it."""
     configure(PipelineOptions(["--hdfs_host=there", "--s3_endpoint_url=https://ours"]), {})
     asks = (
-        "import json; from pipeline import stores; stores.inherit();"
+        "import json; from pipeline.storage import stores; stores.inherit();"
         "from apache_beam.io.filesystems import FileSystems;"
         "print(json.dumps(FileSystems._pipeline_options.get_all_options(drop_default=True)))"
     )

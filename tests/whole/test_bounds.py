@@ -237,7 +237,7 @@ def test_rejects_do_not_pile_up() -> None:
 _LIMITED = """
 import io, resource, sys
 from pipeline import streams
-from pipeline.blocks import Piece
+from pipeline.input.blocks import Piece
 stored = open(sys.argv[1], "rb").read()
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + (220 << 20),) * 2)

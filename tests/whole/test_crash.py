@@ -46,10 +46,10 @@ PHASES = {
     "open r /in/news.jsonl",  # reading
     "os.rename /table/_eventsift/temp/RUN/.*.arrow.*.tmp",  # staging
     *("before latest", "after latest"),  # combining
-    "open x /table/_eventsift/new/RUN/PARTITION",  # writing
+    "open x /table/_eventsift/new/RUN/part-RUN-*",  # writing
     "os.rename /table/_eventsift/temp/RUN/.journal.json.*.tmp",
     *("before commit", "before log", "after log", "after commit"),
-    "os.link /table/_eventsift/new/RUN/PARTITION",  # settling
+    "os.link /table/_eventsift/new/RUN/part-RUN-*",  # settling
     "os.remove /table/PARTITION",  # removing old files
     "os.rename /table/_eventsift/rejects/.RUN.jsonl.*.tmp",  # recording
     "os.rename /table/_eventsift/.ledger.arrow.zst.*.tmp",

@@ -138,7 +138,7 @@ def test_worker_processes_give_the_same_table(tmp_path: Path) -> None:
     expected = expect(files)
 
     any_work = (
-        "import sys; from pipeline import cores, job; cores._WORK_BYTES = 0;"
+        "import sys; from pipeline.command import job; from pipeline.graph import cores; cores._WORK_BYTES = 0;"
         "sys.exit(job.main(sys.argv[1:]))"
     )
     options = ["--input", tmp_path / "in", "--output", tmp_path / "out", "--workers", "2"]
@@ -344,8 +344,8 @@ def test_a_store_without_its_extra_says_how_to_install_it(
         "import importlib.util, sys; find = importlib.util.find_spec\n"
         f"importlib.util.find_spec = lambda name: None if name == {package!r} else find(name)\n"
     )
-    run = f"{missing}from pipeline import job; sys.exit(job.main(sys.argv[1:]))"
-    check = f"{missing}from pipeline import verify; sys.exit(verify.main(sys.argv[1:]))"
+    run = f"{missing}from pipeline.command import job; sys.exit(job.main(sys.argv[1:]))"
+    check = f"{missing}from pipeline.verify import check; sys.exit(check.main(sys.argv[1:]))"
 
     for finished, code in [
         (script(run, "--input", path, "--output", tmp_path / "out"), 2),

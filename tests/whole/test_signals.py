@@ -202,9 +202,10 @@ def test_worker_processes_end_too(tmp_path: Path, number: signal.Signals) -> Non
     run = (
         "import sys; sys.argv[1:] = ['--input', 'in', '--output', 'out', '--workers', '2']\n"
         "from pipeline import signals; signals.install('eventsift')\n"
-        "from pipeline import command, processes\n"
+        "from pipeline import processes\n"
+        "from pipeline.command import console\n"
         "processes.start(2)\n"
-        "from pipeline import job; command.run(job.main)\n"
+        "from pipeline.command import job; console.run(job.main)\n"
     )
     for delay in (0.0, 0.3, 0.9):
         process = start("-c", run, cwd=tmp_path)
