@@ -20,7 +20,7 @@ from benchmarks import data, tables
 from pipeline import flow
 from pipeline.command import runners
 from pipeline.graph import dofns
-from pipeline.keys.seen import Seen
+from pipeline.keys.delivery_keys import Seen
 from pipeline.steps import plan
 
 LIMIT_BYTES = 16 << 20

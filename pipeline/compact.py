@@ -20,14 +20,14 @@ from typing import NamedTuple
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline import signals, storage
-from pipeline.bookkeeping import alive, ledger, leftovers, places
-from pipeline.bookkeeping.alive import Dead
+from pipeline.bookkeeping import leases, ledger, places, recovery
+from pipeline.bookkeeping.leases import Dead
 from pipeline.command import console, explain, options, runners, stopped
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
 from pipeline.steps.plan import new_run_id
 from pipeline.storage import stores
-from pipeline.table import datafiles, parquet, table
+from pipeline.table import datafiles, delta, parquet
 from pipeline.table.datafiles import DataFile
 from pipeline.table.parquet import WriteSettings
 
@@ -103,16 +103,16 @@ def compact(
         run_id: Names the new files and the commit.
         target_bytes: What a file should not exceed, reckoned before compression.
         storage_options: What deltalake needs to reach the table's store.
-        keep_seconds: How long superseded files stay; see `table.settle`.
+        keep_seconds: How long superseded files stay; see `delta.settle`.
 
     Raises:
         datafiles.ConflictError: Another run has committed meanwhile; nothing was published.
         datafiles.TableError: There is no table of ours, or it cannot be read or written.
         LostRowsError: See there.
     """
-    dead = alive.dead(root, run_id)
-    snapshot = table.settle(root, storage_options, keep_seconds)
-    leftovers.clear(root, run_id, dead, storage_options)
+    dead = leases.dead(root, run_id)
+    snapshot = delta.settle(root, storage_options, keep_seconds)
+    recovery.clear(root, run_id, dead, storage_options)
     if snapshot.version < 0:
         raise datafiles.TableError(f"{root}: there is no table; --output names the table's folder")
     settings = WriteSettings(root, run_id, target_bytes, keep_seconds > 0)
@@ -120,8 +120,8 @@ def compact(
     add = [file for group in found for file in _merge(group, settings)]
     remove = [file for group in found for file in group]
     if add:
-        table.commit(root, snapshot, run_id, add, remove, storage_options, same_rows=True)
-    after = table.settle(root, storage_options, keep_seconds)
+        delta.commit(root, snapshot, run_id, add, remove, storage_options, same_rows=True)
+    after = delta.settle(root, storage_options, keep_seconds)
     if add:
         ledger.refresh(root, storage_options, run_id)
     return Compacted(
@@ -190,18 +190,18 @@ def main(arguments: Sequence[str]) -> int:
         with signals.before_ending(functools.partial(stopped.take_over, interrupted)):
             try:
                 # A folder that is somebody else's gets no mark of ours.
-                identity = leftovers.secure(root, run_id, delta_options)
-                with alive.hold(root, run_id, staging, identity):
+                identity = recovery.secure(root, run_id, delta_options)
+                with leases.hold(root, run_id, staging, identity):
                     done = compact(root, run_id, target_bytes, delta_options, own.keep_history)
                 console.say(_report(done))
                 return DONE
             except (EventsiftError, OSError) as error:
-                version = leftovers.abandon(root, Dead(run_id, staging), delta_options)
+                version = recovery.abandon(root, Dead(run_id, staging), delta_options)
                 if isinstance(error, datafiles.ConflictError) and attempt < _ATTEMPTS - 1:
                     console.say("eventsift: another run was faster; starting again", error=True)
                     continue
                 console.say(f"eventsift: {error}", error=True)
-                console.say(leftovers.outcome(version), error=True)
+                console.say(recovery.outcome(version), error=True)
                 return FAILED
     raise AssertionError("the last attempt returns")
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pipeline import flow, storage
 from pipeline.bookkeeping import journal
 from pipeline.input import blocks
-from pipeline.keys import seen, versions
+from pipeline.keys import delivery_keys, versions
 from pipeline.keys.partitions import Destination
 from pipeline.rows import staging
 from pipeline.steps import read, write
@@ -31,7 +31,7 @@ from pipeline.table.datafiles import DataFile
 _TIMESTAMP = re.compile(r"(.{10})[T ](.{8})(?:\.(\d+))?(Z|[+-]..:..)?")
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
-NO_FILTER = seen.Size(0, False)
+NO_FILTER = delivery_keys.Size(0, False)
 ID_SEED = 7
 NO_ROWS = np.empty(0, np.int64)
 MIDNIGHT = 1_610_064_000_000_000
@@ -220,7 +220,7 @@ def read_events(
     number: int = versions.FIRST_BLOCK,
     buckets: int = 1,
     groups: int = 1,
-    filter_size: seen.Size = NO_FILTER,
+    filter_size: delivery_keys.Size = NO_FILTER,
     store_versions: bool = False,
 ) -> read.BlockRead:
     """Reads and stages events, and any other lines, as one block."""

@@ -13,7 +13,7 @@ from pipeline import compact, storage
 from pipeline.keys.partitions import Destination, directory
 from pipeline.rows import staging
 from pipeline.steps import write
-from pipeline.table import datafiles, parquet, table
+from pipeline.table import datafiles, delta, parquet
 from pipeline.table.datafiles import DataFile
 from pipeline.table.parquet import Rows, WriteSettings
 from tests import deliveries
@@ -30,15 +30,15 @@ def data_file(name: str, start: int = 0) -> DataFile:
 
 def publish(root: Path, run_id: str, delivered: dict[Destination, list[Event]]) -> None:
     """A run that only adds a file to each destination."""
-    snapshot = table.settle(str(root))
+    snapshot = delta.settle(str(root))
     settings = WriteSettings(str(root), run_id, 256 * MEBIBYTE)
     add = [
         file
         for destination, events in delivered.items()
         for file in parquet.write([[staged(root, events, destination)]], settings)
     ]
-    table.commit(str(root), snapshot, run_id, add, [])
-    table.settle(str(root))
+    delta.commit(str(root), snapshot, run_id, add, [])
+    delta.settle(str(root))
 
 
 def staged(root: Path, events: list[Event], destination: Destination) -> Rows:

@@ -24,7 +24,7 @@ from pipeline.keys.versions import VERSION, Packed, Stored
 from pipeline.rows import staging
 from pipeline.steps import plan as planning
 from pipeline.steps.plan import Run
-from pipeline.table import table
+from pipeline.table import delta
 from tests.helpers import EVENTS, Event, deliver, new_run, oracle, record, run_job, table_rows
 
 LATER = "2021-03-01T00:00:00Z"
@@ -411,6 +411,6 @@ def assert_refuses(run: Run, action: Callable[[], Any]) -> None:
         action()
     assert listing(run) == before
     assert table_rows(run.root) == oracle(OLD)
-    assert table.load(run.root).version == 1
+    assert delta.load(run.root).version == 1
     with pytest.raises(FileNotFoundError):
         record(run)

@@ -16,12 +16,12 @@ import msgspec
 
 from pipeline import notices, storage
 from pipeline.bookkeeping import ledger, places, state
-from pipeline.bookkeeping.alive import Dead
+from pipeline.bookkeeping.leases import Dead
 from pipeline.bookkeeping.places import STATE
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.storage import durable
-from pipeline.table import table
-from pipeline.table.table import Snapshot
+from pipeline.table import delta
+from pipeline.table.delta import Snapshot
 
 RUNS = f"{STATE}/runs"
 REJECTS = f"{STATE}/rejects"
@@ -179,11 +179,11 @@ def finish(
             f" what is left of the journal is kept as {_set_aside(root, path, run, clearing)}"
         )
         return
-    if journal.table not in ("", table.identity(root, storage_options)):
+    if journal.table not in ("", delta.identity(root, storage_options)):
         notices.say(f"the journal of run {run.id} is not about the table at {root}; it is ignored")
         return
     with contextlib.suppress(FileNotFoundError):  # as above
-        now = table.load(root, storage_options)
+        now = delta.load(root, storage_options)
         keep(root, run.id, run.staging, journal, published, now, storage_options)
 
 

@@ -30,8 +30,8 @@ from pipeline import storage
 from pipeline.bookkeeping import state
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.storage import FileInfo
-from pipeline.table import log, table
-from pipeline.table.table import Origin
+from pipeline.table import delta, log
+from pipeline.table.delta import Origin
 
 LEDGER = "_eventsift/ledger.arrow.zst"
 
@@ -105,7 +105,7 @@ def published(
     found = _load(root, run_id)
     if not len(found.entries):
         return []
-    return _files(_valid(root, found, origin or table.origin(root, storage_options)))
+    return _files(_valid(root, found, origin or delta.origin(root, storage_options)))
 
 
 def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> list[FileInfo]:
@@ -156,7 +156,7 @@ def refresh(root: str, storage_options: dict[str, str] | None, run_id: str) -> N
 
 
 def _renew(root: str, added: pa.Table, storage_options: dict[str, str] | None, run_id: str) -> None:
-    found, origin = _load(root, run_id), table.origin(root, storage_options)
+    found, origin = _load(root, run_id), delta.origin(root, storage_options)
     before = _valid(root, found, origin)
     kept = pc.invert(pc.is_in(before["path"], added["path"].combine_chunks()))
     entries = pa.concat_tables([before.filter(kept), added])

@@ -19,8 +19,8 @@ import msgspec
 from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 
 from pipeline import flow, processes, signals, storage
-from pipeline.bookkeeping import alive, journal, ledger, leftovers, places
-from pipeline.bookkeeping.alive import Dead
+from pipeline.bookkeeping import journal, leases, ledger, places, recovery
+from pipeline.bookkeeping.leases import Dead
 from pipeline.command import console, explain, options, report, runners, stopped, watch
 from pipeline.input import sources
 from pipeline.steps.plan import NoInputError, Run, new_run_id
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
         or (len(own.input) == 1 and explain.stream_input(own.input[0]))
     )
     if problem:
-        console.say(f"eventsift: {problem}\n{leftovers.outcome(None)}", error=True)
+        console.say(f"eventsift: {problem}\n{recovery.outcome(None)}", error=True)
         return FAILED
     if own.watch is None:
         return job.run()
@@ -145,8 +145,8 @@ class _Job(NamedTuple):
         identity = ""
         if storage.is_local(run.root):
             # A folder that is somebody else's gets no mark of ours.
-            identity = leftovers.secure(run.root, run.id)
-        mark = alive.hold(run.root, run.id, run.staging, identity)
+            identity = recovery.secure(run.root, run.id)
+        mark = leases.hold(run.root, run.id, run.staging, identity)
         with runners.quiet(self.own.verbose), mark:
             done = self._pipeline(run, files)
         if not done:
@@ -214,14 +214,14 @@ class _Job(NamedTuple):
             hints = dict.fromkeys(map(explain.no_match, run.inputs))
             reason += f": {'; '.join(hints)}"
         console.say(f"eventsift: {reason}", error=True)
-        version = leftovers.abandon(
+        version = recovery.abandon(
             run.root,
             Dead(run.id, run.staging),
             run.storage_options,
             all_ended=self._all_local(),
         )
         if not brief or version is not None:
-            console.say(leftovers.outcome(version), error=True)
+            console.say(recovery.outcome(version), error=True)
 
 
 def _was(kind: type[Exception], error: BaseException) -> bool:

@@ -62,18 +62,18 @@ def main(number: int) -> NoReturn:
     from pipeline.command import console
 
     start.prepare()
-    from pipeline.bookkeeping import leftovers
-    from pipeline.bookkeeping.alive import Dead
+    from pipeline.bookkeeping import recovery
+    from pipeline.bookkeeping.leases import Dead
 
     # A request to stop that came twice is forgotten; the next signal ends this at once.
     for other in signals.NUMBERS:
         signal.signal(other, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [other])
         signal.signal(other, signal.SIG_DFL)
-    version = leftovers.abandon(
+    version = recovery.abandon(
         run.root, Dead(run.run_id, run.staging), run.storage_options, all_ended=run.all_ended
     )
-    console.say(leftovers.outcome(version), error=True)
+    console.say(recovery.outcome(version), error=True)
     signals.die(number)
 
 

@@ -15,9 +15,9 @@ from apache_beam.pvalue import TaggedOutput
 from pipeline import processes, storage
 from pipeline.graph import outputs as out
 from pipeline.graph.cores import CallEach, Cores
-from pipeline.keys import partitions, seen, versions
+from pipeline.keys import delivery_keys, partitions, versions
+from pipeline.keys.delivery_keys import Seen
 from pipeline.keys.partitions import day_number
-from pipeline.keys.seen import Seen
 from pipeline.keys.versions import Packed
 from pipeline.rows.staging import Slices
 from pipeline.steps import latest, plan, publish, read, scan, write
@@ -94,15 +94,15 @@ class CombineSeen(beam.CombineFn):
 
     def create_accumulator(self) -> Seen:
         """Nothing."""
-        return seen.NOTHING
+        return delivery_keys.NOTHING
 
     def add_input(self, accumulator: Seen, element: Seen) -> Seen:
         """Adds what a block has."""
-        return seen.union([accumulator, element])
+        return delivery_keys.union([accumulator, element])
 
     def merge_accumulators(self, accumulators: Iterable[Seen]) -> Seen:
-        """See `seen.union`."""
-        return seen.union(accumulators)
+        """See `delivery_keys.union`."""
+        return delivery_keys.union(accumulators)
 
     def extract_output(self, accumulator: Seen) -> Seen:
         """All of it."""
@@ -119,7 +119,7 @@ class ScanLiveFiles(CallEach):
     def process(self, task: ScanTask, delivery: Seen) -> Iterable[Keyed]:
         """See `scan.scan_file`; only of files within the horizon, if the user has set one."""
         day, horizon = day_number(*task.file.destination[2:]), self._run.dedup_days
-        if horizon is None or seen.near(delivery, day, horizon):
+        if horizon is None or delivery_keys.near(delivery, day, horizon):
             yield from super().process(task, delivery)
         else:
             yield from self.outputs(scan.pass_over(task.file, delivery))

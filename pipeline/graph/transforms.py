@@ -11,8 +11,8 @@ import apache_beam as beam
 from pipeline.graph import dofns
 from pipeline.graph import outputs as out
 from pipeline.graph.dofns import Keyed
-from pipeline.keys import seen
-from pipeline.keys.seen import Seen
+from pipeline.keys import delivery_keys
+from pipeline.keys.delivery_keys import Seen
 from pipeline.steps.plan import ReadTask, Run, ScanTask
 from pipeline.steps.write import Routed
 
@@ -59,7 +59,7 @@ class Scan(_Step):
     def expand(self, pcoll: beam.PCollection[ScanTask]) -> Outputs:
         """Spreads the live files over the workers and scans each."""
         scanner = dofns.ScanLiveFiles(self._run, self._workers)
-        delivery = beam.pvalue.AsSingleton(self._seen, seen.NOTHING)
+        delivery = beam.pvalue.AsSingleton(self._seen, delivery_keys.NOTHING)
         outputs = beam.ParDo(scanner, delivery).with_outputs(out.TALLIES, main=out.VERSIONS)
         return pcoll | "spread" >> beam.Reshuffle() | outputs
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.keys import sorting, versions
+from pipeline.keys import ties, versions
 from pipeline.keys.versions import Packed, Versions
 
 
@@ -52,7 +52,7 @@ def latest(parts: Sequence[Packed]) -> Superseded:
 def _repeated(found: Versions) -> Versions:
     """Those whose event_id may occur twice: they are few, and only they need to be sorted."""
     order = np.argsort(found["id_low"])
-    return found[order[sorting.tied(found["id_low"][order])]]
+    return found[order[ties.tied(found["id_low"][order])]]
 
 
 def _losers(found: Versions) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
@@ -84,7 +84,7 @@ def _order(found: Versions) -> npt.NDArray[np.int64]:
     # Mostly id and timestamp decide: as one number they are sorted in a fraction of the time.
     keys = ids << bits | (timestamps - first)
     order = np.argsort(keys, kind="stable")
-    tied = sorting.tied(keys[order])
+    tied = ties.tied(keys[order])
     rows = order[tied]
     order[tied] = rows[_exact_order(found[rows])]
     return order

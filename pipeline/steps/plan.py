@@ -9,15 +9,15 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pipeline import storage
-from pipeline.bookkeeping import alive, ledger, leftovers, places
+from pipeline.bookkeeping import leases, ledger, places, recovery
 from pipeline.command.options import RejectLimit
 from pipeline.input import blocks, sources
 from pipeline.input.blocks import Block
 from pipeline.input.sources import NoInputError as NoInputError
-from pipeline.keys import seen, versions
+from pipeline.keys import delivery_keys, versions
 from pipeline.steps.tally import Tally
 from pipeline.storage import LeftOut
-from pipeline.table import table
+from pipeline.table import delta
 from pipeline.table.datafiles import DataFile
 
 
@@ -82,7 +82,7 @@ class Sizes(NamedTuple):
     id_seed: int
     buckets: int
     groups: int
-    filter_size: seen.Size
+    filter_size: delivery_keys.Size
     forget: bool = False
 
 
@@ -173,16 +173,16 @@ def plan(run: Run) -> Plan:
         OSError: An input or the output cannot be read.
     """
     began, started = time.time(), time.perf_counter()
-    dead = alive.dead(run.root, run.id)
-    snapshot = table.settle(run.root, run.storage_options, run.keep_seconds, run.rebuild)
-    leftovers.clear(run.root, run.id, dead, run.storage_options)
+    dead = leases.dead(run.root, run.id)
+    snapshot = delta.settle(run.root, run.storage_options, run.keep_seconds, run.rebuild)
+    recovery.clear(run.root, run.id, dead, run.storage_options)
     listed = storage.Matches(ledger.read(run.listing), []) if run.listing else None
     found = sources.without_own(listed or storage.match(run.inputs), run.inputs, run.root, run.temp)
     sources.check(found, run.inputs, run.root)
     matched = found.files
     # Where the table has gone, what was published is no longer there.
     afresh = run.rebuild or snapshot.version < 0
-    origin = table.origin(run.root, run.storage_options) if snapshot.version >= 0 else None
+    origin = delta.origin(run.root, run.storage_options) if snapshot.version >= 0 else None
     published = (
         ledger.published(run.root, run.storage_options, run.id, origin) if not afresh else []
     )
@@ -215,7 +215,7 @@ def _sizes(files: Sequence[storage.FileInfo], live: Sequence[DataFile]) -> Sizes
         id_seed=secrets.randbits(64),
         buckets=min(max(1, -(-content // _BUCKET_BYTES)), _BUCKETS_LIMIT),
         groups=min(max(1, -(-written // _GROUP_BYTES)), _GROUPS_LIMIT),
-        filter_size=seen.size_for(ids, sum(file.rows for file in live)),
+        filter_size=delivery_keys.size_for(ids, sum(file.rows for file in live)),
         forget=sum(file.bytes for file in files) > _MEMORY_SHARE * _memory_bytes(),
     )
 

@@ -20,9 +20,9 @@ from pipeline.keys.partitions import directory
 from pipeline.steps.plan import Plan, Run
 from pipeline.steps.tally import Tally, add_up, disagreements
 from pipeline.steps.write import Written
-from pipeline.table import table
+from pipeline.table import delta
 from pipeline.table.datafiles import DataFile
-from pipeline.table.table import Snapshot
+from pipeline.table.delta import Snapshot
 
 
 class ReconciliationError(EventsiftError):
@@ -74,7 +74,7 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
         )
     (planned,) = outcome.plans
     counts, seconds = add_up(outcome.tallies)
-    snapshot = table.load(run.root, run.storage_options)
+    snapshot = delta.load(run.root, run.storage_options)
     live = snapshot.files if snapshot.version == planned.version else ()
     add = [file for written in outcome.written for file in written.files]
     replaced = [file for written in outcome.written for file in written.replaced]
@@ -145,10 +145,10 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
     published = -1
     if add or planned.version >= 0:  # no valid event and no table: none is made
         base = Snapshot(planned.version, tuple(live))
-        published = table.commit(
+        published = delta.commit(
             run.root, base, run.id, add, remove, run.storage_options, rebuild=run.rebuild
         )
-    after = table.settle(run.root, run.storage_options, run.keep_seconds)
+    after = delta.settle(run.root, run.storage_options, run.keep_seconds)
     record["version"] = after.version
     record["wall_seconds"] = round(time.time() - planned.began, 3)
     record["seconds"] |= {"commit": round(time.perf_counter() - started, 3)}

@@ -21,8 +21,8 @@ from pipeline.input import events, framing, sniff, streams
 from pipeline.input.blocks import BLOCK_BYTES, Block
 from pipeline.input.decoding import Decoded, Part, decode
 from pipeline.input.rejects import Reject
-from pipeline.keys import partitions, seen, versions
-from pipeline.keys.seen import Seen
+from pipeline.keys import delivery_keys, partitions, versions
+from pipeline.keys.delivery_keys import Seen
 from pipeline.keys.versions import Bucketed
 from pipeline.rows import staging
 from pipeline.steps import batches
@@ -57,7 +57,7 @@ class ReadSettings(NamedTuple):
     id_seed: int
     buckets: int
     groups: int
-    filter_size: seen.Size
+    filter_size: delivery_keys.Size
     forget: bool
     max_event_bytes: int
     store_versions: bool = False
@@ -101,7 +101,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
     rejected: Counter[str] = Counter()
     slices: list[staging.Slices] = []
     found = [versions.NONE]
-    hashes = [seen.NO_HASHES]
+    hashes = [delivery_keys.NO_HASHES]
     rows = 0
     letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
     with contextlib.ExitStack() as stack:
@@ -129,7 +129,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
                 found.append(versions.pack(ids, micros, digests, where))
                 if settings.filter_size.bits:
                     hashes.append(
-                        seen.hash_ids(table["event_id"].combine_chunks(), settings.id_seed)
+                        delivery_keys.hash_ids(table["event_id"].combine_chunks(), settings.id_seed)
                     )
                 rows += len(table)
     together = np.concatenate(found)
@@ -141,7 +141,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
         rows=rows,
         slices=slices,
         versions=versions.by_bucket(together, settings.buckets, directory),
-        seen=seen.see(
+        seen=delivery_keys.see(
             settings.filter_size,
             np.concatenate(hashes),
             together["timestamp"],

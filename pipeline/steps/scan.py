@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.input import events
-from pipeline.keys import seen, versions
-from pipeline.keys.seen import Filter, Seen
+from pipeline.keys import delivery_keys, versions
+from pipeline.keys.delivery_keys import Filter, Seen
 from pipeline.keys.versions import Bucketed
 from pipeline.table import live_rows
 from pipeline.table.datafiles import DataFile
@@ -62,7 +62,7 @@ def scan_file(
         buckets: Shares of the event_id space.
     """
     started = time.perf_counter()
-    delivered = seen.filter_of(delivery)
+    delivered = delivery_keys.filter_of(delivery)
     with live_rows.open_rows(root, file) as parquet:
         ids, rows, hashes = _competing(parquet, delivered, id_seed)
         times = live_rows.take(parquet, rows, ["timestamp"])["timestamp"]
@@ -71,7 +71,7 @@ def scan_file(
             ids, times = list(itertools.compress(ids, known)), times.drop_null()
             rows, hashes = rows[known], hashes[known]
         micros = times.cast(pa.int64()).to_numpy()
-        tied = np.flatnonzero(seen.ties(delivered, hashes, micros))
+        tied = np.flatnonzero(delivery_keys.ties(delivered, hashes, micros))
         content = live_rows.take(parquet, rows[tied], ["nanos", "data", "extra"])
     digests = np.zeros(len(rows), np.int64)
     digests[tied] = _digests(content, file)
@@ -91,15 +91,15 @@ def _digests(content: pa.Table, file: DataFile) -> npt.NDArray[np.int64]:
 
 def _competing(
     parquet: pq.ParquetFile, delivered: Filter, id_seed: int
-) -> tuple[list[str], npt.NDArray[np.int64], seen.Hashes]:
+) -> tuple[list[str], npt.NDArray[np.int64], delivery_keys.Hashes]:
     """The ids of the rows that may compete; which rows these are, ascending, and their hashes."""
     ids: list[str] = []
-    rows, hashes = [np.empty(0, np.int64)], [seen.NO_HASHES]
+    rows, hashes = [np.empty(0, np.int64)], [delivery_keys.NO_HASHES]
     first = 0
     for batch in live_rows.batches(parquet, ["event_id"], _BATCH_ROWS):
         (batch_ids,) = batch["event_id"].chunks
-        batch_hashes = seen.hash_ids(batch_ids, id_seed)
-        found = seen.competes(delivered, batch_hashes)
+        batch_hashes = delivery_keys.hash_ids(batch_ids, id_seed)
+        found = delivery_keys.competes(delivered, batch_hashes)
         if batch_ids.null_count:  # written by another tool: the row competes with nobody
             found = found[batch_ids.is_valid().to_numpy(zero_copy_only=False)[found]]
         ids += batch_ids.take(pa.array(found)).to_pylist()

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import storage
-from pipeline.keys import sorting
+from pipeline.keys import ties
 from pipeline.rows import staging
 from pipeline.table import datafiles, live_rows
 from pipeline.table.datafiles import DataFile
@@ -73,7 +73,7 @@ class WriteSettings(NamedTuple):
         root: The table.
         run: The run's id.
         target_bytes: What a file should not exceed, reckoned from the rows before compression.
-        keeps_history: Whether new files stay where they are first written; see `table.settle`.
+        keeps_history: Whether new files stay where they are first written; see `delta.settle`.
     """
 
     root: str
@@ -232,7 +232,7 @@ def _in_order(
     one = not len(numbers) or not numbers[-1]
     order = np.argsort(micros) if one else np.lexsort((micros, numbers))
     # Only where timestamps are equal are texts compared, which takes ten times as long.
-    tied = sorting.tied(numbers[order], micros[order])
+    tied = ties.tied(numbers[order], micros[order])
     if not tied.any():
         return order
     rows = order[tied]

@@ -11,7 +11,7 @@ from pipeline.bookkeeping import ledger
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.keys.partitions import PARTITION_COLUMNS
 from pipeline.storage import FileInfo
-from pipeline.table import table
+from pipeline.table import delta
 from tests import deliveries
 from tests.deliveries import Event
 
@@ -22,7 +22,7 @@ B = FileInfo("/in/b.jsonl", 20, 2000.0)
 def make_table(root: Path) -> DeltaTable:
     """An empty table of ours, version 0."""
     return DeltaTable.create(
-        str(root), Schema.from_arrow(table.TABLE_SCHEMA), partition_by=list(PARTITION_COLUMNS)
+        str(root), Schema.from_arrow(delta.TABLE_SCHEMA), partition_by=list(PARTITION_COLUMNS)
     )
 
 

@@ -11,7 +11,7 @@ from end_to_end import event, files_of, published, write_events
 from pipeline import flow
 from pipeline.command import job
 from pipeline.steps import publish
-from pipeline.table import datafiles, table
+from pipeline.table import datafiles, delta
 
 ENOUGH = ["--input", "a", "--output", "b"]
 LEFT_ALONE = "Nothing was published; the table is as it was.\n"
@@ -146,18 +146,18 @@ def test_a_run_that_was_overtaken_starts_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another run's commit between plan and commit costs time, nothing else."""
-    commit = table.commit
+    commit = delta.commit
     calls: list[str] = []
 
     def overtaken(
-        root: str, snapshot: table.Snapshot, run_id: str, *rest: Any, **options: Any
+        root: str, snapshot: delta.Snapshot, run_id: str, *rest: Any, **options: Any
     ) -> int:
         calls.append(run_id)
         if len(calls) == 1:
             raise datafiles.ConflictError("another run has committed version 7")
         return commit(root, snapshot, run_id, *rest, **options)
 
-    monkeypatch.setattr(table, "commit", overtaken)
+    monkeypatch.setattr(delta, "commit", overtaken)
 
     assert job.main(arguments) == job.PUBLISHED
     assert len(set(calls)) == 2
@@ -176,7 +176,7 @@ def test_a_run_that_is_always_overtaken_gives_up(
     def overtaken(*_: Any, **__: Any) -> int:
         raise datafiles.ConflictError("another run has committed version 7")
 
-    monkeypatch.setattr(table, "commit", overtaken)
+    monkeypatch.setattr(delta, "commit", overtaken)
 
     assert job.main(arguments) == job.FAILED
     said = capsys.readouterr().err

@@ -12,7 +12,7 @@ from apache_beam.pvalue import TaggedOutput
 from pipeline import processes
 from pipeline.graph import dofns
 from pipeline.graph import outputs as out
-from pipeline.keys import seen, versions
+from pipeline.keys import delivery_keys, versions
 from pipeline.keys.partitions import Destination, day_number, group_of
 from pipeline.rows import staging
 from pipeline.steps import read
@@ -134,7 +134,7 @@ class TestReadBlocks:
             "nonsense",
             '{"a": 1}',
             buckets=2,
-            filter_size=seen.Size(1 << 10, True),
+            filter_size=delivery_keys.Size(1 << 10, True),
             store_versions=store_versions,
         )
 
@@ -176,7 +176,7 @@ class TestScanLiveFiles:
         """The rows that compete, by bucket, and how much of the delivery they were compared to."""
         file = write_live(tmp_path, [Event("a"), Event("b")])
         scanner = dofns.ScanLiveFiles(new_run(tmp_path), 0)
-        delivery = seen.NOTHING._replace(blocks=3)
+        delivery = delivery_keys.NOTHING._replace(blocks=3)
 
         found = by_tag(
             scanner.process(ScanTask(7, file, Sizes(ID_SEED, 1, 1, NO_FILTER)), delivery)
@@ -198,7 +198,7 @@ class TestScanLiveFiles:
         file = write_live(tmp_path, [Event("a"), Event("b")])._replace(path="gone.parquet")
         scanner = dofns.ScanLiveFiles(new_run(tmp_path, dedup_days=1), 0)
         days = frozenset([day_number(*file.destination[2:]) + 2])
-        delivery = seen.NOTHING._replace(blocks=3, days=days)
+        delivery = delivery_keys.NOTHING._replace(blocks=3, days=days)
 
         found = by_tag(
             scanner.process(ScanTask(7, file, Sizes(ID_SEED, 1, 1, NO_FILTER)), delivery)
@@ -221,9 +221,11 @@ class TestCombineSeen:
         """One accumulator, or many merged: all ids and all blocks are in it."""
         combine = dofns.CombineSeen()
         ids = np.arange(9, dtype=np.uint64)
-        size = seen.Size(1 << 10, True)
+        size = delivery_keys.Size(1 << 10, True)
         micros = np.zeros(3, np.int64)
-        parts = [seen.see(size, ids[n : n + 3], micros, (), str(tmp_path)) for n in (0, 3, 6)]
+        parts = [
+            delivery_keys.see(size, ids[n : n + 3], micros, (), str(tmp_path)) for n in (0, 3, 6)
+        ]
         one = combine.create_accumulator()
         for part in parts:
             one = combine.add_input(one, part)
@@ -232,9 +234,9 @@ class TestCombineSeen:
 
         for whole in (combine.extract_output(one), combine.extract_output(merged)):
             assert whole.blocks == 3
-            delivered = seen.filter_of(whole)
-            assert seen.competes(delivered, ids).tolist() == [*range(9)]
-            assert seen.ties(delivered, ids, np.zeros(9, np.int64)).all()
+            delivered = delivery_keys.filter_of(whole)
+            assert delivery_keys.competes(delivered, ids).tolist() == [*range(9)]
+            assert delivery_keys.ties(delivered, ids, np.zeros(9, np.int64)).all()
 
 
 def numbers(rows: bytes) -> list[int]:

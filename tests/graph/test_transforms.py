@@ -12,12 +12,12 @@ from apache_beam.testing.util import assert_that, equal_to
 from pipeline.bookkeeping import journal
 from pipeline.graph import outputs as out
 from pipeline.graph import transforms as do
-from pipeline.keys import seen, versions
+from pipeline.keys import delivery_keys, versions
 from pipeline.keys.partitions import directory
 from pipeline.rows import staging
 from pipeline.steps import plan, write
 from pipeline.steps.tally import Tally, add_up
-from pipeline.table import table
+from pipeline.table import delta
 from tests.helpers import (
     ID_SEED,
     NO_FILTER,
@@ -144,7 +144,7 @@ def test_scan(tmp_path: Path, workers: int) -> None:
         write_live(tmp_path, [Event("a"), Event("b")]),
         write_live(tmp_path, [Event("c"), Event("d")], "r00"),
     ]
-    size = seen.Size(1 << 16, True)
+    size = delivery_keys.Size(1 << 16, True)
     delivered = read_events(tmp_path, [Event("b"), Event("c")], filter_size=size).seen
     with local_pipeline() as pipeline:
         everything = pipeline | "seen" >> beam.Create([delivered])
@@ -312,5 +312,5 @@ def test_the_steps_together(tmp_path: Path) -> None:
         }
         outcome | "c" >> do.Commit(run)
     assert table_rows(run.root) == oracle(events)
-    assert table.load(run.root).version == 1
+    assert delta.load(run.root).version == 1
     assert journal.RUNS in str(next((tmp_path / "out").rglob("r1.json")))

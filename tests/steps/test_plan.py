@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 
 from pipeline import storage
-from pipeline.bookkeeping import alive, journal, ledger
-from pipeline.keys import seen, versions
+from pipeline.bookkeeping import journal, leases, ledger
+from pipeline.keys import delivery_keys, versions
 from pipeline.steps import plan
 from pipeline.steps.plan import NoInputError, Run
-from pipeline.table import datafiles, table
+from pipeline.table import datafiles, delta
 from tests.helpers import (
     Event,
     deliver,
@@ -144,7 +144,7 @@ class TestSizes:
 
         planned = plan.plan(new_run(tmp_path))
 
-        snapshot = table.load(run.root)
+        snapshot = delta.load(run.root)
         assert planned.version == snapshot.version
         assert [(scan.number, scan.file) for scan in planned.scans] == list(
             enumerate(snapshot.files)
@@ -200,8 +200,8 @@ class TestSizes:
         live = write_live(tmp_path, [Event("a")])
         small = plan._sizes([file], [live])
         large = plan._sizes([file], [live._replace(rows=1_000_000)])
-        assert small.filter_size == seen.Size(0, False)
-        assert large.filter_size == seen.Size(1 << 14, True)
+        assert small.filter_size == delivery_keys.Size(0, False)
+        assert large.filter_size == delivery_keys.Size(1 << 14, True)
 
 
 class TestDeadRuns:
@@ -209,7 +209,7 @@ class TestDeadRuns:
 
     def leave(self, folder: Path, run: Run) -> list[Path]:
         """A run that has staged and written, then died."""
-        with pytest.raises(KeyboardInterrupt), alive.hold(run.root, run.id, run.staging):
+        with pytest.raises(KeyboardInterrupt), leases.hold(run.root, run.id, run.staging):
             left = [
                 Path(run.staging, "x.arrow"),
                 Path(run.root, datafiles.new_path(run.id, "0")),
@@ -237,7 +237,7 @@ class TestDeadRuns:
         """Only the dead are cleared."""
         published(tmp_path, "1.jsonl")
         other = new_run(tmp_path, "other")
-        with alive.hold(other.root, other.id, other.staging):
+        with leases.hold(other.root, other.id, other.staging):
             storage.write_bytes(f"{other.staging}/x.arrow", b"at work")
             plan.plan(new_run(tmp_path))
             assert storage.exists(f"{other.staging}/x.arrow")
@@ -253,22 +253,22 @@ class TestDeadRuns:
         published(tmp_path, "1.jsonl")
         deliver(tmp_path, "2.jsonl", [Event("c")])
         other = new_run(tmp_path, "other")
-        real = table.settle
+        real = delta.settle
 
-        def settle_then_other_run(*arguments: Any) -> table.Snapshot:
+        def settle_then_other_run(*arguments: Any) -> delta.Snapshot:
             snapshot = real(*arguments)
-            monkeypatch.setattr(table, "settle", dies)
-            with pytest.raises(RuntimeError), alive.hold(other.root, other.id, other.staging):
+            monkeypatch.setattr(delta, "settle", dies)
+            with pytest.raises(RuntimeError), leases.hold(other.root, other.id, other.staging):
                 run_job(other)
-            monkeypatch.setattr(table, "settle", real)
+            monkeypatch.setattr(delta, "settle", real)
             return snapshot
 
-        def dies(*arguments: Any) -> table.Snapshot:
-            if table.load(other.root).version > 1:
+        def dies(*arguments: Any) -> delta.Snapshot:
+            if delta.load(other.root).version > 1:
                 raise RuntimeError("killed")
             return real(*arguments)
 
-        monkeypatch.setattr(table, "settle", settle_then_other_run)
+        monkeypatch.setattr(delta, "settle", settle_then_other_run)
         plan.plan(new_run(tmp_path, "r1"))
         plan.plan(new_run(tmp_path, "r2"))
 
@@ -284,17 +284,17 @@ class TestDeadRuns:
         """
         deliver(tmp_path, "1.jsonl", EVENTS, "nonsense")
         run = new_run(tmp_path, "dead", inputs=(f"{tmp_path}/in/1.jsonl",))
-        module = next(one for one in (journal, ledger, storage, table) if hasattr(one, step))
+        module = next(one for one in (journal, ledger, storage, delta) if hasattr(one, step))
         real = getattr(module, step)
 
         def dies(*arguments: Any, **options: Any) -> Any:
-            if table.published(run.root, run.id) is not None:
+            if delta.published(run.root, run.id) is not None:
                 raise KeyboardInterrupt
             return real(*arguments, **options)
 
         with monkeypatch.context() as patch, pytest.raises((RuntimeError, KeyboardInterrupt)):
             patch.setattr(module, step, dies)
-            with alive.hold(run.root, run.id, run.staging):
+            with leases.hold(run.root, run.id, run.staging):
                 run_job(run)
         Path(tmp_path, "in", "1.jsonl").unlink()
         deliver(tmp_path, "2.jsonl", [Event("c")])

@@ -11,7 +11,7 @@ from pipeline.steps import plan, publish, write
 from pipeline.steps.plan import Run
 from pipeline.steps.publish import Outcome, ReconciliationError, TooManyPartitionsError
 from pipeline.steps.tally import Tally
-from pipeline.table import datafiles, parquet, table
+from pipeline.table import datafiles, delta, parquet
 from pipeline.table.datafiles import DataFile
 from tests.helpers import (
     Event,
@@ -101,7 +101,7 @@ class TestRecord:
         record = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
 
         assert record["published"] is True
-        assert record["version"] == table.load(run.root).version
+        assert record["version"] == delta.load(run.root).version
         assert record["events"] == {
             "read": 4,
             "kept": 2,
@@ -188,7 +188,7 @@ class TestRefusals:
             TooManyPartitionsError, match=r"2 partitions, the limit is 1; .*--max-partitions"
         ):
             publish.publish(run, result)
-        assert table.load(run.root).version == -1
+        assert delta.load(run.root).version == -1
         assert publish.publish(run._replace(max_partitions=2), result)["published"] is True
 
     def test_a_run_that_was_overtaken(self, tmp_path: Path) -> None:
@@ -207,10 +207,10 @@ class TestOrder:
     """Whatever a run dies of, it has either not happened or can be finished (invariant 5)."""
 
     STEPS = (
-        (table, "load"),
+        (delta, "load"),
         (journal, "stage"),
-        (table, "commit"),
-        (table, "settle"),
+        (delta, "commit"),
+        (delta, "settle"),
         (journal, "_keep_rejects"),
         (ledger, "extend"),
         (storage, "write_bytes"),
@@ -276,7 +276,7 @@ class TestOrder:
 
         assert record["published"] is True
         assert table_rows(run.root) == oracle(NEW)
-        assert table.load(run.root).version == 1
+        assert delta.load(run.root).version == 1
         assert len(storage.read_bytes(record["rejects"]).splitlines()) == 1
         assert len(ledger.published(run.root)) == 1
         assert not Path(run.staging).exists()
@@ -293,11 +293,11 @@ class TestRebuild:
         old_table(tmp_path)
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
         seen: list[tuple[int, int]] = []
-        real = table.commit
+        real = delta.commit
 
         def commit(
             root: str,
-            base: table.Snapshot,
+            base: delta.Snapshot,
             run_id: str,
             add: Sequence[DataFile],
             remove: Sequence[DataFile],
@@ -308,7 +308,7 @@ class TestRebuild:
             return real(root, base, run_id, add, remove, *rest, **options)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(table, "commit", commit)
+            patch.setattr(delta, "commit", commit)
             publish.publish(run, outcome(run, NEW))
 
         assert seen == [(2, 2)]
@@ -336,7 +336,7 @@ class TestRebuild:
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
         result = outcome(run, NEW)
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-            patch.setattr(table, "commit", lambda *_, **__: 1 // 0)
+            patch.setattr(delta, "commit", lambda *_, **__: 1 // 0)
             publish.publish(run, result)
         assert table_rows(run.root) == oracle(OLD)
         again = run_job(new_run(tmp_path, "r2"))
@@ -398,7 +398,7 @@ class TestNoNews:
         run = new_run(tmp_path)
         record = publish.publish(run, outcome(run, [], "nonsense"))
         assert (record["published"], record["version"]) == (False, -1)
-        assert table.load(run.root).version == -1
+        assert delta.load(run.root).version == -1
         assert storage.exists(record["rejects"])
 
     def test_a_run_without_news_changes_no_file(self, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from pipeline import storage
 from pipeline.input import blocks, streams
 from pipeline.input.blocks import Block, Piece
 from pipeline.input.rejects import REASONS
-from pipeline.keys import seen, versions
+from pipeline.keys import delivery_keys, versions
 from pipeline.steps import read as read_module
 from pipeline.steps.read import BlockRead, ReadSettings, read_block
 from tests.helpers import content_of, slices_of
@@ -45,7 +45,7 @@ def line(event_id: str, data: str = "1", **changes: str) -> str:
 def reading(folder: Path, **changes: Any) -> ReadSettings:
     """Settings for files of some kilobytes."""
     return ReadSettings(
-        "run-1", f"{folder}/tmp", 7, 3, 1, seen.Size(0, False), False, 4096
+        "run-1", f"{folder}/tmp", 7, 3, 1, delivery_keys.Size(0, False), False, 4096
     )._replace(**changes)
 
 
@@ -124,7 +124,9 @@ def test_versions_are_the_same_stored_or_not(tmp_path: Path, buckets: int) -> No
     texts = [line(f"{n % 50}", f"{n}", domain="dx"[n % 2]) for n in range(200)]
     block = block_of(tmp_path, "\n".join(texts).encode(), b"oops")
     # In many parts: what is stored is all of the block.
-    setting = reading(tmp_path, buckets=buckets, part_bytes=1000, filter_size=seen.Size(64, True))
+    setting = reading(
+        tmp_path, buckets=buckets, part_bytes=1000, filter_size=delivery_keys.Size(64, True)
+    )
 
     returned = read_block(block, setting)
     stored = read_block(block, setting._replace(store_versions=True))
@@ -143,7 +145,7 @@ def test_versions_are_the_same_stored_or_not(tmp_path: Path, buckets: int) -> No
     assert staged(stored) == staged(returned)
     assert letters(stored) == letters(returned)
     assert (stored.rows, stored.bytes) == (returned.rows, returned.bytes)
-    for one, other in zip(*map(seen.filter_of, (stored.seen, returned.seen)), strict=True):
+    for one, other in zip(*map(delivery_keys.filter_of, (stored.seen, returned.seen)), strict=True):
         assert np.array_equal(one, other)
 
 

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from pipeline.input import events
-from pipeline.keys import seen, versions
+from pipeline.keys import delivery_keys, versions
 from pipeline.steps import scan
 from pipeline.table import datafiles
 from tests.helpers import ID_SEED, NO_FILTER, Event, digest, read_events, write_live
 
-FILTER = seen.Size(1 << 16, True)
+FILTER = delivery_keys.Size(1 << 16, True)
 NUMBER = 5
 MIDNIGHT = "2021-01-08T00:00:00"
 LIVE = [
@@ -22,11 +22,14 @@ LIVE = [
 
 
 def scanned(
-    folder: Path, live: Sequence[Event], delivered: Sequence[Event], size: seen.Size = FILTER
+    folder: Path,
+    live: Sequence[Event],
+    delivered: Sequence[Event],
+    size: delivery_keys.Size = FILTER,
 ) -> dict[int, tuple[str, int, int]]:
     """By row of the live file: event_id, timestamp and digest of those that compete."""
     file = write_live(folder, live)
-    delivery = seen.union([read_events(folder, delivered, filter_size=size).seen])
+    delivery = delivery_keys.union([read_events(folder, delivered, filter_size=size).seen])
     found = scan.scan_file(f"{folder}/out", NUMBER, file, delivery, ID_SEED, 3)
     ids = sorted({event.id for event in live})
     names = dict(zip(events.hash_ids(ids, ID_SEED)[1].tolist(), ids, strict=True))
@@ -49,7 +52,7 @@ class TestScan:
         assert [id_ for id_, _, _ in scanned(tmp_path, LIVE, delivered).values()] == ["nanos"]
 
     @pytest.mark.parametrize("size", [FILTER, FILTER._replace(listed=False)])
-    def test_ids_of_any_length_are_found(self, tmp_path: Path, size: seen.Size) -> None:
+    def test_ids_of_any_length_are_found(self, tmp_path: Path, size: delivery_keys.Size) -> None:
         """A row missed stays beside its later version (invariant 2).
 
         Seen to fail when what an id hashed to depended on the lengths of its neighbours, which are
@@ -123,7 +126,7 @@ class TestScan:
         part = read_events(tmp_path, [Event("new")], filter_size=FILTER).seen
         for blocks in (0, 1, 3):
             found = scan.scan_file(
-                f"{tmp_path}/out", 0, file, seen.union([part] * blocks), ID_SEED, 1
+                f"{tmp_path}/out", 0, file, delivery_keys.union([part] * blocks), ID_SEED, 1
             )
             assert found.seen == blocks
 
@@ -131,4 +134,4 @@ class TestScan:
         """Another run has superseded it: start again from the new table."""
         file = write_live(tmp_path, LIVE)._replace(path="gone.parquet")
         with pytest.raises(datafiles.ConflictError, match=r"gone\.parquet"):
-            scan.scan_file(f"{tmp_path}/out", 0, file, seen.NOTHING, ID_SEED, 1)
+            scan.scan_file(f"{tmp_path}/out", 0, file, delivery_keys.NOTHING, ID_SEED, 1)

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import compact
-from pipeline.keys import seen
+from pipeline.keys import delivery_keys
 from pipeline.keys.partitions import Destination
 from pipeline.steps import scan
-from pipeline.table import datafiles, live_rows, log, parquet, table
+from pipeline.table import datafiles, delta, live_rows, log, parquet
 from pipeline.table.datafiles import FILE_SCHEMA, DataFile
-from tests.table.test_table import publish
+from tests.table.test_delta import publish
 
 NAMES = FILE_SCHEMA.names
 MICROS = [-62_135_596_800_000_000, -1, 0, 253_402_300_799_999_999]
@@ -165,7 +165,7 @@ def test_rows_with_nulls_compete_with_nobody_and_are_kept(
     )
     root = tmp_path_factory.mktemp("table")
     file = written(root, texts_as(pa.string_view() if by_view else pa.string(), content))
-    nothing = seen.Seen(seen.Size(0, False), (), 1, frozenset())
+    nothing = delivery_keys.Seen(delivery_keys.Size(0, False), (), 1, frozenset())
 
     scanned = scan.scan_file(str(root), 0, file, nothing, 7, 1)
     (copy,) = parquet.merge_files([file], parquet.WriteSettings(str(root), "r1", 1 << 20))
@@ -220,7 +220,7 @@ class TestDamage:
         self, root: str, use: str, damage: Callable[[str], None], what: str
     ) -> None:
         """It is no conflict with another run: to run again would not help."""
-        file = table.load(root).files[0]
+        file = delta.load(root).files[0]
         damage(f"{root}/{file.path}")
 
         with pytest.raises(
@@ -229,7 +229,7 @@ class TestDamage:
             if use == "read":
                 self.read(root, file)
             elif use == "scan":
-                scan.scan_file(root, 0, file, seen.NOTHING, 7, 1)
+                scan.scan_file(root, 0, file, delivery_keys.NOTHING, 7, 1)
             elif use == "write":
                 parquet.merge_files([file], parquet.WriteSettings(root, "r3", 1 << 20))
             else:
@@ -268,15 +268,15 @@ class TestDamage:
 
     def test_a_file_that_was_superseded_is_a_conflict(self, root: str) -> None:
         """Then another run was faster, and this one starts again from the new table."""
-        snapshot = table.load(root)
-        table.commit(root, snapshot, "r3", [], snapshot.files[:1])
-        table.settle(root)
+        snapshot = delta.load(root)
+        delta.commit(root, snapshot, "r3", [], snapshot.files[:1])
+        delta.settle(root)
 
         with pytest.raises(datafiles.ConflictError, match="another run has superseded"):
             self.read(root, snapshot.files[0])
 
     def test_what_comes_of_the_rest_of_the_work_is_no_damage(self, root: str) -> None:
         """An error of one's own does not blame the file."""
-        file = table.load(root).files[0]
+        file = delta.load(root).files[0]
         with pytest.raises(ZeroDivisionError), live_rows.open_rows(root, file):
             1 / 0  # noqa: B018 (raises)

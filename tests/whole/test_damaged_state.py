@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.bookkeeping import ledger, leftovers
+from pipeline.bookkeeping import ledger, recovery
 from tests import deliveries
 from tests.deliveries import Event
 
@@ -33,7 +33,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     deliveries.deliver(base / "in" / "2.jsonl", SECOND, "{broken\n")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         patch.setattr(ledger, "extend", killed)
-        patch.setattr(leftovers, "abandon", killed)  # Beam makes an error of it
+        patch.setattr(recovery, "abandon", killed)  # Beam makes an error of it
         deliveries.run(base / "table", base / "in")
     return base
 

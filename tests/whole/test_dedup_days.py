@@ -43,7 +43,7 @@ def kept_promises(draw: st.DrawFn) -> tuple[int, list[list[Event]]]:
 def test_kept_it_changes_nothing(promise: tuple[int, list[list[Event]]], chance: Any) -> None:
     """In any split and order of runs the table is that of one run without the option.
 
-    Seen to fail with `seen.near` that looks one day less far.
+    Seen to fail with `delivery_keys.near` that looks one day less far.
     """
     days, files = promise
     base = Path(tempfile.mkdtemp())

@@ -138,7 +138,8 @@ def test_worker_processes_give_the_same_table(tmp_path: Path) -> None:
     expected = expect(files)
 
     any_work = (
-        "import sys; from pipeline.command import job; from pipeline.graph import cores; cores._WORK_BYTES = 0;"
+        "import sys; from pipeline.command import job; from pipeline.graph import cores;"
+        "cores._WORK_BYTES = 0;"
         "sys.exit(job.main(sys.argv[1:]))"
     )
     options = ["--input", tmp_path / "in", "--output", tmp_path / "out", "--workers", "2"]
@@ -438,7 +439,7 @@ job.main(sys.argv[1:])
 def test_a_killed_run_changes_nothing_and_the_next_cleans_up(made: Made, tmp_path: Path) -> None:
     """Invariant 5: killed with all staged and written, the table is as it was; then all is gone.
 
-    Seen to fail: `leftovers.clear` that removes nothing.
+    Seen to fail: `recovery.clear` that removes nothing.
     """
     output = made.copy(tmp_path / "out")
     before = files_of(output)

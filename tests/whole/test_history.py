@@ -8,7 +8,7 @@ import pytest
 from deltalake import DeltaTable
 
 from pipeline import compact
-from pipeline.bookkeeping import ledger, leftovers
+from pipeline.bookkeeping import ledger, recovery
 from pipeline.command import options
 from tests import deliveries
 from tests.deliveries import Event, Row
@@ -112,7 +112,7 @@ def test_a_run_killed_after_its_commit_keeps_its_files(
 ) -> None:
     """Live files stay under the hidden folder then, where those of other dead runs are removed.
 
-    Seen to fail with `leftovers.clear` not asking whether a dead run was published.
+    Seen to fail with `recovery.clear` not asking whether a dead run was published.
     """
     root, inputs, given = tmp_path / "table", tmp_path / "in", ("--keep-history", "1h")
     deliveries.deliver(inputs / "0.jsonl", DELIVERIES[0])
@@ -122,7 +122,7 @@ def test_a_run_killed_after_its_commit_keeps_its_files(
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(ledger, "extend", killed)
-        patch.setattr(leftovers, "abandon", killed)  # Beam makes an error of it
+        patch.setattr(recovery, "abandon", killed)  # Beam makes an error of it
         deliveries.run(root, inputs, *given)
     assert deliveries.run(root, inputs, *given) == 0
 

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from pipeline import compact, storage
-from pipeline.bookkeeping import alive, ledger, leftovers, places, state
+from pipeline.bookkeeping import leases, ledger, places, recovery, state
 from tests import deliveries
 from tests.deliveries import Event
 
@@ -43,7 +43,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     deliveries.deliver(base / "in" / "more.jsonl", OLD[1:], "{broken\n")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         patch.setattr(ledger, "extend", killed)
-        patch.setattr(leftovers, "abandon", killed)  # Beam makes an error of it
+        patch.setattr(recovery, "abandon", killed)  # Beam makes an error of it
         deliveries.run(base / "table", base / "in")
     (mark,) = (base / "table/_eventsift/alive").iterdir()
     # It dies before it keeps its dead letters.
@@ -288,7 +288,7 @@ def test_a_copy_of_a_table_leaves_the_original_alone(
     """
     temp = str(tmp_path / "temp") if elsewhere else places.default_temp(str(root))
     staging = places.staging(str(root), temp, RUN)
-    with alive.hold(str(root), RUN, staging):
+    with leases.hold(str(root), RUN, staging):
         storage.write_bytes(f"{staging}/data.arrow", b"at work")
         shutil.copytree(root, tmp_path / "backup", symlinks=True)
         before = content(tmp_path / "temp"), content(root)
@@ -315,8 +315,8 @@ def test_tables_can_share_a_temp_folder(
     options = ("--temp", str(temp))
     one, two = tmp_path / "one", tmp_path / "two"
     with monkeypatch.context() as patch:
-        patch.setattr(leftovers, "abandon", killed)
-        patch.setattr(leftovers.table, "commit", killed)
+        patch.setattr(recovery, "abandon", killed)
+        patch.setattr(recovery.table, "commit", killed)
         for root in (one, two):
             with pytest.raises(Killed):
                 deliveries.run(root, prepared / "in", *options)
@@ -347,8 +347,8 @@ def test_temp_in_the_table_means_the_default(
     (tmp_path / "link").symlink_to(root)
     given = spelled.format(root=root, link=tmp_path / "link")
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(leftovers, "abandon", killed)
-        patch.setattr(leftovers.table, "commit", killed)
+        patch.setattr(recovery, "abandon", killed)
+        patch.setattr(recovery.table, "commit", killed)
         deliveries.run(root, prepared / "in", "--temp", given)
     assert os.listdir(root) == ["_eventsift"]
 

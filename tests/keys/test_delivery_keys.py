@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.input import events
-from pipeline.keys import seen
+from pipeline.keys import delivery_keys
 
-SIZE = seen.Size(1 << 10, True)
+SIZE = delivery_keys.Size(1 << 10, True)
 HASHES = hnp.arrays(np.uint64, st.integers(0, 30), elements=st.integers(0, 2**64 - 1))
 MICROS = st.one_of(st.integers(-3, 3), st.integers(-(2**62), 2**62))
 
 
-Delivery = tuple[seen.Hashes, np.ndarray]
+Delivery = tuple[delivery_keys.Hashes, np.ndarray]
 
 
 @st.composite
@@ -28,7 +28,9 @@ def deliveries(draw: st.DrawFn) -> Delivery:
     return hashes, draw(hnp.arrays(np.int64, len(hashes), elements=MICROS))
 
 
-def content(delivered: seen.Filter) -> tuple[seen.Size, bytes, list[int], list[int]]:
+def content(
+    delivered: delivery_keys.Filter,
+) -> tuple[delivery_keys.Size, bytes, list[int], list[int]]:
     """What a filter answers from."""
     return (
         delivered.size,
@@ -55,9 +57,9 @@ class TestHash:
         with words beyond an id's end mixed in wherever a neighbour is longer.
         """
         first = data.draw(st.integers(0, len(ids)))
-        together = seen.hash_ids(pa.array(ids, pa.string()), seed)
-        sliced = seen.hash_ids(pa.array(["x", *ids], pa.string()).slice(1 + first), seed)
-        alone = [seen.hash_ids(pa.array([id_]), seed)[0] for id_ in ids]
+        together = delivery_keys.hash_ids(pa.array(ids, pa.string()), seed)
+        sliced = delivery_keys.hash_ids(pa.array(["x", *ids], pa.string()).slice(1 + first), seed)
+        alone = [delivery_keys.hash_ids(pa.array([id_]), seed)[0] for id_ in ids]
         assert together.tolist() == alone
         assert sliced.tolist() == alone[first:]
 
@@ -65,8 +67,8 @@ class TestHash:
         """One id longer than the others does not change those of its part, nor of the next."""
         ids = [f"{n:036}" for n in range((1 << 14) + 5)]
         odd = [*ids[:100], "a longer one than all the others are", "", *ids[100:]]
-        even = seen.hash_ids(pa.array(ids), 7)
-        found = seen.hash_ids(pa.array(odd), 7)
+        even = delivery_keys.hash_ids(pa.array(ids), 7)
+        found = delivery_keys.hash_ids(pa.array(odd), 7)
         assert np.delete(found, [100, 101]).tolist() == even.tolist()
 
     @example(["a", "a\0", "a\0\0"])
@@ -76,12 +78,12 @@ class TestHash:
 
         Seen to fail without the length in the hash.
         """
-        assert len({*seen.hash_ids(pa.array(ids, pa.string()), 7).tolist()}) == len(ids)
+        assert len({*delivery_keys.hash_ids(pa.array(ids, pa.string()), 7).tolist()}) == len(ids)
 
     def test_the_seed_counts(self) -> None:
         """What falls together in one run does not in the next."""
         ids = pa.array(["a", "b", "c" * 40])
-        assert (seen.hash_ids(ids, 1) != seen.hash_ids(ids, 2)).all()
+        assert (delivery_keys.hash_ids(ids, 1) != delivery_keys.hash_ids(ids, 2)).all()
 
 
 class TestFilter:
@@ -95,8 +97,8 @@ class TestFilter:
         of the bits that fall into one byte.
         """
         hashes, micros = delivery
-        delivered = seen.build(seen.Size(bits, True), hashes, micros)
-        assert seen.competes(delivered, hashes).tolist() == [*range(len(hashes))]
+        delivered = delivery_keys.build(delivery_keys.Size(bits, True), hashes, micros)
+        assert delivery_keys.competes(delivered, hashes).tolist() == [*range(len(hashes))]
 
     @given(deliveries())
     def test_delivered_instants_tie(self, delivery: Delivery) -> None:
@@ -105,9 +107,9 @@ class TestFilter:
         Seen to fail with the instants left unsorted (`build` without `np.unique`).
         """
         hashes, micros = delivery
-        delivered = seen.build(SIZE, hashes, micros)
+        delivered = delivery_keys.build(SIZE, hashes, micros)
         if len(hashes):
-            assert seen.ties(delivered, hashes, micros).all()
+            assert delivery_keys.ties(delivered, hashes, micros).all()
 
     def test_other_rows_do_not_compete(self) -> None:
         """The point of the filter; and the list says "no" to the 1.4 % that pass without it.
@@ -116,35 +118,35 @@ class TestFilter:
         """
         delivered, _ = events.hash_ids([f"new-{n}" for n in range(1000)], 1)
         others, _ = events.hash_ids([f"old-{n}" for n in range(20_000)], 1)
-        size = seen.size_for(1000, 20_000)
+        size = delivery_keys.size_for(1000, 20_000)
 
-        found = seen.build(size, delivered, np.zeros(1000, np.int64))
+        found = delivery_keys.build(size, delivered, np.zeros(1000, np.int64))
         unlisted = found._replace(size=size._replace(listed=False))
 
-        assert len(seen.competes(found, others)) == 0
-        assert len(seen.competes(unlisted, others)) < 0.03 * len(others)
-        assert not seen.ties(found, others, np.zeros(20_000, np.int64)).any()
-        assert not seen.ties(found, delivered, np.ones(1000, np.int64)).any()
+        assert len(delivery_keys.competes(found, others)) == 0
+        assert len(delivery_keys.competes(unlisted, others)) < 0.03 * len(others)
+        assert not delivery_keys.ties(found, others, np.zeros(20_000, np.int64)).any()
+        assert not delivery_keys.ties(found, delivered, np.ones(1000, np.int64)).any()
 
     def test_without_a_filter_every_row_competes_and_may_tie(self) -> None:
         """Where no filter is worth its size, none of the rows is left out."""
         hashes, micros = np.arange(5, dtype=np.uint64), np.arange(5)
-        nothing = seen.build(seen.Size(0, False), hashes, micros)
-        assert seen.competes(nothing, hashes).tolist() == [0, 1, 2, 3, 4]
-        assert seen.ties(nothing, hashes, micros).all()
+        nothing = delivery_keys.build(delivery_keys.Size(0, False), hashes, micros)
+        assert delivery_keys.competes(nothing, hashes).tolist() == [0, 1, 2, 3, 4]
+        assert delivery_keys.ties(nothing, hashes, micros).all()
 
     def test_without_lists_every_competing_row_may_tie(self) -> None:
         """With too many ids to list, digests are computed for all rows that pass the filter."""
         hashes, micros = np.arange(5, dtype=np.uint64), np.arange(5)
-        delivered = seen.build(seen.Size(1 << 10, False), hashes, micros)
+        delivered = delivery_keys.build(delivery_keys.Size(1 << 10, False), hashes, micros)
         assert len(delivered.ids) == len(delivered.instants) == 0
-        assert seen.competes(delivered, hashes).tolist() == [0, 1, 2, 3, 4]
-        assert seen.ties(delivered, hashes, micros + 1).all()
+        assert delivery_keys.competes(delivered, hashes).tolist() == [0, 1, 2, 3, 4]
+        assert delivery_keys.ties(delivered, hashes, micros + 1).all()
 
     def test_a_delivery_without_events_competes_with_nothing(self) -> None:
         """Every record was refused: no row of the table is looked at further."""
-        nothing = seen.build(SIZE, np.empty(0, np.uint64), np.empty(0, np.int64))
-        assert len(seen.competes(nothing, np.arange(5, dtype=np.uint64))) == 0
+        nothing = delivery_keys.build(SIZE, np.empty(0, np.uint64), np.empty(0, np.int64))
+        assert len(delivery_keys.competes(nothing, np.arange(5, dtype=np.uint64))) == 0
 
 
 class TestUnion:
@@ -159,13 +161,15 @@ class TestUnion:
         Seen to fail with `union` keeping only the last part.
         """
         folder = str(tmp_path_factory.mktemp("seen"))
-        a, b, c = (seen.see(SIZE, *part, {5}, folder) for part in parts)
-        whole = seen.union([a, b, c])
+        a, b, c = (delivery_keys.see(SIZE, *part, {5}, folder) for part in parts)
+        whole = delivery_keys.union([a, b, c])
         assert whole.blocks == 3
         for other in (
-            seen.union([c, a, b]),
-            seen.union([seen.union([a, b]), c]),
-            seen.union([a, seen.NOTHING, seen.union([seen.NOTHING, c, b])]),
+            delivery_keys.union([c, a, b]),
+            delivery_keys.union([delivery_keys.union([a, b]), c]),
+            delivery_keys.union(
+                [a, delivery_keys.NOTHING, delivery_keys.union([delivery_keys.NOTHING, c, b])]
+            ),
         ):
             assert other == whole
 
@@ -180,21 +184,27 @@ class TestUnion:
         folder = str(tmp_path_factory.mktemp("seen"))
         size = SIZE._replace(listed=listed)
         together = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
-        whole = seen.union(seen.see(size, *part, (), folder) for part in parts)
-        assert content(seen.filter_of(whole)) == content(seen.build(size, *together))
+        whole = delivery_keys.union(delivery_keys.see(size, *part, (), folder) for part in parts)
+        assert content(delivery_keys.filter_of(whole)) == content(
+            delivery_keys.build(size, *together)
+        )
 
     def test_a_part_again_adds_nothing_but_is_counted(self, tmp_path: Path) -> None:
         """The filter is idempotent; the count of blocks is not, so that a doubled one shows."""
-        part = seen.see(SIZE, np.arange(9, dtype=np.uint64), np.arange(9), (), str(tmp_path))
-        once, twice = seen.union([part]), seen.union([part, part])
-        assert content(seen.filter_of(twice)) == content(seen.filter_of(once))
+        part = delivery_keys.see(
+            SIZE, np.arange(9, dtype=np.uint64), np.arange(9), (), str(tmp_path)
+        )
+        once, twice = delivery_keys.union([part]), delivery_keys.union([part, part])
+        assert content(delivery_keys.filter_of(twice)) == content(delivery_keys.filter_of(once))
         assert (once.blocks, twice.blocks) == (1, 2)
 
-    @pytest.mark.parametrize("parts", [[], [seen.NOTHING, seen.NOTHING]])
-    def test_of_nothing_is_nothing(self, parts: Sequence[seen.Seen]) -> None:
+    @pytest.mark.parametrize("parts", [[], [delivery_keys.NOTHING, delivery_keys.NOTHING]])
+    def test_of_nothing_is_nothing(self, parts: Sequence[delivery_keys.Seen]) -> None:
         """No block, no filter: every row competes."""
-        assert seen.union(parts) == seen.NOTHING
-        assert seen.competes(seen.filter_of(seen.NOTHING), np.zeros(2, np.uint64)).tolist() == [
+        assert delivery_keys.union(parts) == delivery_keys.NOTHING
+        assert delivery_keys.competes(
+            delivery_keys.filter_of(delivery_keys.NOTHING), np.zeros(2, np.uint64)
+        ).tolist() == [
             0,
             1,
         ]
@@ -202,31 +212,42 @@ class TestUnion:
     def test_days_come_together(self, tmp_path: Path) -> None:
         """Also of parts without a filter: the horizon is drawn around the days of all of them."""
         ids, micros = np.arange(2, dtype=np.uint64), np.arange(2)
-        sizes = (seen.Size(0, False), SIZE)
-        whole = seen.union(seen.see(size, ids, micros, [9, 5, 9], str(tmp_path)) for size in sizes)
+        sizes = (delivery_keys.Size(0, False), SIZE)
+        whole = delivery_keys.union(
+            delivery_keys.see(size, ids, micros, [9, 5, 9], str(tmp_path)) for size in sizes
+        )
         assert whole.days == {5, 9}
-        assert [day for day in range(15) if seen.near(whole, day, 1)] == [4, 5, 6, 8, 9, 10]
-        assert not seen.near(seen.NOTHING, 5, 10**9)
+        assert [day for day in range(15) if delivery_keys.near(whole, day, 1)] == [
+            4,
+            5,
+            6,
+            8,
+            9,
+            10,
+        ]
+        assert not delivery_keys.near(delivery_keys.NOTHING, 5, 10**9)
 
     def test_blocks_without_a_filter_are_counted_too(self, tmp_path: Path) -> None:
         """Every block counts, also where no filter is worth its size and nothing is stored."""
         ids, micros = np.arange(3, dtype=np.uint64), np.arange(3)
-        part = seen.see(seen.Size(0, False), ids, micros, (), str(tmp_path))
-        assert seen.union([part, part]).blocks == 2
+        part = delivery_keys.see(delivery_keys.Size(0, False), ids, micros, (), str(tmp_path))
+        assert delivery_keys.union([part, part]).blocks == 2
         assert list(tmp_path.iterdir()) == []
 
     def test_elements_stay_small(self, tmp_path: Path) -> None:
         """What travels says where a block's part lies, however many events it has."""
         ids, micros = np.arange(100_000, dtype=np.uint64), np.arange(100_000)
-        part = seen.see(SIZE, ids, micros, range(100), str(tmp_path))
+        part = delivery_keys.see(SIZE, ids, micros, range(100), str(tmp_path))
         assert len(pickle.dumps(part)) < 1000
 
     def test_a_lost_part_is_an_error(self, tmp_path: Path) -> None:
         """Without it rows would be missed: the run must not go on."""
-        part = seen.see(SIZE, np.arange(3, dtype=np.uint64), np.arange(3), (), str(tmp_path))
+        part = delivery_keys.see(
+            SIZE, np.arange(3, dtype=np.uint64), np.arange(3), (), str(tmp_path)
+        )
         os.unlink(part.paths[0])
         with pytest.raises(FileNotFoundError):
-            seen.filter_of(part)
+            delivery_keys.filter_of(part)
 
 
 class TestSize:
@@ -235,18 +256,18 @@ class TestSize:
     @pytest.mark.parametrize(
         ("ids", "rows", "expected"),
         [
-            (0, 0, seen.Size(0, False)),
-            (1, 1000, seen.Size(1024, True)),
-            (64, 1000, seen.Size(1024, True)),
-            (65, 1000, seen.Size(2048, True)),
-            (1000, 1000, seen.Size(0, False)),
-            (999, 1000, seen.Size(1 << 14, True)),
-            (1 << 22, 1 << 40, seen.Size(1 << 26, True)),
-            ((1 << 22) + 1, 1 << 40, seen.Size(1 << 27, False)),
-            (1 << 25, 1 << 40, seen.Size(1 << 29, False)),
-            ((1 << 25) + 1, 1 << 40, seen.Size(0, False)),
+            (0, 0, delivery_keys.Size(0, False)),
+            (1, 1000, delivery_keys.Size(1024, True)),
+            (64, 1000, delivery_keys.Size(1024, True)),
+            (65, 1000, delivery_keys.Size(2048, True)),
+            (1000, 1000, delivery_keys.Size(0, False)),
+            (999, 1000, delivery_keys.Size(1 << 14, True)),
+            (1 << 22, 1 << 40, delivery_keys.Size(1 << 26, True)),
+            ((1 << 22) + 1, 1 << 40, delivery_keys.Size(1 << 27, False)),
+            (1 << 25, 1 << 40, delivery_keys.Size(1 << 29, False)),
+            ((1 << 25) + 1, 1 << 40, delivery_keys.Size(0, False)),
         ],
     )
-    def test_by_example(self, ids: int, rows: int, expected: seen.Size) -> None:
+    def test_by_example(self, ids: int, rows: int, expected: delivery_keys.Size) -> None:
         """16 bits an id, rounded up to a power of two; none beyond a limit or for large shares."""
-        assert seen.size_for(ids, rows) == expected
+        assert delivery_keys.size_for(ids, rows) == expected

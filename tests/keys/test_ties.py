@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.keys import sorting
+from pipeline.keys import ties
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3))))
@@ -13,4 +13,4 @@ def test_rows_are_tied_that_occur_twice(rows: list[tuple[int, int]]) -> None:
     """
     rows.sort()
     keys = np.array(rows, np.int64).reshape(-1, 2).T
-    assert sorting.tied(*keys).tolist() == [rows.count(row) > 1 for row in rows]
+    assert ties.tied(*keys).tolist() == [rows.count(row) > 1 for row in rows]

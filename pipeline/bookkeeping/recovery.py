@@ -7,11 +7,11 @@ import time
 from collections.abc import Iterator, Sequence
 
 from pipeline import storage
-from pipeline.bookkeeping import alive, journal, places, state
-from pipeline.bookkeeping.alive import Dead
+from pipeline.bookkeeping import journal, leases, places, state
+from pipeline.bookkeeping.leases import Dead
 from pipeline.bookkeeping.places import STATE
 from pipeline.storage import FileInfo
-from pipeline.table import table
+from pipeline.table import delta
 from pipeline.table.datafiles import NEW_FOLDER, TableError
 
 # How the store below deltalake 1.6 (object_store's LocalFileSystem) calls what it has begun.
@@ -39,7 +39,7 @@ def secure(root: str, run_id: str, storage_options: dict[str, str] | None = None
     Raises:
         TableError: `root` is somebody else's folder, or live files lie behind a link.
     """
-    identity = table.identity(root, storage_options)
+    identity = delta.identity(root, storage_options)
     if not storage.is_local(root):
         return identity
     for name in _FOLDERS:
@@ -57,7 +57,7 @@ def _set_folder_aside(
     root: str, name: str, run_id: str, storage_options: dict[str, str] | None
 ) -> None:
     path = storage.join(root, name)
-    for file in table.load(root, storage_options).files:
+    for file in delta.load(root, storage_options).files:
         if file.path.startswith(f"{name}/"):
             raise TableError(
                 f"{path} is not a folder of its own, and {file.path} of the table lies behind it:"
@@ -76,7 +76,7 @@ def clear(
     Args:
         root: The table.
         run_id: The run that clears up.
-        dead: The dead runs, from `alive.dead`.
+        dead: The dead runs, from `leases.dead`.
         storage_options: What deltalake needs to reach the table's store.
 
     Raises:
@@ -88,16 +88,16 @@ def clear(
         if version is not None:
             journal.finish(root, run, version, storage_options, run_id)
         elif _is_own(root, f"{NEW_FOLDER}/{run.id}"):
-            table.drop_uncommitted(root, run.id, storage_options)
+            delta.drop_uncommitted(root, run.id, storage_options)
         _remove_staged(root, run)
     if not dead:
         return
     # A half-written file does not tell whose it is. Listed first: what a run that starts now makes
     # is not in the list, and a run that made what is listed is dead, or still has its mark.
     temporary = list(_temporary(storage.list_files(root)))
-    if not alive.others(root, run_id):
+    if not leases.others(root, run_id):
         storage.delete(temporary)
-        alive.forget(root, dead)
+        leases.forget(root, dead)
 
 
 def _published(root: str, run_id: str, storage_options: dict[str, str] | None) -> int | None:
@@ -105,9 +105,9 @@ def _published(root: str, run_id: str, storage_options: dict[str, str] | None) -
 
     After `options.LOG_DAYS` days the log forgets who made a commit, but not the files it added.
     """
-    version = table.published(root, run_id, storage_options)
+    version = delta.published(root, run_id, storage_options)
     if version is None:
-        snapshot = table.load(root, storage_options)
+        snapshot = delta.load(root, storage_options)
         own = re.compile(rf"part-{re.escape(run_id)}-\w+(\.parquet)?")
         if any(own.fullmatch(file.path.rpartition("/")[2]) for file in snapshot.files):
             return snapshot.version
@@ -156,8 +156,8 @@ def abandon(
     """
     version = None
     with contextlib.suppress(Exception):  # the next run does what cannot be done now
-        run = run._replace(made=alive.made_folder(root, run.id))
-        version = table.published(root, run.id, storage_options)
+        run = run._replace(made=leases.made_folder(root, run.id))
+        version = delta.published(root, run.id, storage_options)
         if version is not None:
             journal.finish(root, run, version, storage_options, run.id)
         _remove_staged(root, run)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from pipeline.bookkeeping import alive, places
+from pipeline.bookkeeping import leases, places
 
 HOLD = """
 import sys
@@ -42,9 +42,9 @@ class Paths(NamedTuple):
         """Where it would stage without --temp."""
         return f"{self.root}/_eventsift/temp/r1"
 
-    def found(self) -> list[alive.Dead]:
+    def found(self) -> list[leases.Dead]:
         """The dead runs."""
-        return alive.dead(self.root, "r2")
+        return leases.dead(self.root, "r2")
 
 
 @pytest.fixture
@@ -58,20 +58,20 @@ def paths(tmp_path: Path) -> Paths:
 
 def die(paths: Paths, staging: str | None = None) -> None:
     """A run that dies."""
-    with pytest.raises(RuntimeError), alive.hold(paths.root, "r1", staging or paths.staging, "id"):
+    with pytest.raises(RuntimeError), leases.hold(paths.root, "r1", staging or paths.staging, "id"):
         raise RuntimeError
 
 
 def test_a_run_at_work_is_not_dead(paths: Paths) -> None:
     """Nobody removes what a run is still working with."""
-    with alive.hold(paths.root, "r1", paths.staging):
+    with leases.hold(paths.root, "r1", paths.staging):
         assert paths.found() == []
         assert paths.mark.exists()
 
 
 def test_a_run_that_has_finished_leaves_no_mark(paths: Paths) -> None:
     """There is nothing to clean up after it."""
-    with alive.hold(paths.root, "r1", paths.staging):
+    with leases.hold(paths.root, "r1", paths.staging):
         shutil.rmtree(paths.staging)
     assert not paths.mark.exists()
     assert paths.found() == []
@@ -86,10 +86,10 @@ def test_a_run_that_failed_is_dead_until_forgotten(paths: Paths, inside: bool) -
 
     found = paths.found()
 
-    assert found == [alive.Dead("r1", staging)]
+    assert found == [leases.Dead("r1", staging)]
     assert paths.found() == found
-    alive.forget(paths.root, found)
-    alive.forget(paths.root, found)  # two runs may come upon it
+    leases.forget(paths.root, found)
+    leases.forget(paths.root, found)  # two runs may come upon it
     assert paths.found() == []
 
 
@@ -109,19 +109,19 @@ def test_a_killed_process_is_a_dead_run(paths: Paths) -> None:
         assert process.stdout.readline() == b"held\n"
         assert paths.found() == []
         process.kill()
-    assert paths.found() == [alive.Dead("r1", paths.staging)]
+    assert paths.found() == [leases.Dead("r1", paths.staging)]
 
 
 def test_whether_others_are_at_work(paths: Paths) -> None:
     """Some things are only done while no other run could be disturbed; dead ones cannot."""
     root = paths.root
-    assert not alive.others(root, "r1")
-    with alive.hold(root, "r1", paths.staging):
-        assert not alive.others(root, "r1")
-        assert alive.others(root, "r2")
+    assert not leases.others(root, "r1")
+    with leases.hold(root, "r1", paths.staging):
+        assert not leases.others(root, "r1")
+        assert leases.others(root, "r2")
         shutil.rmtree(paths.staging)
     die(paths)
-    assert not alive.others(root, "r2")
+    assert not leases.others(root, "r2")
 
 
 def test_a_mark_not_yet_locked_is_left_alone(paths: Paths) -> None:
@@ -133,9 +133,9 @@ def test_a_mark_not_yet_locked_is_left_alone(paths: Paths) -> None:
 
 def test_on_an_object_store_there_are_no_marks() -> None:
     """There are no locks there: nobody is found dead, and anybody may be alive."""
-    with alive.hold("s3://bucket/table", "r1", "s3://bucket/temp/_eventsift/r1"):
-        assert alive.dead("s3://bucket/table", "r2") == []
-        assert alive.others("s3://bucket/table", "r1")
+    with leases.hold("s3://bucket/table", "r1", "s3://bucket/temp/_eventsift/r1"):
+        assert leases.dead("s3://bucket/table", "r2") == []
+        assert leases.others("s3://bucket/table", "r1")
 
 
 def test_the_folders_that_a_run_has_made_go_with_it(tmp_path: Path) -> None:
@@ -144,12 +144,12 @@ def test_the_folders_that_a_run_has_made_go_with_it(tmp_path: Path) -> None:
     there.mkdir()
     for temp in (there, there / "new" / "newer"):
         staging = places.staging(str(root), str(temp), "r1")
-        with alive.hold(str(root), "r1", staging):
+        with leases.hold(str(root), "r1", staging):
             assert Path(staging).is_dir()
             shutil.rmtree(staging)
         assert list(there.iterdir()) == []
     staging = places.staging(str(root), str(there / "new"), "r1")
-    with alive.hold(str(root), "r1", staging):
+    with leases.hold(str(root), "r1", staging):
         (there / "new" / "other.txt").touch()
         shutil.rmtree(staging)
     assert [path.name for path in there.rglob("*")] == ["new", "other.txt"]
@@ -167,7 +167,7 @@ class TestUnproved:
 
     def unproved(self, paths: Paths, capsys: pytest.CaptureFixture[str], why: str) -> None:
         """Checks that the mark is not followed, and that a line says so."""
-        assert paths.found() == [alive.Dead("r1", paths.inside)]
+        assert paths.found() == [leases.Dead("r1", paths.inside)]
         (line,) = capsys.readouterr().err.splitlines()
         assert str(paths.mark) in line
         assert why in line
@@ -251,7 +251,7 @@ class TestUnproved:
 
         Seen to fail with the mark's lock alone: the run lost what it was working with.
         """
-        with alive.hold(paths.root, "r1", paths.staging):
+        with leases.hold(paths.root, "r1", paths.staging):
             moved = f"{paths.root}-moved"
             os.rename(paths.root, moved)
             shutil.copytree(moved, paths.root)
@@ -264,7 +264,7 @@ class TestUnproved:
         """There is nothing to leave alone."""
         die(paths)
         shutil.rmtree(paths.staging)
-        assert paths.found() == [alive.Dead("r1", paths.inside)]
+        assert paths.found() == [leases.Dead("r1", paths.inside)]
         assert capsys.readouterr().err == ""
 
     @pytest.mark.parametrize("begun", [b"", b'{"run"'])
@@ -274,7 +274,7 @@ class TestUnproved:
         paths.owner.write_bytes(begun)
         if not begun:
             paths.owner.unlink()
-        assert paths.found() == [alive.Dead("r1", paths.staging)]
+        assert paths.found() == [leases.Dead("r1", paths.staging)]
 
     @pytest.mark.parametrize("kind", ["folder", "pipe", "link", "name"])
     def test_what_is_no_file_is_set_aside(
@@ -299,7 +299,7 @@ class TestUnproved:
         assert f"{mark.name}.damaged-r2" in capsys.readouterr().err
         assert os.listdir(mark.parent) == [f"{mark.name}.damaged-r2"]
         assert paths.found() == []
-        assert not alive.others(paths.root, "r2")
+        assert not leases.others(paths.root, "r2")
 
 
 def test_where_there_are_no_locks_a_run_has_no_mark(
@@ -310,7 +310,7 @@ def test_where_there_are_no_locks_a_run_has_no_mark(
     def flock(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(alive.fcntl, "flock", flock)
-    with alive.hold(paths.root, "r1", paths.inside):
+    monkeypatch.setattr(leases.fcntl, "flock", flock)
+    with leases.hold(paths.root, "r1", paths.inside):
         assert not paths.mark.exists()
     assert paths.found() == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.bookkeeping import alive, leftovers, places
+from pipeline.bookkeeping import leases, places, recovery
 from tests import deliveries
 from tests.deliveries import Event
 
@@ -22,9 +22,9 @@ def root(tmp_path: Path) -> Path:
 def clear(root: Path) -> None:
     """Clears up after a run that has died."""
     staging = places.staging(str(root), places.default_temp(str(root)), "dead")
-    with pytest.raises(RuntimeError), alive.hold(str(root), "dead", staging):
+    with pytest.raises(RuntimeError), leases.hold(str(root), "dead", staging):
         raise RuntimeError
-    leftovers.clear(str(root), "next", alive.dead(str(root), "next"))
+    recovery.clear(str(root), "next", leases.dead(str(root), "next"))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_run_that_is_alive_keeps_everything_in_any_year(
     """
     temp = places.staging(str(root), str(tmp_path / "temp"), "r1")
     years = time.time() + 10 * 365 * 86_400
-    with alive.hold(str(root), "r1", temp):
+    with leases.hold(str(root), "r1", temp):
         files = [Path(temp, "x.arrow"), root / "_eventsift/new/r1/part-r1-0.parquet"]
         for path in files:
             path.parent.mkdir(parents=True, exist_ok=True)
