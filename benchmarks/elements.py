@@ -20,7 +20,7 @@ from benchmarks import data, tables
 from pipeline import flow
 from pipeline.command import runners
 from pipeline.graph import dofns
-from pipeline.keys.delivery_keys import Seen
+from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.steps import plan
 
 LIMIT_BYTES = 16 << 20
@@ -94,10 +94,10 @@ class _MeasuredGroupByKey(beam.PTransform[Any, Any]):
         return groups | "measure group" >> group
 
 
-class _MeasuredCombineSeen(dofns.CombineSeen):
+class _MeasuredCombineSeen(dofns.CombineDeliveryKeys):
     """Notes how large the parts and the accumulators are: each is an element of a shuffle."""
 
-    def merge_accumulators(self, accumulators: Iterable[Seen]) -> Seen:
+    def merge_accumulators(self, accumulators: Iterable[DeliveryKeys]) -> DeliveryKeys:
         """The union."""
         noted = _Element("seen", coders.registry.get_coder(Any))
         return super().merge_accumulators([next(noted.process(part)) for part in accumulators])

@@ -21,7 +21,7 @@ if __name__ == "__main__":
     from pipeline.command import console
 
     start.prepare()
-    start.early(sys.argv[1:])
+    start.start_workers_early(sys.argv[1:])
 
     gc.disable()  # what is imported stays
     from pipeline.command.job import main

@@ -21,7 +21,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline import signals, storage
 from pipeline.bookkeeping import leases, ledger, places, recovery
-from pipeline.bookkeeping.leases import Dead
+from pipeline.bookkeeping.leases import DeadRun
 from pipeline.command import console, explain, options, runners, stopped
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
@@ -196,7 +196,7 @@ def main(arguments: Sequence[str]) -> int:
                 console.say(_report(done))
                 return DONE
             except (EventsiftError, OSError) as error:
-                version = recovery.abandon(root, Dead(run_id, staging), delta_options)
+                version = recovery.abandon(root, DeadRun(run_id, staging), delta_options)
                 if isinstance(error, datafiles.ConflictError) and attempt < _ATTEMPTS - 1:
                     console.say("eventsift: another run was faster; starting again", error=True)
                     continue

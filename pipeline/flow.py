@@ -7,8 +7,7 @@ shuffles is only what decides which version is the latest.
 
 import apache_beam as beam
 
-from pipeline.graph import dofns
-from pipeline.graph import outputs as out
+from pipeline.graph import dofns, tags
 from pipeline.graph import transforms as do
 from pipeline.steps.plan import Run
 
@@ -29,30 +28,37 @@ def build(
     plan = pipeline | beam.Create([run]) | "plan" >> do.Plan()
 
     # Read JSON lines; stage the payloads; key what is left of the events by event_id (its bucket).
-    read = plan[out.READS] | "read" >> do.Read(run, workers)
+    read = plan[tags.READS] | "read" >> do.Read(run, workers)
 
     # Rows that the table already has of these event_ids are versions like any other.
-    seen = read[out.SEEN] | "seen" >> beam.CombineGlobally(dofns.CombineSeen()).without_defaults()
-    scan = plan[out.SCANS] | "scan" >> do.Scan(run, workers, seen)
+    seen = (
+        read[tags.DELIVERY_KEYS]
+        | "seen" >> beam.CombineGlobally(dofns.CombineDeliveryKeys()).without_defaults()
+    )
+    scan = plan[tags.SCANS] | "scan" >> do.Scan(run, workers, seen)
 
     # Combine per key to the latest.
-    versions = (read[out.VERSIONS], scan[out.VERSIONS]) | "versions" >> beam.Flatten()
+    versions = (read[tags.VERSIONS], scan[tags.VERSIONS]) | "versions" >> beam.Flatten()
     latest = versions | "latest" >> do.Latest(run, workers)
 
     # Route by domain, event_type and date.
-    sources = {out.SLICES: read[out.SLICES], out.LIVE: plan[out.LIVE], out.ROWS: latest[out.ROWS]}
+    sources = {
+        tags.SLICES: read[tags.SLICES],
+        tags.LIVE: plan[tags.LIVE],
+        tags.ROWS: latest[tags.ROWS],
+    }
     route = sources | "route" >> do.Route()
 
     # Write Parquet to dynamic destinations, without the rows that are superseded.
-    write = route[out.ROWS] | "write" >> do.Write(run, workers)
+    write = route[tags.ROWS] | "write" >> do.Write(run, workers)
 
     # Check that all counts agree; publish everything in one commit.
     steps = (plan, read, scan, latest, route, write)
-    tallies = [step[out.TALLIES] for step in steps] | "tallies" >> beam.Flatten()
+    tallies = [step[tags.TALLIES] for step in steps] | "tallies" >> beam.Flatten()
     outcome = {
-        out.PLAN: plan[out.PLAN],
-        out.TALLIES: tallies,
-        out.WRITTEN: write[out.WRITTEN],
-        out.REJECTS: read[out.REJECTS],
+        tags.PLAN: plan[tags.PLAN],
+        tags.TALLIES: tallies,
+        tags.WRITTEN: write[tags.WRITTEN],
+        tags.REJECTS: read[tags.REJECTS],
     }
     return outcome | "commit" >> do.Commit(run)

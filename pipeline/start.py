@@ -40,7 +40,7 @@ def prepare() -> None:
     os.environ.setdefault("MIMALLOC_PURGE_DELAY", "1000")
 
 
-def early(arguments: Sequence[str]) -> None:
+def start_workers_early(arguments: Sequence[str]) -> None:
     """Starts the processes that read, if the command's input is large enough for them.
 
     They start while this process, on another core, imports Beam.

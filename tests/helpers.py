@@ -23,8 +23,9 @@ from pipeline.input import blocks
 from pipeline.keys import delivery_keys, versions
 from pipeline.keys.partitions import Destination
 from pipeline.rows import staging
-from pipeline.steps import read, write
+from pipeline.steps import read, route, write
 from pipeline.steps.plan import Run
+from pipeline.steps.sizes import Sizes
 from pipeline.table import parquet
 from pipeline.table.datafiles import DataFile
 
@@ -229,11 +230,7 @@ def read_events(
     settings = read.ReadSettings(
         run="r1",
         directory=new_run(folder).staging,
-        id_seed=ID_SEED,
-        buckets=buckets,
-        groups=groups,
-        filter_size=filter_size,
-        forget=False,
+        sizes=Sizes(ID_SEED, buckets, groups, filter_size),
         max_event_bytes=1 << 20,
         store_versions=store_versions,
     )
@@ -254,7 +251,7 @@ def content_of(slice_: staging.Slice) -> pa.RecordBatch:
 def write_live(folder: Path, events: Sequence[Event], run_id: str = "r0") -> DataFile:
     """Writes events of one destination to one data file of the table at `folder`/out."""
     settings = parquet.WriteSettings(f"{folder}/out", run_id, 1 << 28)
-    routed = [write.Routed(slices, b"") for slices in read_events(folder, events).slices]
+    routed = [route.Routed(slices, b"") for slices in read_events(folder, events).slices]
     written, _ = write.write_group(routed, settings)
     (file,) = written.files
     return file

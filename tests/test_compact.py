@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 from pipeline import compact, storage
 from pipeline.keys.partitions import Destination, directory
 from pipeline.rows import staging
-from pipeline.steps import write
+from pipeline.steps import route, write
 from pipeline.table import datafiles, delta, parquet
 from pipeline.table.datafiles import DataFile
 from pipeline.table.parquet import Rows, WriteSettings
@@ -226,7 +226,7 @@ def test_many_small_deliveries_leave_few_files(tmp_path: Path) -> None:
         kind = pa.DictionaryArray.from_arrays(pa.array([0] * 5, pa.int32()), ["same"])
         content = table_of(events).append_column("domain", kind).append_column("event_type", kind)
         _, slices = staging.stage(content, str(tmp_path / "temp"), 0, 1)
-        routed = [write.Routed(source, b"") for source in (*slices, *live)]
+        routed = [route.Routed(source, b"") for source in (*slices, *live)]
         written, _ = write.write_group(routed, settings)
         storage.delete(storage.join(root, file.path) for file in written.replaced)
         live = [*(file for file in live if file not in written.replaced), *written.files]

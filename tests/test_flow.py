@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline import flow, storage
 from pipeline.bookkeeping import ledger
-from pipeline.graph import dofns
-from pipeline.graph import outputs as out
+from pipeline.graph import dofns, tags
 from pipeline.graph import transforms as do
 from pipeline.input import blocks
 from pipeline.keys import versions
@@ -131,7 +130,7 @@ class TestGraph:
         An engine gets the versions, and rows of the table, which are few, always come as bytes.
         """
         arrived: list[tuple[Packed, versions.Versions]] = []
-        call = dofns.CombineBuckets.call
+        call = dofns.CombineLatest.call
 
         def note(self: Any, element: tuple[int, Any], *more: Any) -> Callable[[], Any]:
             bucket, parts = element
@@ -139,7 +138,7 @@ class TestGraph:
             arrived.extend((part, versions.unpack([part])) for part in parts)
             return call(self, (bucket, parts), *more)
 
-        monkeypatch.setattr(dofns.CombineBuckets, "call", note)
+        monkeypatch.setattr(dofns.CombineLatest, "call", note)
 
         counts = run_job(merge, workers)["counts"]
 
@@ -257,22 +256,22 @@ class Hop(NamedTuple):
         return self.kind == ("folded file" if folded else "live file")
 
 
-SEEN_IN_ALL = Hop("Scan", out.SEEN)
+SEEN_IN_ALL = Hop("Scan", tags.DELIVERY_KEYS)
 """What the steps before the scan have seen, brought together: the scan's side input."""
 OUTPUTS = {
-    "Plan": (out.PLAN, out.READS, out.SCANS, out.LIVE, out.TALLIES),
-    "Read": (out.VERSIONS, out.SLICES, out.SEEN, out.REJECTS, out.TALLIES),
-    "Scan": (out.VERSIONS, out.TALLIES),
-    "Latest": (out.ROWS, out.TALLIES),
-    "Route": (out.ROWS, out.TALLIES),
-    "Write": (out.WRITTEN, out.TALLIES),
+    "Plan": (tags.PLAN, tags.READS, tags.SCANS, tags.LIVE, tags.TALLIES),
+    "Read": (tags.VERSIONS, tags.SLICES, tags.DELIVERY_KEYS, tags.REJECTS, tags.TALLIES),
+    "Scan": (tags.VERSIONS, tags.TALLIES),
+    "Latest": (tags.ROWS, tags.TALLIES),
+    "Route": (tags.ROWS, tags.TALLIES),
+    "Write": (tags.WRITTEN, tags.TALLIES),
 }
 HOPS = [
     *(Hop(step, name) for step, names in OUTPUTS.items() for name in names),
-    *(Hop("Route", out.ROWS, kind) for kind in ("slices", "live file", "folded file")),
+    *(Hop("Route", tags.ROWS, kind) for kind in ("slices", "live file", "folded file")),
     SEEN_IN_ALL,
 ]
-INPUTS = ["PlanRun", "CombineBuckets", "RouteRows", "WriteDestinations", "PublishRun"]
+INPUTS = ["PlanRun", "CombineLatest", "RouteRows", "WriteDestinations", "PublishRun"]
 
 
 class ErrOnce(beam.DoFn):
@@ -381,7 +380,7 @@ class TestLossyRunner:
         self, merge: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The exception is ours, and shows both numbers."""
-        err_at_output(monkeypatch, Hop("Read", out.SEEN), 0)
+        err_at_output(monkeypatch, Hop("Read", tags.DELIVERY_KEYS), 0)
         with pytest.raises(Exception, match="nothing was published, the counts disagree") as found:
             run_job(merge)
         assert "ReconciliationError" in f"{type(found.value)} {found.value}"

@@ -59,7 +59,9 @@ class TestEarly:
 
     def early(self, folder: Path, *options: str) -> None:
         """As the command does it."""
-        start.early(["--input", f"{folder}/large*.jsonl", "--output", "out", *options])
+        start.start_workers_early(
+            ["--input", f"{folder}/large*.jsonl", "--output", "out", *options]
+        )
 
     def test_for_large_input(self, started: list[int], tmp_path: Path) -> None:
         """As many as the job will use."""
@@ -101,5 +103,7 @@ class TestEarly:
 
     def test_not_for_input_elsewhere(self, started: list[int]) -> None:
         """Looking into a store would need Beam first; the processes start later then."""
-        start.early(["--input", "s3://bucket/*", "gs://bucket/*", "--output", "s3://bucket/out"])
+        start.start_workers_early(
+            ["--input", "s3://bucket/*", "gs://bucket/*", "--output", "s3://bucket/out"]
+        )
         assert started == []

@@ -16,7 +16,7 @@ import msgspec
 
 from pipeline import notices, storage
 from pipeline.bookkeeping import ledger, places, state
-from pipeline.bookkeeping.leases import Dead
+from pipeline.bookkeeping.leases import DeadRun
 from pipeline.bookkeeping.places import STATE
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.storage import durable
@@ -149,7 +149,7 @@ def keep(
 
 def finish(
     root: str,
-    run: Dead,
+    run: DeadRun,
     published: int,
     storage_options: dict[str, str] | None = None,
     clearing: str = "run",
@@ -194,7 +194,7 @@ def _name(path: str, staging: str) -> str:
     return name
 
 
-def _checked(content: bytes, run: Dead) -> Journal:
+def _checked(content: bytes, run: DeadRun) -> Journal:
     """A journal that is a run's own and names only what the run has staged."""
     journal = msgspec.json.decode(content, type=Journal)
     totals = journal.record.get("table")
@@ -216,7 +216,7 @@ def _is_own(path: str, staging: str, root: str) -> bool:
     return storage.is_really_below(os.path.dirname(path), places.boundary(root, staging))
 
 
-def _set_aside(root: str, path: str, run: Dead, clearing: str) -> str:
+def _set_aside(root: str, path: str, run: DeadRun, clearing: str) -> str:
     """Moves a damaged journal to the records: its folder is about to go."""
     aside = f"{storage.join(root, RUNS, run.id)}.journal{places.DAMAGED}{clearing}"
     with contextlib.suppress(OSError):

@@ -60,7 +60,7 @@ class Mark(msgspec.Struct, frozen=True):
     token: str
 
 
-class Dead(NamedTuple):
+class DeadRun(NamedTuple):
     """A run that ended without cleaning up.
 
     Attributes:
@@ -105,14 +105,14 @@ def hold(root: str, run_id: str, staging: str, table_id: str = "") -> Iterator[N
         places.remove_empty(staging, made)
 
 
-def dead(root: str, run_id: str) -> list[Dead]:
+def dead(root: str, run_id: str) -> list[DeadRun]:
     """Returns the dead runs of the table at `root`; to be dealt with, and then to `forget`.
 
     Args:
         root: The table.
         run_id: The run that asks.
     """
-    found: list[Dead] = []
+    found: list[DeadRun] = []
     for name in _names(root):
         path = storage.join(root, _FOLDER, name)
         try:
@@ -150,7 +150,7 @@ def others(root: str, run_id: str) -> bool:
     return False
 
 
-def forget(root: str, runs: Iterable[Dead]) -> None:
+def forget(root: str, runs: Iterable[DeadRun]) -> None:
     """Removes the marks of dead runs of which nothing is left."""
     storage.delete(storage.join(root, _FOLDER, run.id) for run in runs)
 
@@ -253,9 +253,9 @@ def _claim(path: str, content: bytes, held: contextlib.ExitStack) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _proved(root: str, run_id: str, content: bytes) -> Dead | None:
+def _proved(root: str, run_id: str, content: bytes) -> DeadRun | None:
     """A dead run as far as its mark can be believed; None if the run is alive after all."""
-    inside = Dead(run_id, storage.join(root, _inside(run_id)))
+    inside = DeadRun(run_id, storage.join(root, _inside(run_id)))
     mark_path = storage.join(root, _FOLDER, run_id)
     try:
         mark = msgspec.json.decode(content, type=Mark)

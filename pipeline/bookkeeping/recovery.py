@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from pipeline import storage
 from pipeline.bookkeeping import journal, leases, places, state
-from pipeline.bookkeeping.leases import Dead
+from pipeline.bookkeeping.leases import DeadRun
 from pipeline.bookkeeping.places import STATE
 from pipeline.storage import FileInfo
 from pipeline.table import delta
@@ -67,7 +67,7 @@ def _set_folder_aside(
 
 
 def clear(
-    root: str, run_id: str, dead: Sequence[Dead], storage_options: dict[str, str] | None = None
+    root: str, run_id: str, dead: Sequence[DeadRun], storage_options: dict[str, str] | None = None
 ) -> None:
     """Removes what these runs have staged and what they have written but not committed.
 
@@ -119,7 +119,7 @@ def _is_own(root: str, name: str) -> bool:
     return not storage.is_local(root) or storage.is_really_below(storage.join(root, name), root)
 
 
-def _remove_staged(root: str, run: Dead) -> None:
+def _remove_staged(root: str, run: DeadRun) -> None:
     storage.delete_tree(run.staging, places.boundary(root, run.staging))
     if storage.is_local(run.staging) and not os.path.lexists(storage.local(run.staging)):
         places.remove_empty(os.path.realpath(storage.local(run.staging)), run.made)
@@ -141,7 +141,11 @@ def _temporary(files: Sequence[FileInfo]) -> Iterator[str]:
 
 
 def abandon(
-    root: str, run: Dead, storage_options: dict[str, str] | None = None, *, all_ended: bool = True
+    root: str,
+    run: DeadRun,
+    storage_options: dict[str, str] | None = None,
+    *,
+    all_ended: bool = True,
 ) -> int | None:
     """Clears up after a run of this process that has failed, as far as that is possible now.
 

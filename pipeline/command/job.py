@@ -20,7 +20,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 
 from pipeline import flow, processes, signals, storage
 from pipeline.bookkeeping import journal, leases, ledger, places, recovery
-from pipeline.bookkeeping.leases import Dead
+from pipeline.bookkeeping.leases import DeadRun
 from pipeline.command import console, explain, options, report, runners, stopped, watch
 from pipeline.input import sources
 from pipeline.steps.plan import NoInputError, Run, new_run_id
@@ -216,7 +216,7 @@ class _Job(NamedTuple):
         console.say(f"eventsift: {reason}", error=True)
         version = recovery.abandon(
             run.root,
-            Dead(run.id, run.staging),
+            DeadRun(run.id, run.staging),
             run.storage_options,
             all_ended=self._all_local(),
         )

@@ -63,7 +63,7 @@ def main(number: int) -> NoReturn:
 
     start.prepare()
     from pipeline.bookkeeping import recovery
-    from pipeline.bookkeeping.leases import Dead
+    from pipeline.bookkeeping.leases import DeadRun
 
     # A request to stop that came twice is forgotten; the next signal ends this at once.
     for other in signals.NUMBERS:
@@ -71,7 +71,7 @@ def main(number: int) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [other])
         signal.signal(other, signal.SIG_DFL)
     version = recovery.abandon(
-        run.root, Dead(run.run_id, run.staging), run.storage_options, all_ended=run.all_ended
+        run.root, DeadRun(run.run_id, run.staging), run.storage_options, all_ended=run.all_ended
     )
     console.say(recovery.outcome(version), error=True)
     signals.die(number)

@@ -1,5 +1,5 @@
 """All that wires Beam, and nothing else: `flow` above is the graph that is made of it.
 
-`transforms` are the steps with their shuffles, `dofns` what is called for an element, `outputs`
+`transforms` are the steps with their shuffles, `dofns` what is called for an element, `tags`
 the names of what a step gives, and `cores` how a step uses all cores of one machine.
 """

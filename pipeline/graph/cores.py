@@ -1,7 +1,7 @@
 """Using all cores of a machine on which the runner has only one process.
 
-Beam's local runner runs every step in one thread. A `CallEach` gathers the elements of a bundle and
-makes their calls on all cores when the bundle ends. On an engine that has workers of its own it
+Beam's local runner runs every step in one thread. A `ParallelDoFn` gathers the elements of a bundle
+and makes their calls on all cores when the bundle ends. On an engine that has workers of its own it
 makes each call at once.
 """
 
@@ -34,8 +34,8 @@ class Cores(NamedTuple):
     processes: bool
 
 
-class CallEach(beam.DoFn):
-    """Calls a plain function for each element, and yields what `outputs` makes of the result.
+class ParallelDoFn(beam.DoFn):
+    """Calls a plain function for each element, and yields what `tags` makes of the result.
 
     A runner with one process gets the other cores used here: a bundle's elements are gathered, and
     its end waits for the calls. A subclass says what to call.

@@ -4,7 +4,7 @@ Elements are small named tuples; versions are packed into bytes, see `versions`.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -13,18 +13,19 @@ import numpy as np
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline import processes, storage
-from pipeline.graph import outputs as out
-from pipeline.graph.cores import CallEach, Cores
-from pipeline.keys import delivery_keys, partitions, versions
-from pipeline.keys.delivery_keys import Seen
+from pipeline.graph import tags
+from pipeline.graph.cores import Cores, ParallelDoFn
+from pipeline.keys import delivery_keys, versions
+from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.keys.partitions import day_number
 from pipeline.keys.versions import Packed
 from pipeline.rows.staging import Slices
-from pipeline.steps import latest, plan, publish, read, scan, write
+from pipeline.steps import latest, plan, publish, read, route, scan, write
 from pipeline.steps.latest import Superseded
 from pipeline.steps.plan import ReadTask, Run, ScanTask
+from pipeline.steps.route import Routed
 from pipeline.steps.tally import Tally
-from pipeline.steps.write import Routed, Written
+from pipeline.steps.write import Written
 from pipeline.table.parquet import WriteSettings
 
 Keyed = tuple[int, Packed]
@@ -37,15 +38,15 @@ class PlanRun(beam.DoFn):
         """See `plan.plan`."""
         planned = plan.plan(run)
         for task in planned.reads:
-            yield TaggedOutput(out.READS, task)
+            yield TaggedOutput(tags.READS, task)
         for live in planned.scans:
-            yield TaggedOutput(out.SCANS, live)
-            yield TaggedOutput(out.LIVE, (live.number, live))
-        yield TaggedOutput(out.TALLIES, planned.tally())
+            yield TaggedOutput(tags.SCANS, live)
+            yield TaggedOutput(tags.LIVE, (live.number, live))
+        yield TaggedOutput(tags.TALLIES, planned.tally())
         yield planned._replace(reads=[], scans=[])
 
 
-class ReadBlocks(CallEach):
+class ReadBlocks(ParallelDoFn):
     """ReadTask → (bucket, versions); tagged: SLICES, SEEN, REJECTS."""
 
     def __init__(self, run: Run, workers: int) -> None:
@@ -57,7 +58,7 @@ class ReadBlocks(CallEach):
         settings = read.ReadSettings(
             self._run.id,
             self._run.staging,
-            *element.sizes,
+            element.sizes,
             self._run.max_event_bytes,
             # Where one process does all the shuffling, versions need not go through it.
             store_versions=self._cores.workers > 0 and storage.is_local(self._run.staging),
@@ -71,10 +72,10 @@ class ReadBlocks(CallEach):
     def outputs(self, block: read.BlockRead) -> Iterator[Any]:
         """The elements for a block."""
         yield from block.versions.split()
-        yield TaggedOutput(out.SLICES, (block.number, tuple(block.slices)))
-        yield TaggedOutput(out.SEEN, block.seen)
+        yield TaggedOutput(tags.SLICES, (block.number, tuple(block.slices)))
+        yield TaggedOutput(tags.DELIVERY_KEYS, block.seen)
         if block.dead_letters:
-            yield TaggedOutput(out.REJECTS, block.dead_letters)
+            yield TaggedOutput(tags.REJECTS, block.dead_letters)
         rejected = sum(block.rejected.values())
         counts = {
             "blocks": 1,
@@ -86,37 +87,37 @@ class ReadBlocks(CallEach):
             "slices": sum(len(slices.destinations) for slices in block.slices),
             **{f"rejected.{reason}": count for reason, count in block.rejected.items()},
         }
-        yield TaggedOutput(out.TALLIES, Tally("read", counts, block.seconds))
+        yield TaggedOutput(tags.TALLIES, Tally("read", counts, block.seconds))
 
 
-class CombineSeen(beam.CombineFn):
+class CombineDeliveryKeys(beam.CombineFn):
     """Seen of parts of the delivery → Seen of all of it."""
 
-    def create_accumulator(self) -> Seen:
+    def create_accumulator(self) -> DeliveryKeys:
         """Nothing."""
         return delivery_keys.NOTHING
 
-    def add_input(self, accumulator: Seen, element: Seen) -> Seen:
+    def add_input(self, accumulator: DeliveryKeys, element: DeliveryKeys) -> DeliveryKeys:
         """Adds what a block has."""
         return delivery_keys.union([accumulator, element])
 
-    def merge_accumulators(self, accumulators: Iterable[Seen]) -> Seen:
+    def merge_accumulators(self, accumulators: Iterable[DeliveryKeys]) -> DeliveryKeys:
         """See `delivery_keys.union`."""
         return delivery_keys.union(accumulators)
 
-    def extract_output(self, accumulator: Seen) -> Seen:
+    def extract_output(self, accumulator: DeliveryKeys) -> DeliveryKeys:
         """All of it."""
         return accumulator
 
 
-class ScanLiveFiles(CallEach):
+class ScanLiveFiles(ParallelDoFn):
     """ScanTask, with what was seen → (bucket, versions that may compete)."""
 
     def __init__(self, run: Run, workers: int) -> None:
         super().__init__(Cores(workers, processes=True))
         self._run = run
 
-    def process(self, task: ScanTask, delivery: Seen) -> Iterable[Keyed]:
+    def process(self, task: ScanTask, delivery: DeliveryKeys) -> Iterable[Keyed]:
         """See `scan.scan_file`; only of files within the horizon, if the user has set one."""
         day, horizon = day_number(*task.file.destination[2:]), self._run.dedup_days
         if horizon is None or delivery_keys.near(delivery, day, horizon):
@@ -124,7 +125,7 @@ class ScanLiveFiles(CallEach):
         else:
             yield from self.outputs(scan.pass_over(task.file, delivery))
 
-    def call(self, element: ScanTask, *side_inputs: Seen) -> Callable[[], Any]:
+    def call(self, element: ScanTask, *side_inputs: DeliveryKeys) -> Callable[[], Any]:
         """The scan of one file."""
         (delivery,) = side_inputs
         number, file, sizes = element
@@ -146,41 +147,13 @@ class ScanLiveFiles(CallEach):
             "files_passed_over": 1 if scanned.passed_over else 0,
             "rows_passed_over": scanned.passed_over,
         }
-        yield TaggedOutput(out.TALLIES, Tally("scan", counts, scanned.seconds))
+        yield TaggedOutput(tags.TALLIES, Tally("scan", counts, scanned.seconds))
 
 
-class CombineLatest(beam.CombineFn):
-    """Packed versions of a bucket → those that are superseded.
-
-    The accumulator is simply the versions so far: each of them must end as kept or as reported
-    superseded, so there is nothing to throw away early.
-    """
-
-    def create_accumulator(self) -> list[Packed]:
-        """No versions."""
-        return []
-
-    def add_input(self, accumulator: list[Packed], part: Packed) -> list[Packed]:
-        """Adds versions."""
-        return [*accumulator, part]
-
-    def add_inputs(self, accumulator: list[Packed], parts: Iterable[Packed]) -> list[Packed]:
-        """Adds versions of many elements in one step."""
-        return [*accumulator, *parts]
-
-    def merge_accumulators(self, accumulators: Iterable[list[Packed]]) -> list[Packed]:
-        """All versions."""
-        return list(itertools.chain.from_iterable(accumulators))
-
-    def extract_output(self, accumulator: list[Packed]) -> Superseded:
-        """See `latest.latest`."""
-        return latest.latest(accumulator)
-
-
-class CombineBuckets(CallEach):
+class CombineLatest(ParallelDoFn):
     """(bucket, its versions) → (source number, its superseded rows).
 
-    Combines what is grouped, as `beam.CombineValues` does, but on all cores.
+    As `beam.CombineValues` would, but on all cores of a machine with one worker.
     """
 
     def __init__(self, workers: int) -> None:
@@ -188,7 +161,7 @@ class CombineBuckets(CallEach):
 
     def call(self, element: tuple[int, Iterable[Packed]], *_: Any) -> Callable[[], Any]:
         """The combining of one bucket."""
-        return partial(_combine, list(element[1]))
+        return partial(latest.latest, list(element[1]))
 
     def outputs(self, found: Superseded) -> Iterator[Any]:
         """Splits the rows by source; as bytes, since Beam would pickle arrays one by one."""
@@ -206,42 +179,32 @@ class CombineBuckets(CallEach):
             "superseded_events": int(np.sum(~exact & delivered)),
             "exact_duplicate_events": int(np.sum(exact & delivered)),
         }
-        yield TaggedOutput(out.TALLIES, Tally("latest", counts, seconds))
-
-
-def _combine(parts: Sequence[Packed]) -> Superseded:
-    combine = CombineLatest()
-    return combine.extract_output(combine.add_inputs(combine.create_accumulator(), parts))
+        yield TaggedOutput(tags.TALLIES, Tally("latest", counts, seconds))
 
 
 class RouteRows(beam.DoFn):
     """(source number, its slices or live file, and superseded rows) → (group, Routed)."""
 
     def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Any]:
-        """Gives the slices of each group, and each live file, their share of the superseded."""
+        """See `route.route`."""
         _, sources = element
-        superseded = np.sort(np.frombuffer(b"".join(sources[out.ROWS]), np.int64))
-        staged: list[tuple[Slices, ...]] = list(sources[out.SLICES])
-        files: list[ScanTask] = list(sources[out.LIVE])
+        files: list[ScanTask] = list(sources[tags.LIVE])
+        blocks: list[tuple[Slices, ...]] = list(sources[tags.SLICES])
+        rows = route.superseded_rows(sources[tags.ROWS])
         for _, file, sizes in files:
-            group = partitions.group_of(file.destination, sizes.groups)
-            yield group, Routed(file, superseded.tobytes())
-        slices = list(itertools.chain.from_iterable(staged))
-        firsts = np.array([one.first_row for one in slices], np.int64)
-        lasts = firsts + np.array([sum(one.rows) for one in slices], np.int64)
-        borders = zip(*np.searchsorted(superseded, [firsts, lasts]).tolist(), strict=True)
-        for one, (start, end) in zip(slices, borders, strict=True):
-            yield one.group, Routed(one, (superseded[start:end] - one.first_row).tobytes())
+            yield route.live_file(file, sizes.groups, rows)
+        slices = list(itertools.chain.from_iterable(blocks))
+        yield from route.block(slices, rows)
         counts = {
             "live_files": len(files),
-            "blocks": len(staged),
+            "blocks": len(blocks),
             "slices": sum(len(one.rows) for one in slices),
-            "superseded": len(superseded),
+            "superseded": len(rows),
         }
-        yield TaggedOutput(out.TALLIES, Tally("route", counts, 0.0))
+        yield TaggedOutput(tags.TALLIES, Tally("route", counts, 0.0))
 
 
-class WriteDestinations(CallEach):
+class WriteDestinations(ParallelDoFn):
     """(group, Routed to its destinations) → Written."""
 
     def __init__(self, run: Run, workers: int) -> None:
@@ -268,7 +231,7 @@ class WriteDestinations(CallEach):
             "replaced": len(written.replaced),
             "live_rows": written.live,
         }
-        yield TaggedOutput(out.TALLIES, Tally("write", counts, seconds))
+        yield TaggedOutput(tags.TALLIES, Tally("write", counts, seconds))
 
 
 class PublishRun(beam.DoFn):
@@ -282,9 +245,9 @@ class PublishRun(beam.DoFn):
         processes.stop(wait=False)  # their work is done, and they end while this goes on
         _, groups = element
         outcome = publish.Outcome(
-            plans=list(groups[out.PLAN]),
-            tallies=list(groups[out.TALLIES]),
-            written=list(groups[out.WRITTEN]),
-            dead_letters=list(groups[out.REJECTS]),
+            plans=list(groups[tags.PLAN]),
+            tallies=list(groups[tags.TALLIES]),
+            written=list(groups[tags.WRITTEN]),
+            dead_letters=list(groups[tags.REJECTS]),
         )
         yield publish.publish(self._run, outcome)

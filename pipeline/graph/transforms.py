@@ -1,6 +1,6 @@
 """The steps of the graph, as transforms: how their elements are spread and brought together.
 
-Each step has named outputs; what they hold is said where the names are defined, in `outputs`.
+Each step has named outputs; what they hold is said where the names are defined, in `tags`.
 """
 
 from collections.abc import Mapping
@@ -8,13 +8,12 @@ from typing import Any
 
 import apache_beam as beam
 
-from pipeline.graph import dofns
-from pipeline.graph import outputs as out
+from pipeline.graph import dofns, tags
 from pipeline.graph.dofns import Keyed
 from pipeline.keys import delivery_keys
-from pipeline.keys.delivery_keys import Seen
+from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.steps.plan import ReadTask, Run, ScanTask
-from pipeline.steps.write import Routed
+from pipeline.steps.route import Routed
 
 Outputs = Mapping[str, beam.PCollection[Any]]
 
@@ -34,7 +33,7 @@ class Plan(beam.PTransform[Any, Any]):
     def expand(self, pcoll: beam.PCollection[Run]) -> Outputs:
         """One call of `plan.plan`."""
         return pcoll | beam.ParDo(dofns.PlanRun()).with_outputs(
-            out.READS, out.SCANS, out.LIVE, out.TALLIES, main=out.PLAN
+            tags.READS, tags.SCANS, tags.LIVE, tags.TALLIES, main=tags.PLAN
         )
 
 
@@ -44,7 +43,7 @@ class Read(_Step):
     def expand(self, pcoll: beam.PCollection[ReadTask]) -> Outputs:
         """Spreads the blocks over the workers and reads each."""
         outputs = beam.ParDo(dofns.ReadBlocks(self._run, self._workers)).with_outputs(
-            out.SLICES, out.SEEN, out.REJECTS, out.TALLIES, main=out.VERSIONS
+            tags.SLICES, tags.DELIVERY_KEYS, tags.REJECTS, tags.TALLIES, main=tags.VERSIONS
         )
         return pcoll | "spread" >> beam.Reshuffle() | outputs
 
@@ -52,7 +51,7 @@ class Read(_Step):
 class Scan(_Step):
     """SCANS, with SEEN by the whole delivery → VERSIONS."""
 
-    def __init__(self, run: Run, workers: int, seen: beam.PCollection[Seen]) -> None:
+    def __init__(self, run: Run, workers: int, seen: beam.PCollection[DeliveryKeys]) -> None:
         super().__init__(run, workers)
         self._seen = seen
 
@@ -60,7 +59,7 @@ class Scan(_Step):
         """Spreads the live files over the workers and scans each."""
         scanner = dofns.ScanLiveFiles(self._run, self._workers)
         delivery = beam.pvalue.AsSingleton(self._seen, delivery_keys.NOTHING)
-        outputs = beam.ParDo(scanner, delivery).with_outputs(out.TALLIES, main=out.VERSIONS)
+        outputs = beam.ParDo(scanner, delivery).with_outputs(tags.TALLIES, main=tags.VERSIONS)
         return pcoll | "spread" >> beam.Reshuffle() | outputs
 
 
@@ -73,8 +72,8 @@ class Latest(_Step):
         `beam.CombinePerKey` would combine before it, too. That makes large elements of small ones
         and, since versions do not get fewer by it, copies all of them once more.
         """
-        outputs = beam.ParDo(dofns.CombineBuckets(self._workers)).with_outputs(
-            out.TALLIES, main=out.ROWS
+        outputs = beam.ParDo(dofns.CombineLatest(self._workers)).with_outputs(
+            tags.TALLIES, main=tags.ROWS
         )
         return pcoll | "by bucket" >> beam.GroupByKey() | "combine" >> outputs
 
@@ -87,7 +86,7 @@ class Route(beam.PTransform[Any, Any]):
         return (
             pcoll
             | "by source" >> beam.CoGroupByKey()
-            | "split" >> beam.ParDo(dofns.RouteRows()).with_outputs(out.TALLIES, main=out.ROWS)
+            | "split" >> beam.ParDo(dofns.RouteRows()).with_outputs(tags.TALLIES, main=tags.ROWS)
         )
 
 
@@ -97,7 +96,7 @@ class Write(_Step):
     def expand(self, pcoll: beam.PCollection[tuple[int, Routed]]) -> Outputs:
         """Brings together what belongs to a destination, and writes each."""
         outputs = beam.ParDo(dofns.WriteDestinations(self._run, self._workers)).with_outputs(
-            out.TALLIES, main=out.WRITTEN
+            tags.TALLIES, main=tags.WRITTEN
         )
         return pcoll | "by destination" >> beam.GroupByKey() | outputs
 

@@ -56,7 +56,7 @@ class Size(NamedTuple):
     listed: bool
 
 
-class Seen(NamedTuple):
+class DeliveryKeys(NamedTuple):
     """What some blocks of a delivery have, or all: it lies in the temp directory, and this tells.
 
     Attributes:
@@ -89,7 +89,7 @@ class Filter(NamedTuple):
     instants: Hashes
 
 
-NOTHING = Seen(Size(0, False), (), 0, frozenset())
+NOTHING = DeliveryKeys(Size(0, False), (), 0, frozenset())
 NO_HASHES: Hashes = np.empty(0, np.uint64)
 
 
@@ -140,13 +140,13 @@ def _hash_part(ids: pa.StringArray, seed: int) -> Hashes:
     return hashes
 
 
-def see(
+def collect(
     size: Size,
     id_hashes: Hashes,
     micros: npt.NDArray[np.int64],
     days: Iterable[int],
     directory: str,
-) -> Seen:
+) -> DeliveryKeys:
     """What a block of n events adds: from their `hash_ids`, their timestamps and their days.
 
     Args:
@@ -160,13 +160,13 @@ def see(
     if size.bits and len(id_hashes):
         paths = (storage.join(directory, f"{uuid.uuid4().hex}.seen"),)
         storage.write_bytes(paths[0], np.stack([id_hashes, micros.view(np.uint64)]).tobytes())
-    return Seen(size, paths, 1, frozenset(days))
+    return DeliveryKeys(size, paths, 1, frozenset(days))
 
 
-def union(parts: Iterable[Seen]) -> Seen:
+def union(parts: Iterable[DeliveryKeys]) -> DeliveryKeys:
     """What several parts of a delivery have together."""
     parts = list(parts)
-    return Seen(
+    return DeliveryKeys(
         max((part.size for part in parts), default=NOTHING.size),
         tuple(sorted(itertools.chain.from_iterable(part.paths for part in parts))),
         sum(part.blocks for part in parts),
@@ -174,7 +174,7 @@ def union(parts: Iterable[Seen]) -> Seen:
     )
 
 
-def filter_of(seen: Seen) -> Filter:
+def filter_of(seen: DeliveryKeys) -> Filter:
     """The filter of a delivery; a process makes it once, whatever it scans."""
     with _LOADING:
         return _load(seen.size, seen.paths)
@@ -199,7 +199,7 @@ def build(size: Size, id_hashes: Hashes, micros: npt.NDArray[np.int64]) -> Filte
     return Filter(size, bitmap, ids, instants)
 
 
-def near(seen: Seen, day: int, days: int) -> bool:
+def near(seen: DeliveryKeys, day: int, days: int) -> bool:
     """Whether anything was delivered for a day, or at most so many days before or after it."""
     return any(abs(delivered - day) <= days for delivered in seen.days)
 

@@ -1,11 +1,8 @@
 """Planning a run: what there is to read, what it is merged into, how the work is divided."""
 
 import datetime
-import os
-import secrets
 import time
 import uuid
-from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from pipeline import storage
@@ -14,7 +11,8 @@ from pipeline.command.options import RejectLimit
 from pipeline.input import blocks, sources
 from pipeline.input.blocks import Block
 from pipeline.input.sources import NoInputError as NoInputError
-from pipeline.keys import delivery_keys, versions
+from pipeline.keys import versions
+from pipeline.steps.sizes import Sizes, divide
 from pipeline.steps.tally import Tally
 from pipeline.storage import LeftOut
 from pipeline.table import delta
@@ -66,24 +64,6 @@ def new_run_id() -> str:
     """When the run began and something random: unique, and sorted by time."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
-
-
-class Sizes(NamedTuple):
-    """How the work is divided.
-
-    Attributes:
-        id_seed: For `events.hash_ids`; new in every run.
-        buckets: Shares of the event_id space; see `versions.by_bucket`.
-        groups: In which destinations are written; see `partitions.group_of`.
-        filter_size: Of the filter for the delivery's event_ids.
-        forget: Whether the input is too large to stay in the system's memory beside what is staged.
-    """
-
-    id_seed: int
-    buckets: int
-    groups: int
-    filter_size: delivery_keys.Size
-    forget: bool = False
 
 
 class ReadTask(NamedTuple):
@@ -142,28 +122,6 @@ class Plan(NamedTuple):
         return Tally("plan", counts, self.seconds)
 
 
-# A bucket is combined in memory, and comes in an element from each block. With 96 MiB of input each
-# (about 370,000 events, 15 MB of keys) it stays small enough for every runner; smaller ones make
-# more elements, by the square of the input.
-_BUCKET_BYTES = 96 << 20
-# From 3 TB on buckets grow instead: elements of a few versions would cost more than these.
-# (At 100 TB a bucket has 11 million versions, 0.5 GB.)
-_BUCKETS_LIMIT = (1 << 15) - 1
-# Destinations are written in groups, each by one call: of so many bytes of input, or (at a tenth)
-# of the table. Elements for thousands of destinations in each block would take longer than their
-# rows.
-_GROUP_BYTES = 4 << 20
-_GROUPS_LIMIT = 512
-_TABLE_RATIO = 10
-# What is staged takes two thirds of the input's size, and should stay in the system's memory until
-# it is written.
-_MEMORY_SHARE = 1 / 3
-# Compressed input holds more events than its size says.
-_COMPRESSION_RATIO = 8
-# Events are hardly smaller than this; it bounds their number from above.
-_EVENT_BYTES = 100
-
-
 def plan(run: Run) -> Plan:
     """Heals the table if an earlier run was cut short, and plans this one.
 
@@ -190,7 +148,7 @@ def plan(run: Run) -> Plan:
     inputs = storage.join(run.staging, "inputs.arrow.zst")
     ledger.write(inputs, files)
     live = snapshot.files if files and not run.rebuild else ()
-    sizes = _sizes(files, live)
+    sizes = divide(files, live)
     packed = blocks.pack(blocks.cut_all(files), versions.FIRST_BLOCK)
     return Plan(
         version=snapshot.version,
@@ -205,28 +163,3 @@ def plan(run: Run) -> Plan:
         left_out=tuple(found.left_out[: sources.NAMED_LIMIT]),
         table=origin.identity if origin else "",
     )
-
-
-def _sizes(files: Sequence[storage.FileInfo], live: Sequence[DataFile]) -> Sizes:
-    content = sum(_content_bytes(files))
-    written = content + _TABLE_RATIO * sum(file.bytes for file in live)
-    ids = -(-content // _EVENT_BYTES)
-    return Sizes(
-        id_seed=secrets.randbits(64),
-        buckets=min(max(1, -(-content // _BUCKET_BYTES)), _BUCKETS_LIMIT),
-        groups=min(max(1, -(-written // _GROUP_BYTES)), _GROUPS_LIMIT),
-        filter_size=delivery_keys.size_for(ids, sum(file.rows for file in live)),
-        forget=sum(file.bytes for file in files) > _MEMORY_SHARE * _memory_bytes(),
-    )
-
-
-def _memory_bytes() -> int:
-    """Of this machine."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def _content_bytes(files: Sequence[storage.FileInfo]) -> Iterator[int]:
-    """The bytes of each file's content, if need be estimated by its name (it only sizes things)."""
-    for file in files:
-        packed = file.path.endswith((".gz", ".bz2", ".xz", ".zst", ".zstd"))
-        yield file.bytes * (_COMPRESSION_RATIO if packed else 1)

@@ -22,10 +22,11 @@ from pipeline.input.blocks import BLOCK_BYTES, Block
 from pipeline.input.decoding import Decoded, Part, decode
 from pipeline.input.rejects import Reject
 from pipeline.keys import delivery_keys, partitions, versions
-from pipeline.keys.delivery_keys import Seen
+from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.keys.versions import Bucketed
 from pipeline.rows import staging
 from pipeline.steps import batches
+from pipeline.steps.sizes import Sizes
 
 # What is decoded together. The objects that come of it stay in the processor's cache, and their
 # memory is used again and again: with whole blocks, decoding takes half as long again.
@@ -42,11 +43,7 @@ class ReadSettings(NamedTuple):
     Attributes:
         run: The run's id, for dead letters.
         directory: Where payloads and dead letters are staged.
-        id_seed: For `events.hash_ids`.
-        buckets: Shares of the event_id space; see `versions.by_bucket`.
-        groups: In which destinations are written; see `partitions.group_of`.
-        filter_size: Of the filter for the table's rows.
-        forget: Whether large files are dropped from the system's memory once they are read.
+        sizes: How the work is divided.
         max_event_bytes: Limit on one event's data and extra fields.
         store_versions: Whether versions are stored beside the payloads; else they are returned.
         part_bytes: How many bytes are decoded together.
@@ -54,11 +51,7 @@ class ReadSettings(NamedTuple):
 
     run: str
     directory: str
-    id_seed: int
-    buckets: int
-    groups: int
-    filter_size: delivery_keys.Size
-    forget: bool
+    sizes: Sizes
     max_event_bytes: int
     store_versions: bool = False
     part_bytes: int = PART_BYTES
@@ -84,7 +77,7 @@ class BlockRead(NamedTuple):
     rows: int
     slices: list[staging.Slices]
     versions: Bucketed
-    seen: Seen
+    seen: DeliveryKeys
     rejected: Counter[str]
     dead_letters: str
     seconds: float
@@ -96,7 +89,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
     Raises:
         OSError: A file cannot be read, or nothing can be written to the temp directory.
     """
-    started = time.perf_counter()
+    started, sizes = time.perf_counter(), settings.sizes
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     slices: list[staging.Slices] = []
@@ -120,16 +113,16 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
         for some in batches.up_to(BLOCK_BYTES, tables()):
             table = pa.concat_tables(some)
             if len(table):
-                table, new_slices = staging.stage(table, settings.directory, rows, settings.groups)
+                table, new_slices = staging.stage(table, settings.directory, rows, sizes.groups)
                 slices += new_slices
                 where = versions.place(block.number, np.arange(rows, rows + len(table)))
                 ids = [table[name].to_numpy() for name in ("id_high", "id_low")]
                 micros = table["timestamp"].cast(pa.int64()).to_numpy()
                 digests = table["digest"].to_numpy()
                 found.append(versions.pack(ids, micros, digests, where))
-                if settings.filter_size.bits:
+                if sizes.filter_size.bits:
                     hashes.append(
-                        delivery_keys.hash_ids(table["event_id"].combine_chunks(), settings.id_seed)
+                        delivery_keys.hash_ids(table["event_id"].combine_chunks(), sizes.id_seed)
                     )
                 rows += len(table)
     together = np.concatenate(found)
@@ -140,9 +133,9 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
         bytes=counts["bytes"],
         rows=rows,
         slices=slices,
-        versions=versions.by_bucket(together, settings.buckets, directory),
-        seen=delivery_keys.see(
-            settings.filter_size,
+        versions=versions.by_bucket(together, sizes.buckets, directory),
+        seen=delivery_keys.collect(
+            sizes.filter_size,
             np.concatenate(hashes),
             together["timestamp"],
             {partitions.day_number(*date) for date in dates},
@@ -167,7 +160,7 @@ def _tables(
     )
     for parts in batches.up_to(settings.part_bytes, sized):
         consumed = sum(decoded.consumed for _, decoded in parts)
-        yield events.to_table(parts, settings.max_event_bytes, settings.id_seed), consumed
+        yield events.to_table(parts, settings.max_event_bytes, settings.sizes.id_seed), consumed
 
 
 def _parts(
@@ -182,7 +175,7 @@ def _parts(
             with storage.open_read(piece.path) as stream:
                 yield from streams.parts(stream, piece, *limits)
                 counts["bytes"] += stream.tell() - piece.start
-                if settings.forget and storage.is_local(piece.path):
+                if settings.sizes.forget and storage.is_local(piece.path):
                     storage.forget(stream, piece.start, piece.end)
             continue
         data = storage.read_part(piece.path, 0, piece.end)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.input import events
 from pipeline.keys import delivery_keys, versions
-from pipeline.keys.delivery_keys import Filter, Seen
+from pipeline.keys.delivery_keys import DeliveryKeys, Filter
 from pipeline.keys.versions import Bucketed
 from pipeline.table import live_rows
 from pipeline.table.datafiles import DataFile
@@ -38,14 +38,14 @@ class Scanned(NamedTuple):
     passed_over: int = 0
 
 
-def pass_over(file: DataFile, delivery: Seen) -> Scanned:
+def pass_over(file: DataFile, delivery: DeliveryKeys) -> Scanned:
     """Finds nothing in a live file: by the user's promise none of its rows compete."""
     nothing = versions.by_bucket(versions.NONE, 1)
     return Scanned(nothing, 0, delivery.blocks, 0.0, file.rows)
 
 
 def scan_file(
-    root: str, number: int, file: DataFile, delivery: Seen, id_seed: int, buckets: int
+    root: str, number: int, file: DataFile, delivery: DeliveryKeys, id_seed: int, buckets: int
 ) -> Scanned:
     """Finds the rows of a live file that may compete with the delivery.
 

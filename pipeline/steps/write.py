@@ -15,25 +15,13 @@ import numpy as np
 from pipeline.keys.partitions import Destination
 from pipeline.rows import staging
 from pipeline.steps import batches
+from pipeline.steps.route import Routed
 from pipeline.table import parquet
 from pipeline.table.datafiles import DataFile
 from pipeline.table.parquet import Rows, WriteSettings
 
 # So much is written in one go, with at most one larger destination.
 _TOGETHER_BYTES = 4 << 20
-
-
-class Routed(NamedTuple):
-    """The rows of one source that belong to a group of destinations.
-
-    Attributes:
-        source: Where they are staged, destination by destination; or the live file they are in.
-        superseded: Those (counted from 0) that are not to be kept, ascending; int64 as bytes,
-            since thousands of small arrays are slow to pickle.
-    """
-
-    source: staging.Slices | DataFile
-    superseded: bytes
 
 
 class Written(NamedTuple):

@@ -42,7 +42,7 @@ class Paths(NamedTuple):
         """Where it would stage without --temp."""
         return f"{self.root}/_eventsift/temp/r1"
 
-    def found(self) -> list[leases.Dead]:
+    def found(self) -> list[leases.DeadRun]:
         """The dead runs."""
         return leases.dead(self.root, "r2")
 
@@ -86,7 +86,7 @@ def test_a_run_that_failed_is_dead_until_forgotten(paths: Paths, inside: bool) -
 
     found = paths.found()
 
-    assert found == [leases.Dead("r1", staging)]
+    assert found == [leases.DeadRun("r1", staging)]
     assert paths.found() == found
     leases.forget(paths.root, found)
     leases.forget(paths.root, found)  # two runs may come upon it
@@ -109,7 +109,7 @@ def test_a_killed_process_is_a_dead_run(paths: Paths) -> None:
         assert process.stdout.readline() == b"held\n"
         assert paths.found() == []
         process.kill()
-    assert paths.found() == [leases.Dead("r1", paths.staging)]
+    assert paths.found() == [leases.DeadRun("r1", paths.staging)]
 
 
 def test_whether_others_are_at_work(paths: Paths) -> None:
@@ -167,7 +167,7 @@ class TestUnproved:
 
     def unproved(self, paths: Paths, capsys: pytest.CaptureFixture[str], why: str) -> None:
         """Checks that the mark is not followed, and that a line says so."""
-        assert paths.found() == [leases.Dead("r1", paths.inside)]
+        assert paths.found() == [leases.DeadRun("r1", paths.inside)]
         (line,) = capsys.readouterr().err.splitlines()
         assert str(paths.mark) in line
         assert why in line
@@ -264,7 +264,7 @@ class TestUnproved:
         """There is nothing to leave alone."""
         die(paths)
         shutil.rmtree(paths.staging)
-        assert paths.found() == [leases.Dead("r1", paths.inside)]
+        assert paths.found() == [leases.DeadRun("r1", paths.inside)]
         assert capsys.readouterr().err == ""
 
     @pytest.mark.parametrize("begun", [b"", b'{"run"'])
@@ -274,7 +274,7 @@ class TestUnproved:
         paths.owner.write_bytes(begun)
         if not begun:
             paths.owner.unlink()
-        assert paths.found() == [leases.Dead("r1", paths.staging)]
+        assert paths.found() == [leases.DeadRun("r1", paths.staging)]
 
     @pytest.mark.parametrize("kind", ["folder", "pipe", "link", "name"])
     def test_what_is_no_file_is_set_aside(

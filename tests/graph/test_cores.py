@@ -12,14 +12,14 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipeline import processes
-from pipeline.graph.cores import CallEach, Cores
+from pipeline.graph.cores import Cores, ParallelDoFn
 from pipeline.start import WORK_BYTES
 from tests.helpers import local_pipeline
 
 PLACES = [Cores(0, False), Cores(1, False), Cores(2, False), Cores(2, True)]
 
 
-class DivideEach(CallEach):
+class DivideEach(ParallelDoFn):
     """(a, b) → their quotient; tagged: their remainder."""
 
     def call(self, element: tuple[int, int], *_: Any) -> Callable[[], Any]:
@@ -37,7 +37,7 @@ class DivideEach(CallEach):
         yield TaggedOutput("remainder", remainder)
 
 
-class CallAll(CallEach):
+class CallAll(ParallelDoFn):
     """Calls what it is given, which is `work` bytes each, and yields what that gives."""
 
     def __init__(self, cores: Cores, work: int) -> None:

@@ -10,16 +10,17 @@ import pytest
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline import processes
-from pipeline.graph import dofns
-from pipeline.graph import outputs as out
+from pipeline.graph import dofns, tags
 from pipeline.keys import delivery_keys, versions
 from pipeline.keys.partitions import Destination, day_number, group_of
 from pipeline.rows import staging
 from pipeline.steps import read
 from pipeline.steps.latest import Superseded
-from pipeline.steps.plan import ScanTask, Sizes
+from pipeline.steps.plan import ScanTask
+from pipeline.steps.route import Routed
+from pipeline.steps.sizes import Sizes
 from pipeline.steps.tally import Tally
-from pipeline.steps.write import Routed, Written
+from pipeline.steps.write import Written
 from pipeline.table.datafiles import DataFile
 from tests.helpers import (
     ID_SEED,
@@ -50,7 +51,7 @@ def by_tag(outputs: Iterable[Any]) -> dict[str, list[Any]]:
 
 def tally_of(found: dict[str, list[Any]], step: str) -> dict[str, int]:
     """The counts of the one tally among the outputs."""
-    (tally,) = found[out.TALLIES]
+    (tally,) = found[tags.TALLIES]
     assert isinstance(tally, Tally)
     assert tally.step == step
     assert tally.seconds >= 0
@@ -70,9 +71,9 @@ class TestPlanRun:
 
         found = by_tag(dofns.PlanRun().process(new_run(tmp_path)))
 
-        assert found[out.READS] == plan.reads
-        assert found[out.SCANS] == scans
-        assert found[out.LIVE] == [(scan.number, scan) for scan in scans]
+        assert found[tags.READS] == plan.reads
+        assert found[tags.SCANS] == scans
+        assert found[tags.LIVE] == [(scan.number, scan) for scan in scans]
         assert found[MAIN] == [plan._replace(reads=[], scans=[])]
         assert tally_of(found, "plan") == {
             "files": 1,
@@ -114,11 +115,7 @@ class TestReadBlocks:
             read.ReadSettings(
                 run=run.id,
                 directory=run.staging,
-                id_seed=task.sizes.id_seed,
-                buckets=task.sizes.buckets,
-                groups=task.sizes.groups,
-                filter_size=task.sizes.filter_size,
-                forget=task.sizes.forget,
+                sizes=task.sizes,
                 max_event_bytes=999,
                 store_versions=stored,
             ),
@@ -144,9 +141,9 @@ class TestReadBlocks:
         assert {bucket for bucket, _ in found[MAIN]} <= {0, 1}
         kind = versions.Stored if store_versions else bytes
         assert {type(part) for _, part in found[MAIN]} == {kind}
-        assert found[out.SLICES] == [(BLOCK, tuple(block.slices))]
-        assert found[out.SEEN] == [block.seen]
-        assert found[out.REJECTS] == [block.dead_letters]
+        assert found[tags.SLICES] == [(BLOCK, tuple(block.slices))]
+        assert found[tags.DELIVERY_KEYS] == [block.seen]
+        assert found[tags.REJECTS] == [block.dead_letters]
         assert tally_of(found, "read") == {
             "blocks": 1,
             "bytes": block.bytes,
@@ -164,9 +161,9 @@ class TestReadBlocks:
         block = read_events(tmp_path, [], " ")
         found = by_tag(dofns.ReadBlocks(new_run(tmp_path), 0).outputs(block))
         assert MAIN not in found
-        assert out.REJECTS not in found
-        assert found[out.SLICES] == [(BLOCK, ())]
-        assert found[out.SEEN][0].blocks == 1
+        assert tags.REJECTS not in found
+        assert found[tags.SLICES] == [(BLOCK, ())]
+        assert found[tags.DELIVERY_KEYS][0].blocks == 1
 
 
 class TestScanLiveFiles:
@@ -219,12 +216,13 @@ class TestCombineSeen:
 
     def test_in_any_grouping(self, tmp_path: Path) -> None:
         """One accumulator, or many merged: all ids and all blocks are in it."""
-        combine = dofns.CombineSeen()
+        combine = dofns.CombineDeliveryKeys()
         ids = np.arange(9, dtype=np.uint64)
         size = delivery_keys.Size(1 << 10, True)
         micros = np.zeros(3, np.int64)
         parts = [
-            delivery_keys.see(size, ids[n : n + 3], micros, (), str(tmp_path)) for n in (0, 3, 6)
+            delivery_keys.collect(size, ids[n : n + 3], micros, (), str(tmp_path))
+            for n in (0, 3, 6)
         ]
         one = combine.create_accumulator()
         for part in parts:
@@ -259,14 +257,14 @@ def packed(*some: tuple[int, int, int, int, int]) -> bytes:
     return np.array(rows, versions.VERSION).tobytes()
 
 
-class TestCombineBuckets:
+class TestCombineLatest:
     """The versions of a bucket are combined; its superseded rows go to their sources."""
 
     def test_outputs(self) -> None:
         """Rows of one source stay together; those of the table are counted apart."""
         rows = [(0, 4, False), (2, 1, True), (BLOCK, 0, True), (BLOCK, 9, False), (BLOCK, 10, True)]
 
-        found = by_tag(dofns.CombineBuckets(0).outputs(superseded(rows, 20)))
+        found = by_tag(dofns.CombineLatest(0).outputs(superseded(rows, 20)))
 
         assert [(source, numbers(rows)) for source, rows in found[MAIN]] == [
             (0, [4]),
@@ -280,14 +278,14 @@ class TestCombineBuckets:
             "superseded_events": 1,
             "exact_duplicate_events": 2,
         }
-        assert found[out.TALLIES][0].seconds == 0.5
+        assert found[tags.TALLIES][0].seconds == 0.5
 
     def test_a_bucket_in_which_nothing_is_superseded(self) -> None:
         """Most buckets of a table's first run; only its versions are counted.
 
         Seen to fail: the borders of no sources once did not match.
         """
-        found = by_tag(dofns.CombineBuckets(0).outputs(superseded([], 20)))
+        found = by_tag(dofns.CombineLatest(0).outputs(superseded([], 20)))
         assert MAIN not in found
         assert tally_of(found, "latest")["versions"] == 20
 
@@ -305,7 +303,7 @@ class TestCombineBuckets:
             ),
             (packed((3, 10, 0, 1, 6)), packed((3, 9, 0, BLOCK, 4), (4, 1, 0, BLOCK, 5))),
         ]
-        step = dofns.CombineBuckets(workers)
+        step = dofns.CombineLatest(workers)
         step.start_bundle()
         outputs: list[Any] = []
         for number, (one, other) in enumerate(buckets):
@@ -324,7 +322,7 @@ class TestCombineBuckets:
             (BLOCK, [2, 3]),
             (BLOCK, [4]),
         ]
-        assert [tally.counts for tally in found[out.TALLIES]] == [
+        assert [tally.counts for tally in found[tags.TALLIES]] == [
             {
                 "versions": 5,
                 "superseded": 2,
@@ -364,7 +362,7 @@ def route(
     sizes = Sizes(ID_SEED, 1, GROUPS, NO_FILTER)
     tasks = [ScanTask(source, file, sizes) for file in files]
     blocks = [] if slices is None else [tuple(slices)]
-    groups = {out.SLICES: blocks, out.LIVE: tasks, out.ROWS: superseded}
+    groups = {tags.SLICES: blocks, tags.LIVE: tasks, tags.ROWS: superseded}
     return by_tag(dofns.RouteRows().process((source, groups)))
 
 
@@ -461,10 +459,10 @@ class TestPublishRun:
         run, plan, tally = new_run(tmp_path), object(), Tally("read", {}, 0.0)
         written = Written((), (), 0, 0, 0, 0, 0)
         groups = {
-            out.PLAN: [plan],
-            out.TALLIES: iter([tally, tally]),
-            out.WRITTEN: [written],
-            out.REJECTS: ["x.jsonl"],
+            tags.PLAN: [plan],
+            tags.TALLIES: iter([tally, tally]),
+            tags.WRITTEN: [written],
+            tags.REJECTS: ["x.jsonl"],
         }
 
         processes.start(1)

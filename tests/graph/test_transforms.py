@@ -10,12 +10,12 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipeline.bookkeeping import journal
-from pipeline.graph import outputs as out
+from pipeline.graph import tags
 from pipeline.graph import transforms as do
 from pipeline.keys import delivery_keys, versions
 from pipeline.keys.partitions import directory
 from pipeline.rows import staging
-from pipeline.steps import plan, write
+from pipeline.steps import plan, route, sizes, write
 from pipeline.steps.tally import Tally, add_up
 from pipeline.table import delta
 from tests.helpers import (
@@ -33,7 +33,7 @@ from tests.helpers import (
 )
 
 BLOCK = versions.FIRST_BLOCK
-SIZES = plan.Sizes(ID_SEED, 2, 3, NO_FILTER)
+SIZES = sizes.Sizes(ID_SEED, 2, 3, NO_FILTER)
 
 
 def is_true_of(check: Callable[[list[Any]], bool]) -> Callable[[Iterable[Any]], None]:
@@ -50,7 +50,7 @@ def is_true_of(check: Callable[[list[Any]], bool]) -> Callable[[Iterable[Any]], 
 def assert_counts(step: do.Outputs, expected: dict[str, int]) -> None:
     """The tallies of a step add up to these counts, and perhaps others."""
     assert_that(
-        step[out.TALLIES],
+        step[tags.TALLIES],
         is_true_of(lambda found: add_up(found).counts.items() >= expected.items()),
         label="counts",
     )
@@ -70,17 +70,17 @@ def test_plan(tmp_path: Path) -> None:
     with local_pipeline() as pipeline:
         step = pipeline | beam.Create([new_run(tmp_path)]) | do.Plan()
         assert_that(
-            step[out.READS],
+            step[tags.READS],
             is_true_of(lambda found: [task.block.pieces[0].path for task in found] == [str(path)]),
             label="reads",
         )
         assert_that(
-            step[out.PLAN],
+            step[tags.PLAN],
             is_true_of(lambda found: [one.matched for one in found] == [1]),
             label="plan",
         )
-        assert_that(step[out.SCANS], equal_to([]), label="scans")
-        assert_that(step[out.LIVE], equal_to([]), label="live")
+        assert_that(step[tags.SCANS], equal_to([]), label="scans")
+        assert_that(step[tags.LIVE], equal_to([]), label="live")
         assert_counts(step, {"plan.blocks": 1, "plan.live_files": 0})
 
 
@@ -93,7 +93,7 @@ def test_read(tmp_path: Path, workers: int) -> None:
     with local_pipeline() as pipeline:
         step = pipeline | beam.Create(planned.reads) | do.Read(run, workers)
         assert_that(
-            step[out.VERSIONS],
+            step[tags.VERSIONS],
             is_true_of(
                 lambda found: (
                     rows_by_key(
@@ -106,12 +106,12 @@ def test_read(tmp_path: Path, workers: int) -> None:
         )
         kind = versions.Stored if workers else bytes
         assert_that(
-            step[out.VERSIONS],
+            step[tags.VERSIONS],
             is_true_of(lambda found: [type(part) for _, part in found] == [kind]),
             label="how they travel",
         )
         assert_that(
-            step[out.SLICES],
+            step[tags.SLICES],
             is_true_of(
                 lambda found: (
                     [
@@ -125,12 +125,12 @@ def test_read(tmp_path: Path, workers: int) -> None:
             label="slices",
         )
         assert_that(
-            step[out.SEEN],
+            step[tags.DELIVERY_KEYS],
             is_true_of(lambda found: [one.blocks for one in found] == [1]),
             label="seen",
         )
         assert_that(
-            step[out.REJECTS],
+            step[tags.REJECTS],
             is_true_of(lambda found: [path.endswith(".jsonl") for path in found] == [True]),
             label="rejects",
         )
@@ -151,7 +151,7 @@ def test_scan(tmp_path: Path, workers: int) -> None:
         scans = [plan.ScanTask(n, file, SIZES) for n, file in enumerate(files)]
         step = pipeline | beam.Create(scans) | do.Scan(new_run(tmp_path), workers, everything)
         assert_that(
-            step[out.VERSIONS],
+            step[tags.VERSIONS],
             is_true_of(
                 lambda found: (
                     sorted(versions.unpack([part for _, part in found])["where"].tolist())
@@ -190,7 +190,7 @@ def test_latest(tmp_path: Path, workers: int, store: bool) -> None:
         keyed = beam.Create(elements)
         step = pipeline | keyed | do.Latest(new_run(tmp_path), workers)
         assert_that(
-            step[out.ROWS],
+            step[tags.ROWS],
             is_true_of(lambda found: rows_by_key(found) == {0: [5], BLOCK: [2]}),
             label="rows",
         )
@@ -215,13 +215,13 @@ def test_route(tmp_path: Path) -> None:
     rows = np.array([1], np.int64).tobytes()
     with local_pipeline() as pipeline:
         sources = {
-            out.SLICES: pipeline | "slices" >> beam.Create([(BLOCK, (staged,))]),
-            out.LIVE: pipeline | "live" >> beam.Create([(0, plan.ScanTask(0, file, SIZES))]),
-            out.ROWS: pipeline | "rows" >> beam.Create([(0, rows), (BLOCK, rows)]),
+            tags.SLICES: pipeline | "slices" >> beam.Create([(BLOCK, (staged,))]),
+            tags.LIVE: pipeline | "live" >> beam.Create([(0, plan.ScanTask(0, file, SIZES))]),
+            tags.ROWS: pipeline | "rows" >> beam.Create([(0, rows), (BLOCK, rows)]),
         }
         step = sources | do.Route()
         assert_that(
-            step[out.ROWS],
+            step[tags.ROWS],
             is_true_of(
                 lambda found: (
                     sorted(
@@ -248,11 +248,11 @@ def test_write(tmp_path: Path, workers: int) -> None:
     first = read_events(tmp_path, [Event("a")], groups=5)
     some = [Event("b"), Event("c", event_type="sale")]
     more = read_events(tmp_path, some, number=BLOCK + 1, groups=5)
-    parts = [(slices.group, write.Routed(slices, b"")) for slices in [*first.slices, *more.slices]]
+    parts = [(slices.group, route.Routed(slices, b"")) for slices in [*first.slices, *more.slices]]
     with local_pipeline() as pipeline:
         step = pipeline | beam.Create(parts) | do.Write(new_run(tmp_path), workers)
         assert_that(
-            step[out.WRITTEN],
+            step[tags.WRITTEN],
             is_true_of(
                 lambda found: (
                     sorted(
@@ -277,10 +277,10 @@ def test_commit(tmp_path: Path) -> None:
     tallies = [planned.tally(), Tally("read", blocks, 0.0), Tally("route", blocks, 0.0)]
     with local_pipeline() as pipeline:
         outcome = {
-            out.PLAN: pipeline | "plan" >> beam.Create([planned]),
-            out.TALLIES: pipeline | "tallies" >> beam.Create(tallies),
-            out.WRITTEN: pipeline | "written" >> beam.Create([]),
-            out.REJECTS: pipeline | "rejects" >> beam.Create([]),
+            tags.PLAN: pipeline | "plan" >> beam.Create([planned]),
+            tags.TALLIES: pipeline | "tallies" >> beam.Create(tallies),
+            tags.WRITTEN: pipeline | "written" >> beam.Create([]),
+            tags.REJECTS: pipeline | "rejects" >> beam.Create([]),
         }
         records = outcome | do.Commit(run)
         assert_that(records, is_true_of(lambda found: [one["run"] for one in found] == ["r1"]))
@@ -294,21 +294,21 @@ def test_the_steps_together(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     with local_pipeline() as pipeline:
         planned = pipeline | beam.Create([run]) | "p" >> do.Plan()
-        read = planned[out.READS] | "r" >> do.Read(run, 0)
-        latest = read[out.VERSIONS] | "l" >> do.Latest(run, 0)
+        read = planned[tags.READS] | "r" >> do.Read(run, 0)
+        latest = read[tags.VERSIONS] | "l" >> do.Latest(run, 0)
         sources = {
-            out.SLICES: read[out.SLICES],
-            out.LIVE: planned[out.LIVE],
-            out.ROWS: latest[out.ROWS],
+            tags.SLICES: read[tags.SLICES],
+            tags.LIVE: planned[tags.LIVE],
+            tags.ROWS: latest[tags.ROWS],
         }
         route = sources | "ro" >> do.Route()
-        write = route[out.ROWS] | "w" >> do.Write(run, 0)
+        write = route[tags.ROWS] | "w" >> do.Write(run, 0)
         steps = [planned, read, latest, route, write]
         outcome = {
-            out.PLAN: planned[out.PLAN],
-            out.TALLIES: [step[out.TALLIES] for step in steps] | "t" >> beam.Flatten(),
-            out.WRITTEN: write[out.WRITTEN],
-            out.REJECTS: read[out.REJECTS],
+            tags.PLAN: planned[tags.PLAN],
+            tags.TALLIES: [step[tags.TALLIES] for step in steps] | "t" >> beam.Flatten(),
+            tags.WRITTEN: write[tags.WRITTEN],
+            tags.REJECTS: read[tags.REJECTS],
         }
         outcome | "c" >> do.Commit(run)
     assert table_rows(run.root) == oracle(events)

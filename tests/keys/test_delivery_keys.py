@@ -161,7 +161,7 @@ class TestUnion:
         Seen to fail with `union` keeping only the last part.
         """
         folder = str(tmp_path_factory.mktemp("seen"))
-        a, b, c = (delivery_keys.see(SIZE, *part, {5}, folder) for part in parts)
+        a, b, c = (delivery_keys.collect(SIZE, *part, {5}, folder) for part in parts)
         whole = delivery_keys.union([a, b, c])
         assert whole.blocks == 3
         for other in (
@@ -184,14 +184,16 @@ class TestUnion:
         folder = str(tmp_path_factory.mktemp("seen"))
         size = SIZE._replace(listed=listed)
         together = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
-        whole = delivery_keys.union(delivery_keys.see(size, *part, (), folder) for part in parts)
+        whole = delivery_keys.union(
+            delivery_keys.collect(size, *part, (), folder) for part in parts
+        )
         assert content(delivery_keys.filter_of(whole)) == content(
             delivery_keys.build(size, *together)
         )
 
     def test_a_part_again_adds_nothing_but_is_counted(self, tmp_path: Path) -> None:
         """The filter is idempotent; the count of blocks is not, so that a doubled one shows."""
-        part = delivery_keys.see(
+        part = delivery_keys.collect(
             SIZE, np.arange(9, dtype=np.uint64), np.arange(9), (), str(tmp_path)
         )
         once, twice = delivery_keys.union([part]), delivery_keys.union([part, part])
@@ -199,7 +201,7 @@ class TestUnion:
         assert (once.blocks, twice.blocks) == (1, 2)
 
     @pytest.mark.parametrize("parts", [[], [delivery_keys.NOTHING, delivery_keys.NOTHING]])
-    def test_of_nothing_is_nothing(self, parts: Sequence[delivery_keys.Seen]) -> None:
+    def test_of_nothing_is_nothing(self, parts: Sequence[delivery_keys.DeliveryKeys]) -> None:
         """No block, no filter: every row competes."""
         assert delivery_keys.union(parts) == delivery_keys.NOTHING
         assert delivery_keys.competes(
@@ -214,7 +216,7 @@ class TestUnion:
         ids, micros = np.arange(2, dtype=np.uint64), np.arange(2)
         sizes = (delivery_keys.Size(0, False), SIZE)
         whole = delivery_keys.union(
-            delivery_keys.see(size, ids, micros, [9, 5, 9], str(tmp_path)) for size in sizes
+            delivery_keys.collect(size, ids, micros, [9, 5, 9], str(tmp_path)) for size in sizes
         )
         assert whole.days == {5, 9}
         assert [day for day in range(15) if delivery_keys.near(whole, day, 1)] == [
@@ -230,19 +232,19 @@ class TestUnion:
     def test_blocks_without_a_filter_are_counted_too(self, tmp_path: Path) -> None:
         """Every block counts, also where no filter is worth its size and nothing is stored."""
         ids, micros = np.arange(3, dtype=np.uint64), np.arange(3)
-        part = delivery_keys.see(delivery_keys.Size(0, False), ids, micros, (), str(tmp_path))
+        part = delivery_keys.collect(delivery_keys.Size(0, False), ids, micros, (), str(tmp_path))
         assert delivery_keys.union([part, part]).blocks == 2
         assert list(tmp_path.iterdir()) == []
 
     def test_elements_stay_small(self, tmp_path: Path) -> None:
         """What travels says where a block's part lies, however many events it has."""
         ids, micros = np.arange(100_000, dtype=np.uint64), np.arange(100_000)
-        part = delivery_keys.see(SIZE, ids, micros, range(100), str(tmp_path))
+        part = delivery_keys.collect(SIZE, ids, micros, range(100), str(tmp_path))
         assert len(pickle.dumps(part)) < 1000
 
     def test_a_lost_part_is_an_error(self, tmp_path: Path) -> None:
         """Without it rows would be missed: the run must not go on."""
-        part = delivery_keys.see(
+        part = delivery_keys.collect(
             SIZE, np.arange(3, dtype=np.uint64), np.arange(3), (), str(tmp_path)
         )
         os.unlink(part.paths[0])

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import build, elements
 from pipeline.input import blocks
 from pipeline.keys import versions
-from pipeline.steps import plan
+from pipeline.steps import sizes as dividing
 from pipeline.storage import FileInfo
 
 TB = 10**12
@@ -46,7 +46,7 @@ def test_one_terabyte_is_planned_as_reckoned() -> None:
     listed = list(files(TB))
     pieces = (piece for file in listed for piece in blocks.cut(file))
     packed = list(blocks.pack(pieces, versions.FIRST_BLOCK))
-    sizes = plan._sizes(listed, ())
+    sizes = dividing.divide(listed, ())
     events = TB / EVENT_BYTES
     n, k, width = len(packed), sizes.buckets, versions.VERSION.itemsize
 
@@ -72,7 +72,7 @@ def test_one_terabyte_is_planned_as_reckoned() -> None:
 def test_a_hundred_terabytes_follow() -> None:
     """By the formulas, and within what numbers there are."""
     n = -(-100 * TB // blocks.BLOCK_BYTES)
-    (size,) = {plan._sizes([FileInfo("gs://in/all", 100 * TB, 0)], ()).buckets}
+    (size,) = {dividing.divide([FileInfo("gs://in/all", 100 * TB, 0)], ()).buckets}
     events = 100 * TB / EVENT_BYTES
 
     assert number(row("blocks")[2]) == n < versions.FIRST_BLOCK
@@ -85,7 +85,7 @@ def test_a_hundred_terabytes_follow() -> None:
 def test_elements_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a real graph shuffles: 40 bytes a version in blocks x buckets elements, all small."""
     delivery = build.delivery(4_000, tmp_path)
-    monkeypatch.setattr(plan, "_BUCKET_BYTES", 256 << 10)
+    monkeypatch.setattr(dividing, "_BUCKET_BYTES", 256 << 10)
 
     results = elements.compare(delivery, None, tmp_path)
 

@@ -10,8 +10,7 @@ from apache_beam.coders import FastPrimitivesCoder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.graph.dofns import CombineLatest
-from pipeline.keys.versions import _ROW_BITS, FIRST_BLOCK, VERSION, Packed, by_bucket
+from pipeline.keys.versions import _ROW_BITS, FIRST_BLOCK, VERSION, Packed, by_bucket, unpack
 from pipeline.steps import latest
 from pipeline.steps.latest import Superseded
 
@@ -247,37 +246,24 @@ def winners(versions: list[Version]) -> list[Version]:
 Way = Callable[[list[Packed]], Superseded]
 
 
-def one_accumulator(parts: list[Packed]) -> Superseded:
-    """All parts go into one accumulator: one by one, then the others at once."""
-    combine = CombineLatest()
-    accumulator = combine.create_accumulator()
-    for part in parts[:2]:
-        accumulator = combine.add_input(accumulator, part)
-    return combine.extract_output(combine.add_inputs(accumulator, iter(parts[2:])))
+def together(parts: list[Packed]) -> Superseded:
+    """All parts as one."""
+    return latest.latest([unpack(parts).tobytes()])
 
 
-def merged(parts: list[Packed]) -> Superseded:
-    """Each part goes into an accumulator of its own; an empty one is merged with them."""
-    combine = CombineLatest()
-    accumulators = [combine.add_input(combine.create_accumulator(), part) for part in parts]
-    together = combine.merge_accumulators([combine.create_accumulator(), *accumulators])
-    return combine.extract_output(combine.compact(together))
+def apart(parts: list[Packed]) -> Superseded:
+    """Each part by itself, and an empty one."""
+    return latest.latest([b"", *parts])
 
 
 def shipping(ship: Callable[[Any], Any], parts: list[Packed]) -> Superseded:
-    """Parts, accumulators and the output travel between machines at every step."""
-    combine = CombineLatest()
-    total = ship(combine.create_accumulator())
-    for part in parts:
-        accumulator = ship(combine.add_input(ship(combine.create_accumulator()), ship(part)))
-        total = ship(combine.merge_accumulators(iter([total, accumulator])))
-    return ship(combine.extract_output(total))
+    """The parts and the result travel between machines."""
+    return ship(latest.latest([ship(part) for part in parts]))
 
 
 def shipped(parts: list[Packed]) -> Superseded:
     """As Beam ships them."""
-    coder = CombineLatest().get_accumulator_coder()
-    assert isinstance(coder, FastPrimitivesCoder)
+    coder = FastPrimitivesCoder()
     return shipping(lambda value: coder.decode(coder.encode(value)), parts)
 
 
@@ -287,10 +273,10 @@ def pickled(parts: list[Packed]) -> Superseded:
 
 
 class TestCombine:
-    """A runner may combine in any of the ways a CombineFn allows."""
+    """A runner may bring versions together in any way."""
 
     @pytest.mark.parametrize("kinds", [[False], [True], [False, True]], ids=str)
-    @pytest.mark.parametrize("way", [one_accumulator, merged, shipped, pickled])
+    @pytest.mark.parametrize("way", [together, apart, shipped, pickled])
     @given(data=st.data(), versions=VERSIONS)
     def test_every_way_gives_the_same(
         self,
@@ -300,11 +286,11 @@ class TestCombine:
         data: st.DataObject,
         versions: list[Version],
     ) -> None:
-        """One accumulator, many merged, or many shipped: the same result, all versions counted.
+        """In one part, in several, or shipped: the same result, all versions counted.
 
         Whether the parts are bytes, are stored, or some are this and some that. Seen to fail with
-        `merge_accumulators` forgetting its last accumulator (invariant 1), and with only those
-        counted of which there are several (invariant 3).
+        the last part forgotten (invariant 1), and with only those counted of which there are
+        several (invariant 3).
         """
         arrived = data.draw(st.permutations(versions))
         cuts = sorted(data.draw(st.lists(st.integers(0, len(versions)), max_size=4)))
@@ -324,15 +310,9 @@ class TestCombine:
 
     @given(VERSIONS)
     def test_what_is_combined_stays_as_it_was(self, versions: list[Version]) -> None:
-        """A runner may use an accumulator, or what it has shuffled, again when a step fails."""
-        combine = CombineLatest()
-        first, second = packed(versions), packed(versions[::-1])
-        accumulator = combine.add_input(combine.create_accumulator(), first)
+        """A runner may use what it has shuffled again when a step fails."""
+        parts = [packed(versions), packed(versions[::-1])]
 
-        combine.add_input(accumulator, second)
-        combine.add_inputs(accumulator, [second])
-        combine.merge_accumulators([accumulator, [second]])
-        combine.extract_output(accumulator)
+        latest.latest(parts)
 
-        assert accumulator == [packed(versions)]
-        assert combine.create_accumulator() == []
+        assert parts == [packed(versions), packed(versions[::-1])]

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline import storage
 from pipeline.bookkeeping import journal, leases, ledger
-from pipeline.keys import delivery_keys, versions
+from pipeline.keys import versions
 from pipeline.steps import plan
 from pipeline.steps.plan import NoInputError, Run
 from pipeline.table import datafiles, delta
@@ -17,7 +17,6 @@ from tests.helpers import (
     record,
     run_job,
     table_rows,
-    write_live,
 )
 
 EVENTS = [Event("a"), Event("b", "2021-01-09T00:00:00Z")]
@@ -134,7 +133,7 @@ class TestInputs:
         assert table_rows(run.root) == before
 
 
-class TestSizes:
+class TestTasks:
     """How the work is divided."""
 
     def test_live_files_are_numbered_and_compared(self, tmp_path: Path) -> None:
@@ -163,45 +162,6 @@ class TestSizes:
         deliver(tmp_path, "1.jsonl", EVENTS)
         seeds = {plan.plan(new_run(tmp_path)).reads[0].sizes.id_seed for _ in range(3)}
         assert len(seeds) == 3
-
-    @pytest.mark.parametrize(
-        ("name", "buckets"), [("in.jsonl", 3), ("in.jsonl.gz", 17), ("in.zst", 17), ("x.bz2", 17)]
-    )
-    def test_the_number_of_buckets_follows_from_the_content(self, name: str, buckets: int) -> None:
-        """A bucket is combined in memory, so it holds about 96 MiB of input; packed holds more."""
-        file = storage.FileInfo(name, 200 << 20, 0.0)
-        assert plan._sizes([file], []).buckets == buckets
-        assert plan._sizes([], []).buckets == 1
-
-    @pytest.mark.parametrize(
-        ("delivered", "table_bytes", "groups"),
-        [(0, 0, 1), (100, 0, 1), (40 << 20, 0, 10), (100, 4 << 20, 11), (1 << 40, 0, 512)],
-    )
-    def test_groups_of_destinations_follow_from_what_may_be_written(
-        self, tmp_path: Path, delivered: int, table_bytes: int, groups: int
-    ) -> None:
-        """A call for some megabytes, of the table as well, which may have to be written anew."""
-        file = storage.FileInfo("in.jsonl", delivered, 0.0)
-        live = write_live(tmp_path, [Event("a")])._replace(bytes=table_bytes)
-        assert plan._sizes([file], [live]).groups == groups
-
-    def test_input_beyond_a_third_of_memory_is_not_kept_there(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """What is staged beside it takes two thirds as much, and is needed again."""
-        monkeypatch.setattr(plan, "_memory_bytes", lambda: 3000)
-        files = [storage.FileInfo(name, 500, 0.0) for name in ("a.jsonl", "b.gz")]
-        assert not plan._sizes(files, []).forget
-        assert plan._sizes([*files, storage.FileInfo("c", 1, 0.0)], []).forget
-
-    def test_a_small_delivery_to_a_large_table_gets_a_filter(self, tmp_path: Path) -> None:
-        """Only then it saves more than it costs."""
-        file = storage.FileInfo("in.jsonl", 100_000, 0.0)
-        live = write_live(tmp_path, [Event("a")])
-        small = plan._sizes([file], [live])
-        large = plan._sizes([file], [live._replace(rows=1_000_000)])
-        assert small.filter_size == delivery_keys.Size(0, False)
-        assert large.filter_size == delivery_keys.Size(1 << 14, True)
 
 
 class TestDeadRuns:

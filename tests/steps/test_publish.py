@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import storage
 from pipeline.bookkeeping import journal, ledger
-from pipeline.steps import plan, publish, write
+from pipeline.steps import plan, publish, route, write
 from pipeline.steps.plan import Run
 from pipeline.steps.publish import Outcome, ReconciliationError, TooManyPartitionsError
 from pipeline.steps.tally import Tally
@@ -36,7 +36,7 @@ def outcome(run: Run, events: Sequence[Event], *lines: str) -> Outcome:
     block = read_events(folder, events, *lines)
     settings = parquet.WriteSettings(run.root, run.id, run.target_file_bytes)
     written = [
-        write.write_group([write.Routed(slices, b"")], settings)[0] for slices in block.slices
+        write.write_group([route.Routed(slices, b"")], settings)[0] for slices in block.slices
     ]
     letters = [block.dead_letters] if block.dead_letters else []
     planned_counts = planned.tally().counts

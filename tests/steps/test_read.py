@@ -23,6 +23,7 @@ from pipeline.input.rejects import REASONS
 from pipeline.keys import delivery_keys, versions
 from pipeline.steps import read as read_module
 from pipeline.steps.read import BlockRead, ReadSettings, read_block
+from pipeline.steps.sizes import Sizes
 from tests.helpers import content_of, slices_of
 
 FIRST = versions.FIRST_BLOCK
@@ -44,9 +45,9 @@ def line(event_id: str, data: str = "1", **changes: str) -> str:
 
 def reading(folder: Path, **changes: Any) -> ReadSettings:
     """Settings for files of some kilobytes."""
-    return ReadSettings(
-        "run-1", f"{folder}/tmp", 7, 3, 1, delivery_keys.Size(0, False), False, 4096
-    )._replace(**changes)
+    sizes = Sizes(7, 3, 1, delivery_keys.Size(0, False))
+    own = {name: changes.pop(name) for name in Sizes._fields if name in changes}
+    return ReadSettings("run-1", f"{folder}/tmp", sizes._replace(**own), 4096)._replace(**changes)
 
 
 def block_of(folder: Path, *contents: bytes) -> Block:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline.keys.partitions import Destination
 from pipeline.steps import write
-from pipeline.steps.write import Routed, Written
+from pipeline.steps.route import Routed
+from pipeline.steps.write import Written
 from pipeline.table import parquet
 from pipeline.table.datafiles import DataFile
 from pipeline.table.parquet import Rows

@@ -165,7 +165,7 @@ def test_rows_with_nulls_compete_with_nobody_and_are_kept(
     )
     root = tmp_path_factory.mktemp("table")
     file = written(root, texts_as(pa.string_view() if by_view else pa.string(), content))
-    nothing = delivery_keys.Seen(delivery_keys.Size(0, False), (), 1, frozenset())
+    nothing = delivery_keys.DeliveryKeys(delivery_keys.Size(0, False), (), 1, frozenset())
 
     scanned = scan.scan_file(str(root), 0, file, nothing, 7, 1)
     (copy,) = parquet.merge_files([file], parquet.WriteSettings(str(root), "r1", 1 << 20))

@@ -10,24 +10,24 @@ import signal
 from typing import Any
 
 import pipeline.input.blocks
-import pipeline.steps.plan
 import pipeline.steps.read
+import pipeline.steps.sizes
 import pipeline.steps.write
 
 BYTES = 256 << 10
 
-for cutting in (pipeline.blocks.cut, pipeline.blocks.pack):
+for cutting in (pipeline.input.blocks.cut, pipeline.input.blocks.pack):
     (default,) = cutting.__defaults__
-    if default != pipeline.blocks.BLOCK_BYTES:
+    if default != pipeline.input.blocks.BLOCK_BYTES:
         raise AssertionError(f"{cutting.__name__} has another default than a block's size")
     cutting.__defaults__ = (BYTES,)
-if not hasattr(pipeline.plan, "_BUCKET_BYTES"):
+if not hasattr(pipeline.steps.sizes, "_BUCKET_BYTES"):
     raise AssertionError("the size of a bucket has another name now")
-pipeline.plan._BUCKET_BYTES = BYTES
+pipeline.steps.sizes._BUCKET_BYTES = BYTES
 
 STEPS = {
-    "read": (pipeline.read, "read_block"),
-    "write": (pipeline.write, "write_group"),
+    "read": (pipeline.steps.read, "read_block"),
+    "write": (pipeline.steps.write, "write_group"),
 }
 if step := os.environ.get("EVENTSIFT_TEST_KILL"):
     name, _, flag = step.partition(":")
