@@ -21,7 +21,7 @@ from pipeline import flow
 from pipeline.command import runners
 from pipeline.graph import dofns
 from pipeline.keys.delivery_keys import DeliveryKeys
-from pipeline.steps import plan
+from pipeline.run import Run, new_run_id
 
 LIMIT_BYTES = 16 << 20
 """What no element may exceed: engines hold a few of them at once, and some refuse larger ones."""
@@ -109,7 +109,7 @@ def _instruments() -> Iterator[None]:
     with (
         mock.patch.object(beam, "GroupByKey", _MeasuredGroupByKey),
         mock.patch.object(beam.transforms.util, "GroupByKey", _MeasuredGroupByKey),
-        mock.patch.object(dofns, "CombineSeen", _MeasuredCombineSeen),
+        mock.patch.object(dofns, "CombineDeliveryKeys", _MeasuredCombineSeen),
     ):
         yield
 
@@ -119,8 +119,8 @@ def measure(
 ) -> dict[str, Shuffle]:
     """Publishes a delivery into a new table, or one that is there; what it shuffled, by step."""
     _measured.clear()
-    run = plan.Run(
-        id=plan.new_run_id(),
+    run = Run(
+        id=new_run_id(),
         inputs=(delivery.pattern,),
         root=str(root),
         temp=str(temporary),

@@ -17,10 +17,10 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.CRITICAL)
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-    from pipeline import start
+    from pipeline import imports, start
     from pipeline.command import console
 
-    start.prepare()
+    imports.prepare()
     start.start_workers_early(sys.argv[1:])
 
     gc.disable()  # what is imported stays

@@ -25,7 +25,7 @@ from pipeline.bookkeeping.leases import DeadRun
 from pipeline.command import console, explain, options, runners, stopped
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
-from pipeline.steps.plan import new_run_id
+from pipeline.run import new_run_id
 from pipeline.storage import stores
 from pipeline.table import datafiles, delta, parquet
 from pipeline.table.datafiles import DataFile

@@ -9,7 +9,7 @@ import apache_beam as beam
 
 from pipeline.graph import dofns, tags
 from pipeline.graph import transforms as do
-from pipeline.steps.plan import Run
+from pipeline.run import Run
 
 
 def build(

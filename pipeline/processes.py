@@ -18,7 +18,10 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import resource_tracker
 
 from pipeline import signals
-from pipeline.start import prepare
+from pipeline.imports import prepare
+
+# A process reads about that in the time in which another one starts.
+WORK_BYTES = 96 << 20
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of the GNU C library
 _MOST_BYTES = 32 << 20  # what it takes at the most

@@ -23,8 +23,8 @@ from pipeline.input import blocks
 from pipeline.keys import delivery_keys, versions
 from pipeline.keys.partitions import Destination
 from pipeline.rows import staging
+from pipeline.run import Run
 from pipeline.steps import read, route, write
-from pipeline.steps.plan import Run
 from pipeline.steps.sizes import Sizes
 from pipeline.table import parquet
 from pipeline.table.datafiles import DataFile

@@ -21,8 +21,8 @@ from pipeline.input import blocks
 from pipeline.keys import versions
 from pipeline.keys.versions import VERSION, Packed, Stored
 from pipeline.rows import staging
+from pipeline.run import Run
 from pipeline.steps import plan as planning
-from pipeline.steps.plan import Run
 from pipeline.table import delta
 from tests.helpers import EVENTS, Event, deliver, new_run, oracle, record, run_job, table_rows
 

@@ -23,10 +23,10 @@ def test_beam_starts_without_what_is_not_used() -> None:
     """
     found = python(
         "import importlib.util, logging, sys\n"
-        "from pipeline import start\n"
+        "from pipeline import imports\n"
         "logging.disable()\n"
         "assert importlib.util.find_spec('pandas')\n"
-        "start.prepare()\n"
+        "imports.prepare()\n"
         "import pipeline.command.job, pyarrow\n"
         "print(pyarrow.array(['a']).to_pylist(), {'pandas', 'pymongo'} & set(sys.modules))"
     )
@@ -38,7 +38,7 @@ def test_options_are_known_before_beam_is_imported() -> None:
     found = python(
         "import sys\n"
         "from pipeline import start\n"
-        "start.early(['--input', 'nothing', '--output', 'out'])\n"
+        "start.start_workers_early(['--input', 'nothing', '--output', 'out'])\n"
         "print('apache_beam' in sys.modules)"
     )
     assert found == "False"
@@ -52,7 +52,7 @@ class TestEarly:
         """How many processes were started, call by call; and some large input."""
         found: list[int] = []
         monkeypatch.setattr(processes, "start", found.append)
-        monkeypatch.setattr(start, "WORK_BYTES", 1000)
+        monkeypatch.setattr(processes, "WORK_BYTES", 1000)
         (tmp_path / "large.jsonl").write_bytes(b"x" * 600)
         (tmp_path / "larger.jsonl").write_bytes(b"x" * 600)
         return found
@@ -78,7 +78,7 @@ class TestEarly:
         self, started: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """However small they are, and without listing more of them."""
-        monkeypatch.setattr(start, "WORK_BYTES", 10**9)
+        monkeypatch.setattr(processes, "WORK_BYTES", 10**9)
         monkeypatch.setattr(start, "_WORK_FILES", 2)
         self.early(tmp_path, "--workers", "3")
         assert started == [3]

@@ -2,7 +2,7 @@
 
 A local run holds a lock on a file of its own, its mark, which the operating system lets go of when
 the process ends, however it ends. On an object store there are no locks; there what a dead run has
-left goes by its age (`settling.ABANDONED_SECONDS`).
+left goes by its age (`retention.ABANDONED_SECONDS`).
 
 A mark is not believed. Marks are copied with a table, and a table may come from a stranger. What
 lies in the table's own folder is found by the run's id alone. A staging folder elsewhere counts as

@@ -103,7 +103,7 @@ def clear(
 def _published(root: str, run_id: str, storage_options: dict[str, str] | None) -> int | None:
     """The version that has a run's events; None if the run was not committed.
 
-    After `options.LOG_DAYS` days the log forgets who made a commit, but not the files it added.
+    After `retention.LOG_DAYS` days the log forgets who made a commit, but not the files it added.
     """
     version = delta.published(root, run_id, storage_options)
     if version is None:

@@ -23,7 +23,8 @@ from pipeline.bookkeeping import journal, leases, ledger, places, recovery
 from pipeline.bookkeeping.leases import DeadRun
 from pipeline.command import console, explain, options, report, runners, stopped, watch
 from pipeline.input import sources
-from pipeline.steps.plan import NoInputError, Run, new_run_id
+from pipeline.input.sources import NoInputError
+from pipeline.run import Run, new_run_id
 from pipeline.steps.publish import TooManyRejectedError
 from pipeline.storage import FileInfo, stores
 from pipeline.table.datafiles import ConflictError

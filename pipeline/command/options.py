@@ -5,32 +5,10 @@ Known before Beam is imported; `runners.EventsiftOptions` are the same for Beam.
 
 import argparse
 import re
-from typing import NamedTuple
 
 from pipeline.command.console import Parser
-
-LOG_DAYS = 7
-"""How long the log remembers past versions; older entries go when a checkpoint covers them."""
-
-
-class RejectLimit(NamedTuple):
-    """How many of its records a run may reject.
-
-    Attributes:
-        text: As the user wrote it.
-        parts: The allowed share of the records is `parts` / `whole`.
-        whole: 0 if `parts` is a number of records, not a share of them.
-    """
-
-    text: str
-    parts: int
-    whole: int
-
-    def allows(self, rejected: int, records: int) -> bool:
-        """Whether a run on so many records may reject this many of them."""
-        if not self.whole:
-            return rejected <= self.parts
-        return rejected * self.whole <= self.parts * records
+from pipeline.run import RejectLimit
+from pipeline.table.retention import LOG_DAYS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -58,10 +58,10 @@ def main(number: int) -> NoReturn:
     """Clears up, says what has become of the table, and ends as the signal says."""
     run = Stopped(*json.loads(os.environ.pop(_VARIABLE)))
     _end_children()
-    from pipeline import start
+    from pipeline import imports
     from pipeline.command import console
 
-    start.prepare()
+    imports.prepare()
     from pipeline.bookkeeping import recovery
     from pipeline.bookkeeping.leases import DeadRun
 

@@ -18,7 +18,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline import processes
-from pipeline.start import WORK_BYTES
+from pipeline.processes import WORK_BYTES
 
 
 class Cores(NamedTuple):

@@ -20,9 +20,10 @@ from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.keys.partitions import day_number
 from pipeline.keys.versions import Packed
 from pipeline.rows.staging import Slices
+from pipeline.run import Run
 from pipeline.steps import latest, plan, publish, read, route, scan, write
 from pipeline.steps.latest import Superseded
-from pipeline.steps.plan import ReadTask, Run, ScanTask
+from pipeline.steps.plan import ReadTask, ScanTask
 from pipeline.steps.route import Routed
 from pipeline.steps.tally import Tally
 from pipeline.steps.write import Written

@@ -12,7 +12,8 @@ from pipeline.graph import dofns, tags
 from pipeline.graph.dofns import Keyed
 from pipeline.keys import delivery_keys
 from pipeline.keys.delivery_keys import DeliveryKeys
-from pipeline.steps.plan import ReadTask, Run, ScanTask
+from pipeline.run import Run
+from pipeline.steps.plan import ReadTask, ScanTask
 from pipeline.steps.route import Routed
 
 Outputs = Mapping[str, beam.PCollection[Any]]

@@ -1,69 +1,19 @@
 """Planning a run: what there is to read, what it is merged into, how the work is divided."""
 
-import datetime
 import time
-import uuid
 from typing import NamedTuple
 
 from pipeline import storage
-from pipeline.bookkeeping import leases, ledger, places, recovery
-from pipeline.command.options import RejectLimit
+from pipeline.bookkeeping import leases, ledger, recovery
 from pipeline.input import blocks, sources
 from pipeline.input.blocks import Block
-from pipeline.input.sources import NoInputError as NoInputError
 from pipeline.keys import versions
+from pipeline.run import Run
 from pipeline.steps.sizes import Sizes, divide
 from pipeline.steps.tally import Tally
 from pipeline.storage import LeftOut
 from pipeline.table import delta
 from pipeline.table.datafiles import DataFile
-
-
-class Run(NamedTuple):
-    """One execution of the job: what the user asked for.
-
-    Attributes:
-        id: Unique; names the run's files, its record and its commit.
-        inputs: Patterns of the files to read.
-        root: The table.
-        temp: The folder for staged payloads; see `places.staging` for the run's own in it.
-        rebuild: Whether the table is made afresh from the inputs.
-        max_partitions: Limit on the partitions that one run may write.
-        max_event_bytes: Limit on the size of one event.
-        target_file_bytes: What a data file should not exceed.
-        storage_options: What deltalake needs to reach the table's store.
-        listing: Where the list of the files to read is stored, see `ledger`; "" for all that
-            `inputs` match.
-        keep_seconds: How long superseded files are kept for Delta readers of older versions.
-        dedup_days: How many days apart versions of an event may be, as the user promises; None if
-            they may be anywhere.
-        max_rejected: Limit on the records that the run may reject; None if there is none.
-    """
-
-    id: str
-    inputs: tuple[str, ...]
-    root: str
-    temp: str
-    rebuild: bool
-    max_partitions: int
-    max_event_bytes: int
-    target_file_bytes: int
-    storage_options: dict[str, str]
-    listing: str = ""
-    keep_seconds: float = 0.0
-    dedup_days: int | None = None
-    max_rejected: RejectLimit | None = None
-
-    @property
-    def staging(self) -> str:
-        """The folder for everything the run stages."""
-        return places.staging(self.root, self.temp, self.id)
-
-
-def new_run_id() -> str:
-    """When the run began and something random: unique, and sorted by time."""
-    now = datetime.datetime.now(datetime.timezone.utc)
-    return f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
 class ReadTask(NamedTuple):

@@ -17,7 +17,8 @@ from pipeline import storage
 from pipeline.bookkeeping import journal, places
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import directory
-from pipeline.steps.plan import Plan, Run
+from pipeline.run import Run
+from pipeline.steps.plan import Plan
 from pipeline.steps.tally import Tally, add_up, disagreements
 from pipeline.steps.write import Written
 from pipeline.table import delta

@@ -32,7 +32,7 @@ DAMAGE = (OSError, pa.ArrowException, UnicodeDecodeError)
 """What reading a damaged file raises."""
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-# A run's id as `plan.new_run_id` makes it, and 16 hexadecimal digits. Other Delta tools call theirs
+# A run's id as `run.new_run_id` makes it, and 16 hexadecimal digits. Other Delta tools call theirs
 # part-00000-<uuid>-c000.snappy.parquet.
 _OURS = re.compile(r"part-\d{8}T\d{6}-[0-9a-f]{6}-[0-9a-f]{16}(\.parquet)?")
 

@@ -23,7 +23,7 @@ Why two `settle` at once, or one beside another run, cannot harm:
   cannot come back, and a file that appears later is not in the list.
 - Each commit fails if any other commit has come since the log was read. `settle` then starts over.
 - Files of a run that is not in the log may belong to a run that is still working. They are deleted
-  when they are `settling.ABANDONED_SECONDS` old, and `commit` checks that all of its files are
+  when they are `retention.ABANDONED_SECONDS` old, and `commit` checks that all of its files are
   there.
 - What another Delta tool has written and not yet committed is left alone, at any age. Only its
   RESTORE brings removed files back; should one come between our look at the log and our deletion,
@@ -47,7 +47,6 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
 from pipeline import storage
-from pipeline.command.options import LOG_DAYS
 from pipeline.keys.partitions import (
     PARTITION_COLUMNS,
     PARTITION_SCHEMA,
@@ -67,6 +66,7 @@ from pipeline.table.datafiles import (
     new_path,
     settled_path,
 )
+from pipeline.table.retention import LOG_DAYS
 
 TABLE_SCHEMA = pa.unify_schemas([FILE_SCHEMA, PARTITION_SCHEMA])
 """The columns of the table."""

@@ -25,9 +25,7 @@ from pipeline import storage
 from pipeline.keys.partitions import PARTITION_COLUMNS
 from pipeline.storage import FileInfo
 from pipeline.table.datafiles import NEW_FOLDER, is_ours, settled_name
-
-ABANDONED_SECONDS = 7 * 86_400.0
-"""Longer than any run takes; until then the files of a run that died stay where they are."""
+from pipeline.table.retention import ABANDONED_SECONDS
 
 # What all Delta tools call their data files.
 _DATA_FILE = re.compile(r"part-[^/]+\.parquet")

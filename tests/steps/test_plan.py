@@ -5,9 +5,10 @@ import pytest
 
 from pipeline import storage
 from pipeline.bookkeeping import journal, leases, ledger
+from pipeline.input.sources import NoInputError
 from pipeline.keys import versions
+from pipeline.run import Run
 from pipeline.steps import plan
-from pipeline.steps.plan import NoInputError, Run
 from pipeline.table import datafiles, delta
 from tests.helpers import (
     Event,

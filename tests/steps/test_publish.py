@@ -7,8 +7,8 @@ import pytest
 
 from pipeline import storage
 from pipeline.bookkeeping import journal, ledger
+from pipeline.run import Run
 from pipeline.steps import plan, publish, route, write
-from pipeline.steps.plan import Run
 from pipeline.steps.publish import Outcome, ReconciliationError, TooManyPartitionsError
 from pipeline.steps.tally import Tally
 from pipeline.table import datafiles, delta, parquet

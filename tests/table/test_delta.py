@@ -24,7 +24,7 @@ from deltalake.exceptions import DeltaError
 
 from pipeline import storage
 from pipeline.keys.partitions import Destination
-from pipeline.table import datafiles, delta, settling
+from pipeline.table import datafiles, delta, retention
 
 DAY_SECONDS = 86_400
 MONDAY = Destination("account", "created", 2021, 1, 8)
@@ -689,7 +689,7 @@ class TestSettle:
         delta.settle(root)
         assert [path for path in left if os.path.exists(f"{root}/{path}")] == left
         for path in left:
-            old = time.time() - settling.ABANDONED_SECONDS - 60
+            old = time.time() - retention.ABANDONED_SECONDS - 60
             os.utime(f"{root}/{path}", (old, old))
         delta.settle(root)
         assert_settled(root, [("a", 1, "account")])
@@ -825,7 +825,7 @@ def table_settled(root: str) -> str:
 class TestLog:
     def test_it_stays_small_and_right(self, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """250 commits, most of them long ago: few log files, few ids, no plain checkpoint."""
-        long_ago = (delta.LOG_DAYS + 1) * DAY_SECONDS
+        long_ago = (retention.LOG_DAYS + 1) * DAY_SECONDS
         snapshot = delta.load(root)
         for number in range(250):
             if number == 200:

@@ -139,7 +139,7 @@ def test_worker_processes_give_the_same_table(tmp_path: Path) -> None:
 
     any_work = (
         "import sys; from pipeline.command import job; from pipeline.graph import cores;"
-        "cores._WORK_BYTES = 0;"
+        "cores.WORK_BYTES = 0;"
         "sys.exit(job.main(sys.argv[1:]))"
     )
     options = ["--input", tmp_path / "in", "--output", tmp_path / "out", "--workers", "2"]
