@@ -22,7 +22,7 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   test-pythons   the tests on every Python from 3.10 to 3.13 that is here
   test-engines   the tests on Flink, Spark, Prism, S3, ... (arguments go to pytest)
   soak [N]       deliveries, crashes, compactions at random, N long examples (default: 200)
-  lint           ruff and mypy
+  lint           ruff, mypy, and which package imports which
   bench ...      the benchmarks
   help           this text
 
@@ -239,6 +239,7 @@ lint() {
   "$VENV/bin/python" -m ruff check . || status=1
   "$VENV/bin/python" -m ruff format --check . || status=1
   "$VENV/bin/python" -m mypy || status=1
+  PYTHONPATH="$ROOT" "$VENV/bin/lint-imports" || status=1
   return "$status"
 }
 

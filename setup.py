@@ -32,6 +32,7 @@ setup(
         "test": [
             "duckdb>=1.4,<3",
             "hypothesis>=6.150,<7",
+            "import-linter>=2,<3",
             "mypy==2.4.*",  # a newer minor may find more; that must not break a build
             "pandas>=2.3,<4",
             "polars>=2,<3",

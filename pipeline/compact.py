@@ -25,11 +25,12 @@ from pipeline.bookkeeping.leases import DeadRun
 from pipeline.command import console, explain, options, runners, stopped
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
+from pipeline.rows import parquet
+from pipeline.rows.parquet import WriteSettings
 from pipeline.run import new_run_id
 from pipeline.storage import stores
-from pipeline.table import datafiles, delta, parquet
+from pipeline.table import datafiles, delta
 from pipeline.table.datafiles import DataFile
-from pipeline.table.parquet import WriteSettings
 
 DONE, FAILED = 0, 1
 

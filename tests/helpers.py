@@ -22,11 +22,10 @@ from pipeline.bookkeeping import journal
 from pipeline.input import blocks
 from pipeline.keys import delivery_keys, versions
 from pipeline.keys.partitions import Destination
-from pipeline.rows import staging
+from pipeline.rows import parquet, staging
 from pipeline.run import Run
 from pipeline.steps import read, route, write
 from pipeline.steps.sizes import Sizes
-from pipeline.table import parquet
 from pipeline.table.datafiles import DataFile
 
 _TIMESTAMP = re.compile(r"(.{10})[T ](.{8})(?:\.(\d+))?(Z|[+-]..:..)?")

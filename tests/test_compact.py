@@ -11,11 +11,11 @@ from deltalake import DeltaTable
 
 from pipeline import compact, storage
 from pipeline.keys.partitions import Destination, directory
-from pipeline.rows import staging
+from pipeline.rows import parquet, staging
+from pipeline.rows.parquet import Rows, WriteSettings
 from pipeline.steps import route, write
-from pipeline.table import datafiles, delta, parquet
+from pipeline.table import datafiles, delta
 from pipeline.table.datafiles import DataFile
-from pipeline.table.parquet import Rows, WriteSettings
 from tests import deliveries
 from tests.deliveries import Event
 
@@ -53,7 +53,7 @@ def staged(root: Path, events: list[Event], destination: Destination) -> Rows:
 def table_of(events: list[Event]) -> pa.Table:
     """Events as the columns of a staged file."""
     columns = zip(*(event.row()[:5] for event in events), strict=True)
-    fields = staging.STAGED_SCHEMA
+    fields = datafiles.FILE_SCHEMA
     arrays = [pa.array(column, field.type) for column, field in zip(columns, fields, strict=True)]
     return pa.table(arrays, schema=fields)
 

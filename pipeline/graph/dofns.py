@@ -19,6 +19,7 @@ from pipeline.keys import delivery_keys, versions
 from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.keys.partitions import day_number
 from pipeline.keys.versions import Packed
+from pipeline.rows.parquet import WriteSettings
 from pipeline.rows.staging import Slices
 from pipeline.run import Run
 from pipeline.steps import latest, plan, publish, read, route, scan, write
@@ -27,7 +28,6 @@ from pipeline.steps.plan import ReadTask, ScanTask
 from pipeline.steps.route import Routed
 from pipeline.steps.tally import Tally
 from pipeline.steps.write import Written
-from pipeline.table.parquet import WriteSettings
 
 Keyed = tuple[int, Packed]
 

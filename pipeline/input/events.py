@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from pipeline.errors import shown
 from pipeline.input import decoding, records, timestamps
 from pipeline.input.decoding import Decoded, Part
 from pipeline.input.records import Event
-from pipeline.input.rejects import Problem, Reject, shown
+from pipeline.input.rejects import Problem, Reject
 from pipeline.keys import partitions
 
 EVENT_SCHEMA = pa.schema(

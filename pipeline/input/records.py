@@ -13,8 +13,9 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from pipeline.errors import shown
 from pipeline.input import framing, structure
-from pipeline.input.rejects import Problem, shown
+from pipeline.input.rejects import Problem
 
 NESTING_LIMIT = 500
 """Levels of arrays and objects in `data` or an extra field.

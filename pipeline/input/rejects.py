@@ -69,9 +69,3 @@ class Reject(NamedTuple):
             del letter["raw"]
             letter["raw_base64"] = base64.b64encode(raw).decode()
         return msgspec.json.encode(letter) + b"\n"
-
-
-def shown(value: object, limit: int = 60) -> str:
-    """The `repr` of a value for a message, cut in the middle when longer than `limit`."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 20]}…{text[-18:]}"

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.input.rejects import shown
+from pipeline.errors import shown
 
 _DATE_TIME_BYTES = 19  # YYYY-MM-DDThh:mm:ss
 _FRACTION_DIGITS = 9  # down to the nanosecond

@@ -1,5 +1,5 @@
 """What travels through Beam: the keys of events, while their payloads travel through storage.
 
-`versions` (what decides who is the latest), `seen` (what a delivery has, for the search in the
-table), `partitions` (where an event belongs), `sorting` (ties).
+`versions` (what decides which version is the latest), `delivery_keys` (what a delivery has, to find
+the rows of the table that compete with it), `partitions` (where an event belongs), `ties`.
 """

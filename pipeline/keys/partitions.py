@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.input.rejects import shown
+from pipeline.errors import shown
 
 # One component of a path on ext4, XFS, APFS, NTFS and HDFS.
 NAME_BYTES_LIMIT = 255

@@ -1,1 +1,5 @@
-"""What travels through storage: `staging` is where payloads wait for whoever writes them."""
+"""What travels through storage: the rows of events, while their keys travel through Beam.
+
+`staging` (where rows wait for whoever writes them), `live_rows` (reading rows of the table, whoever
+wrote them), `parquet` (writing rows to new data files).
+"""

@@ -18,16 +18,7 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.keys import partitions
 from pipeline.keys.partitions import Destination
-
-STAGED_SCHEMA = pa.schema(
-    [
-        ("event_id", pa.string()),
-        ("timestamp", pa.timestamp("us", "UTC")),
-        ("nanos", pa.int16()),
-        ("data", pa.string()),
-        ("extra", pa.string()),
-    ]
-)
+from pipeline.table.datafiles import FILE_SCHEMA
 
 
 class Slice(NamedTuple):
@@ -109,7 +100,7 @@ def stage(
     places[[code for _, code in by_group]] = np.arange(len(destinations))
     order = np.argsort(places[codes], kind="stable")
     events = events.take(pa.array(order))
-    (staged,) = events.select(STAGED_SCHEMA.names).combine_chunks().to_batches()
+    (staged,) = events.select(FILE_SCHEMA.names).combine_chunks().to_batches()
     rows_of = np.bincount(codes).tolist()
     path = storage.join(directory, f"{uuid.uuid4().hex}.arrow")
     found = []
@@ -155,5 +146,5 @@ def read_slices(slices: Sequence[Slice]) -> list[pa.RecordBatch]:
         for number in run:
             slice_ = slices[number]
             own = content.slice(slice_.offset - start, slice_.bytes)
-            found[number] = pa.ipc.read_record_batch(own, STAGED_SCHEMA)
+            found[number] = pa.ipc.read_record_batch(own, FILE_SCHEMA)
     return [found[number] for number in range(len(slices))]

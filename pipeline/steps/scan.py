@@ -13,7 +13,7 @@ from pipeline.input import events
 from pipeline.keys import delivery_keys, versions
 from pipeline.keys.delivery_keys import DeliveryKeys, Filter
 from pipeline.keys.versions import Bucketed
-from pipeline.table import live_rows
+from pipeline.rows import live_rows
 from pipeline.table.datafiles import DataFile
 
 # Small enough that memory is used again and again, whatever the size of the file.

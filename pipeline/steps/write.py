@@ -13,12 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.keys.partitions import Destination
-from pipeline.rows import staging
+from pipeline.rows import parquet, staging
+from pipeline.rows.parquet import Rows, WriteSettings
 from pipeline.steps import batches
 from pipeline.steps.route import Routed
-from pipeline.table import parquet
 from pipeline.table.datafiles import DataFile
-from pipeline.table.parquet import Rows, WriteSettings
 
 # So much is written in one go, with at most one larger destination.
 _TOGETHER_BYTES = 4 << 20

@@ -1,6 +1,6 @@
-"""The Delta table and its files.
+"""The Delta table: its log, its files, and when they go.
 
-`table` (snapshot and commit), `settling` (which files nobody needs any more), `log` (what
-deltalake does not tell of the log), `datafiles` (what a data file is), `live_rows` (reading them,
-whoever wrote them), `parquet` (writing them).
+`delta` (snapshot, commit, settling), `settling` (which files nobody needs any more), `log` (what
+deltalake does not tell of the log), `datafiles` (what a data file is), `retention` (how long things
+stay).
 """

@@ -14,10 +14,17 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
-from pipeline.rows import staging
 from pipeline.table import log
 
-FILE_SCHEMA = staging.STAGED_SCHEMA
+FILE_SCHEMA = pa.schema(
+    [
+        ("event_id", pa.string()),
+        ("timestamp", pa.timestamp("us", "UTC")),
+        ("nanos", pa.int16()),
+        ("data", pa.string()),
+        ("extra", pa.string()),
+    ]
+)
 """The columns within a data file: what is staged. Those of the partition are in path and log."""
 
 NEW_FOLDER = "_eventsift/new"

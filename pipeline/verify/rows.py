@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from pipeline import storage
-from pipeline.table import live_rows
+from pipeline.rows import live_rows
 
 _COLUMNS = {
     "event_id": pa.string(),

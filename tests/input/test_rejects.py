@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.errors import shown
 from pipeline.input import rejects
-from pipeline.input.rejects import REASONS, Reject, shown
+from pipeline.input.rejects import REASONS, Reject
 
 
 @given(st.binary(max_size=50) | st.text(max_size=50).map(str.encode), st.text())

@@ -7,11 +7,12 @@ import pytest
 
 from pipeline import storage
 from pipeline.bookkeeping import journal, ledger
+from pipeline.rows import parquet
 from pipeline.run import Run
 from pipeline.steps import plan, publish, route, write
 from pipeline.steps.publish import Outcome, ReconciliationError, TooManyPartitionsError
 from pipeline.steps.tally import Tally
-from pipeline.table import datafiles, delta, parquet
+from pipeline.table import datafiles, delta
 from pipeline.table.datafiles import DataFile
 from tests.helpers import (
     Event,

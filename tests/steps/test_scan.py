@@ -111,7 +111,7 @@ class TestScan:
 
     def test_any_row_group_is_found(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Digests belong to their rows also where a file has many row groups."""
-        monkeypatch.setattr("pipeline.table.parquet.ROW_GROUP_ROWS", 3)
+        monkeypatch.setattr("pipeline.rows.parquet.ROW_GROUP_ROWS", 3)
         live = [Event(f"e{n}", f"{MIDNIGHT}.00000{n}Z", data=str(n)) for n in range(10)]
 
         rows = scanned(tmp_path, live, [live[1], live[2], live[8]])

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.keys.partitions import Destination
+from pipeline.rows import parquet
+from pipeline.rows.parquet import Rows
 from pipeline.steps import write
 from pipeline.steps.route import Routed
 from pipeline.steps.write import Written
-from pipeline.table import parquet
 from pipeline.table.datafiles import DataFile
-from pipeline.table.parquet import Rows
 from tests.helpers import NO_ROWS, Event, read_events, write_live
 
 HERE = Destination("account", "created", 2021, 1, 8)

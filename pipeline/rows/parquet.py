@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from pipeline import storage
 from pipeline.keys import ties
-from pipeline.rows import staging
-from pipeline.table import datafiles, live_rows
+from pipeline.rows import live_rows, staging
+from pipeline.table import datafiles
 from pipeline.table.datafiles import DataFile
 
 # A row group is what a reader reads at the least: enough rows to compress well and to scan fast.

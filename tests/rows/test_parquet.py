@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.keys.partitions import Destination
-from pipeline.table import datafiles, parquet
+from pipeline.rows import parquet
+from pipeline.rows.parquet import Rows, WriteSettings
+from pipeline.table import datafiles
 from pipeline.table.datafiles import DataFile
-from pipeline.table.parquet import Rows, WriteSettings
 from tests.helpers import (
     MIDNIGHT,
     Event,

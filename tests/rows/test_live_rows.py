@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from pipeline import compact
 from pipeline.keys import delivery_keys
 from pipeline.keys.partitions import Destination
+from pipeline.rows import live_rows, parquet
 from pipeline.steps import scan
-from pipeline.table import datafiles, delta, live_rows, log, parquet
+from pipeline.table import datafiles, delta, log
 from pipeline.table.datafiles import FILE_SCHEMA, DataFile
 from tests.table.test_delta import publish
 
