@@ -99,7 +99,7 @@ install() {
 
 # What an installation depends on: the interpreter, the requirements, where the checkout lies.
 checksum_of() {
-  { printf '%s\n' "$ROOT" && "$1" -VV && cat "$ROOT/requirements.txt" "$ROOT/setup.py"; } | cksum
+  { printf '%s\n' "$ROOT" && "$1" -VV && cat "$ROOT/requirements.txt" "$ROOT/pyproject.toml"; } | cksum
 }
 
 # prepare [test|engines|bench]: makes $VENV hold the requirements, and those of the named extra.
@@ -247,10 +247,11 @@ command="${1:-demo}"
 [[ $# -eq 0 ]] || shift
 case "$command" in
   demo) demo ;;
-  run) prepare && module pipeline "$@" ;;
-  generate) prepare && module generator "$@" ;;
-  verify) prepare && module pipeline.verify "$@" ;;
-  compact) prepare && module pipeline.compact "$@" ;;
+  run | generate | verify | compact)
+    prepare
+    EVENTSIFT_PROGRAM=./run.sh module pipeline.cli "$command" "$@"
+    ;;
+  --version) prepare && EVENTSIFT_PROGRAM=./run.sh module pipeline.cli --version ;;
   test)
     prepare test
     # All of them on all cores; but not with arguments, such as --pdb, or in somebody else's
@@ -265,7 +266,7 @@ case "$command" in
     [[ -n "${EVENTSIFT_VENV:-}" ]] || VENV="$ROOT/.venv-engines"
     prepare engines && run_tests tests/engines -m engines "$@"
     ;;
-  soak) prepare test && EVENTSIFT_SOAK="${1:-200}" run_tests tests/test_convergence.py ;;
+  soak) prepare test && EVENTSIFT_SOAK="${1:-200}" run_tests tests/whole/test_convergence.py ;;
   lint) prepare test && lint ;;
   bench)
     # An environment of its own: what is compared against must not change what is tested.

@@ -20,7 +20,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = parse(arguments)
     # Only now: numpy and Faker take longer to load than --help takes to print.
-    from generator.files import deliver
+    try:
+        from generator.files import deliver
+    except ModuleNotFoundError as missing:
+        if missing.name != "faker":
+            raise
+        console.say(
+            "generator: Faker is not installed; install it with:"
+            " pip install 'eventsift[generator]'",
+            error=True,
+        )
+        return console.FAILED
 
     try:
         summary = deliver(options)

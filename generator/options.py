@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, NoReturn
 
+from pipeline.command import console
 from pipeline.command.console import Parser
 
 FRAMINGS = ("lines", "concatenated", "spaced", "pretty", "array")
@@ -141,7 +142,7 @@ def _directory(text: str) -> pathlib.Path:
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
-        prog="python -m generator",
+        prog=console.name("generate", "generator"),
         description="Writes JSON event files with duplicates, late versions and, if asked, faults. "
         "The same seed and options give the same bytes.",
         allow_abbrev=False,

@@ -6,9 +6,10 @@ another run commits first, it starts again.
 """
 
 if __name__ == "__main__":  # before the imports that take time
-    from pipeline import signals
+    from pipeline import imports, signals
 
     signals.install("eventsift", "Nothing was published; the table is as it was.")
+    imports.quieten()
 
 import concurrent.futures
 import functools
@@ -165,7 +166,7 @@ def main(arguments: Sequence[str]) -> int:
         0 if the table is tidy now, 1 if it failed; 2 for a usage error.
     """
     parser = console.Parser(
-        prog="python -m pipeline.compact",
+        prog=console.name("compact", "pipeline.compact"),
         description="Merge the small files of a table; its rows stay the same.",
         epilog="Beam's options for object stores may follow, e.g. --s3_endpoint_url.",
         allow_abbrev=False,

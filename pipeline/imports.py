@@ -1,6 +1,7 @@
-"""Imports that are fast, since what is not used is left out."""
+"""Imports that are fast, since what is not used is left out, and that print nothing."""
 
 import importlib.abc
+import logging
 import os
 import sys
 from typing import Any
@@ -17,6 +18,12 @@ class _NotThere(importlib.abc.MetaPathFinder):
         """Refuses, or leaves it to the next finder."""
         if fullname in _UNUSED:
             raise ModuleNotFoundError(f"{fullname} is not used", name=fullname)
+
+
+def quieten() -> None:
+    """Keeps Beam and gRPC from printing while they are imported; ``--verbose`` undoes it."""
+    logging.basicConfig(level=logging.CRITICAL)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 
 def prepare() -> None:

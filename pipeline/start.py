@@ -1,5 +1,6 @@
 """Starting fast: what can be done before Beam is imported."""
 
+import gc
 import itertools
 from collections.abc import Sequence
 
@@ -29,3 +30,27 @@ def start_workers_early(arguments: Sequence[str]) -> None:
         if total >= processes.WORK_BYTES or number == _WORK_FILES:
             processes.start(workers)
             return
+
+
+def run_job(arguments: Sequence[str]) -> int:
+    """Runs the job; see `job.main`.
+
+    Args:
+        arguments: The command's.
+
+    Returns:
+        The exit code.
+    """
+    from pipeline import imports
+
+    imports.quieten()
+    imports.prepare()
+    start_workers_early(arguments)
+
+    gc.disable()  # what is imported stays
+    from pipeline.command import job
+
+    gc.freeze()
+    gc.set_threshold(200_000)  # lists of files have no cycles to look for, and may be long
+    gc.enable()
+    return job.main(arguments)

@@ -13,6 +13,25 @@ from pipeline import signals
 DONE, FAILED, USAGE, REJECTED = 0, 1, 2, 3
 
 
+_program = ""
+
+
+def called(program: str) -> None:
+    """Remembers what the person typed to start a command of `cli`."""
+    global _program
+    _program = program
+
+
+def name(command: str, module: str) -> str:
+    """Returns what a usage line calls a command: as it was typed.
+
+    Args:
+        command: The command's name after ``eventsift``.
+        module: The module that was started otherwise.
+    """
+    return f"{_program} {command}" if _program else f"python -m {module}"
+
+
 def say(text: str, *, error: bool = False) -> None:
     """Prints a line. Where the reader has gone (``… | head -1``), it and all others are dropped.
 
@@ -27,10 +46,15 @@ def say(text: str, *, error: bool = False) -> None:
         _drop(stream.fileno())
 
 
-def run(main: Callable[[Sequence[str]], int]) -> NoReturn:
-    """Runs a command with the process's arguments and ends the process with its exit code."""
+def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs a command and ends the process with its exit code.
+
+    Args:
+        main: The command.
+        arguments: Those of the command; if not given, those of the process.
+    """
     try:
-        code = main(sys.argv[1:])
+        code = main(sys.argv[1:] if arguments is None else arguments)
     except SystemExit as stopped:  # argparse's
         code = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
     for stream in (sys.stdout, sys.stderr):

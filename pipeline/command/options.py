@@ -6,6 +6,7 @@ Known before Beam is imported; `runners.EventsiftOptions` are the same for Beam.
 import argparse
 import re
 
+from pipeline.command import console
 from pipeline.command.console import Parser
 from pipeline.run import RejectLimit
 from pipeline.table.retention import LOG_DAYS
@@ -117,7 +118,7 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
 def parser() -> Parser:
     """The parser of the job's own options, for help and usage errors."""
     own = Parser(
-        prog="python -m pipeline",
+        prog=console.name("run", "pipeline"),
         description="Keep the latest version of every event, as Parquet by type and date.",
         epilog="Any option of Apache Beam or its runners may follow, e.g. --runner=FlinkRunner.",
         allow_abbrev=False,

@@ -268,7 +268,7 @@ def main(arguments: Sequence[str]) -> int:
         0 if everything is right, 1 if not or if there is no table, 2 for a usage error.
     """
     parser = console.Parser(
-        prog="python -m pipeline.verify",
+        prog=console.name("verify", "pipeline.verify"),
         description="Check a published table: its log, its files and every row, independently of"
         " the job. Prints what is wrong, and a digest of the content.",
         allow_abbrev=False,

@@ -98,7 +98,7 @@ def checkout(tmp_path: Path) -> Checkout:
     made = Checkout(tmp_path / "the project", tmp_path / "bin", tmp_path / "log")
     made.root.mkdir()
     made.bin.mkdir()
-    for name in ("run.sh", "requirements.txt", "setup.py"):
+    for name in ("run.sh", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, made.root)
     for tool in (*TOOLS, "cp"):
         (made.bin / tool).symlink_to(shutil.which(tool) or tool)
@@ -222,7 +222,7 @@ def test_second_start_keeps_the_interpreter(checkout: Checkout) -> None:
     assert checkout.run("run").err == ""
 
 
-@pytest.mark.parametrize("change", ["requirements.txt", "setup.py", "python", "moved"])
+@pytest.mark.parametrize("change", ["requirements.txt", "pyproject.toml", "python", "moved"])
 def test_changes_that_need_a_new_install(checkout: Checkout, change: str) -> None:
     """An environment that no longer fits the checkout is made anew, not used."""
     checkout.python("python3", "3.11")
@@ -268,12 +268,7 @@ def test_benchmarks_have_an_environment_of_their_own(checkout: Checkout) -> None
 
 @pytest.mark.parametrize(
     ("command", "module"),
-    [
-        ("run", "pipeline"),
-        ("generate", "generator"),
-        ("verify", "pipeline.verify"),
-        ("compact", "pipeline.compact"),
-    ],
+    [(name, f"pipeline.cli {name}") for name in ("run", "generate", "verify", "compact")],
 )
 def test_arguments_and_folder_reach_the_module(
     checkout: Checkout, tmp_path: Path, command: str, module: str

@@ -1,0 +1,115 @@
+"""``eventsift COMMAND …``: one command for everything there is to do with a table.
+
+``./run.sh COMMAND …`` is the same inside the project's own environment. Nothing is imported at the
+top that takes time: worker processes import this module, too.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, NoReturn
+
+_UNCHANGED = "Nothing was published; the table is as it was."
+
+
+class _Command(NamedTuple):
+    """A command.
+
+    Attributes:
+        help: What it does, for the list of commands.
+        last_word: What is true if a signal ends it before it has begun.
+        main: Imports and runs it; takes its arguments and returns its exit code.
+    """
+
+    help: str
+    last_word: str
+    main: Callable[[Sequence[str]], int]
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from pipeline import start
+
+    return start.run_job(arguments)
+
+
+def _generate(arguments: Sequence[str]) -> int:
+    from generator.__main__ import main
+
+    return main(arguments)
+
+
+def _verify(arguments: Sequence[str]) -> int:
+    from pipeline.verify.check import main
+
+    return main(arguments)
+
+
+def _compact(arguments: Sequence[str]) -> int:
+    from pipeline import imports
+
+    imports.quieten()
+    from pipeline.compact import main
+
+    return main(arguments)
+
+
+COMMANDS = {
+    "run": _Command("keep the latest version of every event, as Parquet", _UNCHANGED, _run),
+    "generate": _Command("make sample event files, with duplicates", "", _generate),
+    "verify": _Command("check a table, independently of the job", "", _verify),
+    "compact": _Command("merge a table's small files", _UNCHANGED, _compact),
+}
+
+
+def usage(program: str) -> str:
+    """Returns the help text.
+
+    Args:
+        program: What the person typed.
+    """
+    lines = [f"  {name:10}{command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"usage: {program} COMMAND [ARGUMENT ...]",
+            "",
+            *lines,
+            "",
+            f"{program} COMMAND --help   the options of a command",
+            f"{program} --version        the version",
+        ]
+    )
+
+
+def main() -> NoReturn:
+    """Runs the command that the process's arguments name, and ends the process."""
+    program = os.environ.get("EVENTSIFT_PROGRAM", "eventsift")
+    name, *arguments = sys.argv[1:] or [""]
+    command = COMMANDS.get(name)
+
+    from pipeline import signals
+
+    signals.install("eventsift", command.last_word if command else "")
+
+    from pipeline.command import console
+
+    console.called(program)
+    if command:
+        console.run(command.main, arguments)
+    if name in ("-h", "--help", "help"):
+        console.say(usage(program))
+        signals.leave(console.DONE)
+    if name == "--version":
+        from pipeline import __version__
+
+        console.say(f"eventsift {__version__}")
+        signals.leave(console.DONE)
+    if name:
+        nearest = console.meant(name, COMMANDS) or f"see {program} --help"
+        console.say(f"{program}: there is no command {name!r}; {nearest}", error=True)
+    else:
+        console.say(usage(program), error=True)
+    signals.leave(console.USAGE)
+
+
+if __name__ == "__main__":
+    main()
