@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pipeline import storage
-from pipeline.input import framing, sniff
+from pipeline.framing import walk as framing
+from pipeline.input import sniff
 
 # Large enough that the cost of a block does not show, small enough that a few of them in memory,
 # each with its Arrow copy, stay well below a gigabyte.

@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from pipeline.input import framing
-from pipeline.input.framing import State
+from pipeline.framing import walk as framing
+from pipeline.framing.walk import State
 from pipeline.input.records import Event, Parsed, from_members, is_event, member, parse, too_large
 from pipeline.input.rejects import PREVIEW_BYTES, Problem, Reject
 

@@ -14,7 +14,8 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from pipeline.errors import shown
-from pipeline.input import framing, structure
+from pipeline.framing import structure
+from pipeline.framing import walk as framing
 from pipeline.input.rejects import Problem
 
 NESTING_LIMIT = 500

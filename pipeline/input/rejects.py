@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from pipeline.framing.walk import PREVIEW_BYTES
+
 REASONS = {
     "not-json": "the bytes are not one well-formed JSON value",
     "truncated": "the JSON value ends before it is complete",
@@ -30,7 +32,6 @@ REASONS = {
 # A longer record is quoted by its beginning only; source, offset and length still say where all of
 # it lies. Without a limit one runaway record (a binary file, say) would be copied whole.
 RAW_BYTES_LIMIT = 16 << 20
-PREVIEW_BYTES = 1024
 
 
 class Problem(NamedTuple):

@@ -9,11 +9,11 @@ import itertools
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from pipeline.framing.walk import START
 from pipeline.input import compression, sniff
 from pipeline.input.blocks import Piece
 from pipeline.input.compression import DamagedFileError
 from pipeline.input.decoding import ENVELOPE_BYTES, Decoded, Part, decode
-from pipeline.input.framing import START
 from pipeline.input.rejects import PREVIEW_BYTES, Reject
 
 

@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.input import events, framing, sniff, streams
+from pipeline.framing import walk as framing
+from pipeline.input import events, sniff, streams
 from pipeline.input.blocks import BLOCK_BYTES, Block
 from pipeline.input.decoding import Decoded, Part, decode
 from pipeline.input.rejects import Reject

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.input import decoding, framing
+from pipeline.framing import walk as framing
+from pipeline.input import decoding
 from pipeline.input.decoding import Part, decode, spans
 from pipeline.input.rejects import REASONS, Reject
 

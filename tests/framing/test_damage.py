@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.input import damage
-from pipeline.input.damage import Damaged, Line
+from pipeline.framing import damage
+from pipeline.framing.damage import Damaged, Line
 from pipeline.input.decoding import Part, decode
 
 NAMES = ("event_id", "timestamp", "domain", "event_type", "data")

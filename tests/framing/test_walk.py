@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.input import framing
-from pipeline.input.framing import START, Walk, cuts, is_value
+from pipeline.framing import walk as framing
+from pipeline.framing.walk import START, Walk, cuts, is_value
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),

@@ -25,7 +25,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from pipeline.input import structure
+from pipeline.framing import structure
 
 WHITE = b" \t\r\n"
 MARK = b"\xef\xbb\xbf"

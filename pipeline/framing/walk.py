@@ -22,7 +22,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-from pipeline.input.damage import (
+from pipeline.framing.damage import (
     MARK,
     TOUCHING_OBJECTS,
     WHITE,
@@ -32,7 +32,6 @@ from pipeline.input.damage import (
     Neighbour,
     RestOfLines,
 )
-from pipeline.input.rejects import PREVIEW_BYTES
 
 # Every pattern here repeats only classes of characters: repeated groups remember each round, in a
 # hundred bytes of memory.
@@ -59,6 +58,9 @@ _OBJECT_IN_GARBAGE = re.compile(rb'\{[ \t\r\n]*"')
 _AFTER_TAIL = re.compile(rb"[ \t\r]*,?[ \t\r]*")
 _TRIES = 20  # bounds how many objects are parsed for one record
 _FALLS = 16  # bounds how often text up to the next border is gone through again
+
+# How many bytes of a record that is too large to be kept are kept.
+PREVIEW_BYTES = 1024
 
 _SPACE_BYTES = 64  # how far back the byte before an object is looked for
 _WINDOW_BYTES = 1024  # first try of `_value_end`; most events are smaller

@@ -1,0 +1,1 @@
+"""Where a record ends, in text of any framing, damaged or not."""
