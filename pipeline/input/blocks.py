@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from pipeline import storage
-from pipeline.framing import walk as framing
+from pipeline.framing import borders
 from pipeline.input import sniff
 
 # Large enough that the cost of a block does not show, small enough that a few of them in memory,
@@ -68,7 +68,7 @@ def cut(file: storage.FileInfo, block_bytes: int = BLOCK_BYTES) -> list[Piece]:
             for target in (file.bytes * n // count for n in range(1, count)):
                 for window_bytes in _WINDOWS_BYTES:
                     stream.seek(target)
-                    place = next(framing.cuts(stream.read(window_bytes)), None)
+                    place = next(borders.cuts(stream.read(window_bytes)), None)
                     if place is not None:
                         starts.append(target + place)
                         break

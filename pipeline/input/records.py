@@ -14,8 +14,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from pipeline.errors import shown
-from pipeline.framing import structure
-from pipeline.framing import walk as framing
+from pipeline.framing import structure, values
 from pipeline.input.rejects import Problem
 
 NESTING_LIMIT = 500
@@ -75,8 +74,8 @@ def parse(record: bytes, is_object: bool) -> Parsed | Problem:
     except msgspec.MsgspecError as error:
         truncated = "truncated" in str(error)
         # A surrogate at the end of a string looks truncated to msgspec: it waits for the other.
-        is_escape = truncated or "escape" in str(error)
-        if "surrogate" in str(error) or (is_escape and framing.is_value(record)):
+        is_escape = b"\\u" in record and (truncated or "escape" in str(error))
+        if "surrogate" in str(error) or (is_escape and values.is_value(record)):
             rule = "half of a surrogate pair, which is no character"
             return Problem("not-json", f"a \\u escape is {rule}: {shown(text)}")
         return Problem("truncated" if truncated else "not-json", f"{error}: {shown(text)}")

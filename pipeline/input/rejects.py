@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from pipeline.framing.walk import PREVIEW_BYTES
+from pipeline.framing.skipped import PREVIEW_BYTES
 
 REASONS = {
     "not-json": "the bytes are not one well-formed JSON value",

@@ -9,12 +9,13 @@ import itertools
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from pipeline.framing.skipped import PREVIEW_BYTES
 from pipeline.framing.walk import START
 from pipeline.input import compression, sniff
 from pipeline.input.blocks import Piece
 from pipeline.input.compression import DamagedFileError
 from pipeline.input.decoding import ENVELOPE_BYTES, Decoded, Part, decode
-from pipeline.input.rejects import PREVIEW_BYTES, Reject
+from pipeline.input.rejects import Reject
 
 
 def parts(

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.framing import walk as framing
+from pipeline.framing import borders
 from pipeline.input import events, sniff, streams
 from pipeline.input.blocks import BLOCK_BYTES, Block
 from pipeline.input.decoding import Decoded, Part, decode
@@ -181,7 +181,7 @@ def _parts(
             continue
         data = storage.read_part(piece.path, 0, piece.end)
         counts["bytes"] += len(data)
-        if not (framing.is_between_borders(data) and sniff.is_json(data[: sniff.HEAD_BYTES])):
+        if not (borders.is_between_borders(data) and sniff.is_json(data[: sniff.HEAD_BYTES])):
             yield from streams.parts(io.BytesIO(data), piece, *limits)
             continue
         small.append((piece.path, data))

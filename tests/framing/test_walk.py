@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.framing import walk as framing
-from pipeline.framing.walk import START, Walk, cuts, is_value
+from pipeline.framing import values
+from pipeline.framing.borders import cuts
+from pipeline.framing.values import is_value
+from pipeline.framing.walk import START, Walk
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just("} {"),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner),
     max_leaves=8,
 )
@@ -116,14 +118,14 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_takes_linear_work(text: str, start: str) -> None:
     """Twice as much of what was made to be slow is twice the work, not four times."""
-    scan = framing._SCAN
+    scan = values._SCAN
     work = []
 
     def counting(window: str, at: int) -> tuple[object, int]:
         work[-1] += len(window)
         return scan(window, at)
 
-    with mock.patch.object(framing, "_SCAN", counting):
+    with mock.patch.object(values, "_SCAN", counting):
         for size in (40_000, 80_000):
             work.append(0)
             assert records((start + text * (size // len(text))).encode())

@@ -15,14 +15,14 @@ from unittest import mock
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.input import decoding, sniff, streams
 from pipeline.input.blocks import Piece, cut
 from pipeline.input.rejects import Reject
 from pipeline.storage import FileInfo
-from tests.input.test_decoding import hostile_files
+from tests.json_files import hostile_files
 
 NESTED = '{"event_id":"nested","timestamp":"2021-01-08","domain":"d","event_type":"e","data":1}'
 
@@ -291,13 +291,16 @@ def places(data: bytes, part_bytes: int, limit: int) -> tuple[list[tuple[int, in
 
 
 @given(hostile_files(), st.integers(1, 300), st.sampled_from([50, 150, 300, 1000]))
+@example(b'[{"a":1},\n' + b"x" * 61 + b']\n{"a":2}', 36, 50)
+@example(b'[\n{"a":[1,\n' + NESTED.encode() + b",\n" + b'"x",' * 40 + b'}}\n{"b":1}', 50, 110)
 @settings(max_examples=150, deadline=None)
 def test_every_byte_of_a_damaged_file_is_accounted_for(
     data: bytes, part_bytes: int, limit: int
 ) -> None:
     """Events and rejects cover it once, wherever parts end, however little a record may have.
 
-    Seen to fail when the last byte of what is skipped is forgotten from part to part.
+    Seen to fail when the last byte of what is skipped is forgotten from part to part, and when the
+    likely end of a record that is too large is kept.
     """
     if not sniff.is_json(data):
         return
