@@ -137,6 +137,8 @@ def _date(text: str) -> datetime.date:
 def _directory(text: str) -> pathlib.Path:
     if not text:
         raise argparse.ArgumentTypeError("'' must be the path of a directory")
+    if "://" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a directory on this machine")
     return pathlib.Path(text)
 
 

@@ -1,11 +1,14 @@
-"""Being told to stop: SIGTERM and Ctrl-C (SIGINT) end every command in the same way.
+"""Being told to stop: SIGTERM, Ctrl-C (SIGINT) and the end of a terminal (SIGHUP).
+
+They end every command in the same way.
 
 A signal can arrive at any line of any module. An exception raised there may be swallowed (in a
 destructor) or printed (by an import), so none is raised. A thread of its own hears the signal, runs
 what was registered with `before_ending`, and ends the process, wherever the main thread is.
 
 On SIGINT the process really dies of SIGINT: a shell's loop stops on Ctrl-C only then, and goes on
-after an exit with 130. SIGTERM ends with exit code 143.
+after an exit with 130. SIGTERM ends with exit code 143, SIGHUP with 129; under `nohup`, nothing
+comes of it.
 """
 
 import contextlib
@@ -18,7 +21,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+NUMBERS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
+_WORDS = {signal.SIGHUP: "hung up", signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 # `timeout` signals the process and then its group, so one request arrives twice. A person who
 # presses Ctrl-C again needs longer than this.
@@ -68,7 +72,7 @@ class Patience:
 
 
 def install(name: str, last_word: str = "") -> None:
-    """Makes SIGINT and SIGTERM end this process; to be called before the imports that take time.
+    """Makes the signals end this process; to be called before the imports that take time.
 
     Args:
         name: The command's, for the message.
@@ -76,13 +80,19 @@ def install(name: str, last_word: str = "") -> None:
     """
     global _name, _last_word
     _name, _last_word = name, last_word
+    _open_closed_streams()
     heard, wakeup = os.pipe()
     os.set_blocking(wakeup, False)
     signal.set_wakeup_fd(wakeup, warn_on_full_buffer=False)
-    for number in NUMBERS:
+    for number in filter(is_heard, NUMBERS):
         signal.signal(number, _in_main_thread)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)  # run.sh blocks them until here
     threading.Thread(target=_listen, args=[heard], name="signals", daemon=True).start()
+
+
+def is_heard(number: int) -> bool:
+    """Returns whether a signal ends a command: `nohup` makes those it starts deaf to SIGHUP."""
+    return number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
 
 
 @contextlib.contextmanager
@@ -157,6 +167,19 @@ def die(number: int) -> NoReturn:
     os._exit(128 + number)
 
 
+def _open_closed_streams() -> None:
+    """Lets standard streams that were closed (``>&-``) lead nowhere.
+
+    Else the next file that is opened gets their number, and what is printed.
+    """
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
 def _in_main_thread(number: int, _frame: object) -> None:
     """Ends the process on a second signal, however long the listener takes for the first."""
     if _ending_since and time.monotonic() - _ending_since > _SAME_REQUEST_SECONDS:
@@ -185,8 +208,7 @@ def _end(number: int) -> NoReturn:
     _ending_since = time.monotonic()
     if _stderr_fd != 2:
         os.dup2(_stderr_fd, 2)
-    what = "interrupted" if number == signal.SIGINT else "terminated"
-    lines = [f"{_name}: {what}"]
+    lines = [f"{_name}: {_WORDS[signal.Signals(number)]}"]
     if _last_word and not _actions:
         lines.append(_last_word)
     with contextlib.suppress(OSError):

@@ -5,11 +5,11 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from pipeline import signals
 
-# The README has a table of them; tests hold the two together. Signals add 130 and 143.
+# The README has a table of them; tests hold the two together. Signals add 129, 130 and 143.
 DONE, FAILED, USAGE, REJECTED = 0, 1, 2, 3
 
 
@@ -33,17 +33,21 @@ def name(command: str, module: str) -> str:
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Prints a line. Where the reader has gone (``… | head -1``), it and all others are dropped.
+    """Prints a line. What cannot be printed is dropped, with all that comes after it.
+
+    The reader may have gone (``… | head -1``, a terminal that was closed) and the disk may be full:
+    neither changes what the command has done, nor its exit code.
 
     Args:
         text: The line, or several.
         error: Whether it goes to standard error.
     """
     stream = sys.stderr if error else sys.stdout
+    encoding = stream.encoding or "utf-8"
     try:
-        print(text, file=stream, flush=True)
-    except BrokenPipeError:
-        _drop(stream.fileno())
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+    except OSError as problem:
+        _drop(stream, problem)
 
 
 def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None) -> NoReturn:
@@ -61,8 +65,8 @@ def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = 
         with contextlib.suppress(ValueError):  # it is closed
             try:
                 stream.flush()
-            except BrokenPipeError:
-                _drop(stream.fileno())
+            except OSError as problem:
+                _drop(stream, problem)
     signals.leave(code)
 
 
@@ -113,7 +117,10 @@ def meant(name: str, known: Iterable[str]) -> str | None:
     return f"did you mean {found[0]}?" if found else None
 
 
-def _drop(fd: int) -> None:
+def _drop(stream: TextIO, problem: OSError) -> None:
+    """Makes a stream lead nowhere; says why, unless its reader has gone."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, fd)
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+    if stream is sys.stdout and not isinstance(problem, BrokenPipeError):
+        say(f"eventsift: standard output is lost: {problem.strerror}", error=True)

@@ -75,6 +75,18 @@ def not_a_folder(option: str, path: str) -> str | None:
     return f"{option} {path}{below} is {kind}, not a folder; {way_out}"
 
 
+def no_table(path: str) -> str | None:
+    """Returns that a local folder is no table to check; None if it may be one."""
+    if not storage.is_local(path) or os.path.exists(os.path.join(path, "_delta_log")):
+        return None
+    if os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK):
+        return f"{path}: not a table that can be checked: the folder cannot be read"
+    return (
+        f"{path}: not a table that can be checked: it has no _delta_log;"
+        " --output names the table's folder"
+    )
+
+
 def not_writable(option: str, path: str) -> str | None:
     """Returns why no file can be made in a folder that is or will be there; None if one can.
 

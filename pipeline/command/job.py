@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0 if the run was published or there was nothing new, 1 if it failed (it says whether
         anything was published), 2 for a usage error, 3 if too many records were rejected, or all;
-        130 or 143 if a signal has stopped it.
+        129, 130 or 143 if a signal has stopped it.
     """
     parser = options.parser()
     runners.tell_beams_options(parser, arguments)
@@ -81,9 +81,12 @@ def main(arguments: Sequence[str]) -> int:
     if inside := sources.within_table(own.input, root):
         parser.error(sources.only_own(inside, root))
     job = _Job(own, beam_options, root, stores.delta_options(root, beam_options))
+    temp = storage.absolute(own.temp or root)
     problem = (
         explain.not_a_folder("--output", root)
         or explain.not_writable("--output", root)
+        or explain.not_a_folder("--temp", temp)
+        or explain.not_writable("--temp", temp)
         or (len(own.input) == 1 and explain.stream_input(own.input[0]))
     )
     if problem:
@@ -211,7 +214,7 @@ class _Job(NamedTuple):
         if self.own.verbose:
             logging.getLogger(__name__).exception("the run failed")
         reason = _reason(str(error) or type(error).__name__)
-        if _was(NoInputError, error):
+        if _was(NoInputError, error) and reason.startswith("no file matches"):
             hints = dict.fromkeys(map(explain.no_match, run.inputs))
             reason += f": {'; '.join(hints)}"
         console.say(f"eventsift: {reason}", error=True)

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the job's options; none is required: Beam builds every pipeline's parser of them."""
     parser.add_argument(
         "--input",
-        type=_path,
+        type=path,
         nargs="+",
         action="extend",
         metavar="PATTERN",
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_table_arguments(parser)
     parser.add_argument(
         "--temp",
-        type=_path,
+        type=path,
         metavar="DIR",
         help="where payloads are staged, in a folder _eventsift (default: in the output folder)",
     )
@@ -95,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that are about the table, whoever writes it."""
-    parser.add_argument("--output", type=_path, metavar="DIR", help="the table's folder")
+    parser.add_argument("--output", type=path, metavar="DIR", help="the table's folder")
     parser.add_argument(
         "--target-file-mb",
         type=_positive,
@@ -182,7 +182,8 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _path(text: str) -> str:
+def path(text: str) -> str:
+    """Returns the path that an option names; an empty one is refused."""
     # An empty path is the working directory. Nobody means that; a variable was not set.
     if not text.strip():
         raise argparse.ArgumentTypeError(f"{text!r} is no path (a variable that is not set?)")

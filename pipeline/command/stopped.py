@@ -66,7 +66,7 @@ def main(number: int) -> NoReturn:
     from pipeline.bookkeeping.leases import DeadRun
 
     # A request to stop that came twice is forgotten; the next signal ends this at once.
-    for other in signals.NUMBERS:
+    for other in filter(signals.is_heard, signals.NUMBERS):
         signal.signal(other, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [other])
         signal.signal(other, signal.SIG_DFL)

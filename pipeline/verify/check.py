@@ -36,7 +36,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from pipeline import storage
-from pipeline.command import console, explain
+from pipeline.command import console, explain, options
 from pipeline.errors import EventsiftError
 from pipeline.table import log, settling
 from pipeline.verify.rows import Hashes, Live, batches, check_file, digest_of, hash_ids, is_ours
@@ -273,15 +273,22 @@ def main(arguments: Sequence[str]) -> int:
         " the job. Prints what is wrong, and a digest of the content.",
         allow_abbrev=False,
     )
-    parser.add_argument("--output", required=True, metavar="DIR", help="the table's folder")
+    parser.add_argument(
+        "--output", type=options.path, required=True, metavar="DIR", help="the table's folder"
+    )
     parser.more_options = list
-    options = parser.parse_args(arguments)
-    root = storage.absolute(options.output)
-    if problem := explain.missing_extra(root) or explain.not_a_folder("--output", root):
+    own = parser.parse_args(arguments)
+    root = storage.absolute(own.output)
+    problem = (
+        explain.missing_extra(root)
+        or explain.not_a_folder("--output", root)
+        or explain.no_table(root)
+    )
+    if problem:
         console.say(f"eventsift: {problem}", error=True)
         return WRONG
     try:
-        verdict = verify(options.output)
+        verdict = verify(own.output)
     except (EventsiftError, OSError) as error:
         console.say(f"eventsift: {error}", error=True)
         return WRONG

@@ -540,6 +540,7 @@ class TestPermissions:
         refused = as_user(open_folder, "--input", secret, *out)
         assert refused.status == 1
         assert f"no file can be read: {secret}: Permission denied" in refused.err
+        assert "no such file" not in refused.err
         done = as_user(open_folder, "--input", good, secret, *out)
         assert done.status == 0
         assert f"{secret}: Permission denied" in done.err

@@ -421,7 +421,7 @@ def test_a_file_in_the_way_of_temp_does_not_block_later_runs(made: Made, tmp_pat
 
     finished = command("--input", *made.files, "--output", output, "--temp", temp)
 
-    fails(finished, f"Not a directory: '{temp}")
+    fails(finished, f"--temp {temp} is a file, not a folder")
     run_job(made.files, output)
     assert published(output) == made.rows
     assert temp.read_text() == "mine"

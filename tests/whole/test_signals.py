@@ -21,9 +21,9 @@ from pipeline import signals
 from pipeline.verify.check import verify
 
 NOTHING = "Nothing was published; the table is as it was.\n"
-WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+WORDS = {signal.SIGHUP: "hung up", signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 # A process that dies of SIGINT has the negative code for Python, and 130 for a shell.
-CODES = {signal.SIGINT: -signal.SIGINT, signal.SIGTERM: 143}
+CODES = {signal.SIGHUP: 129, signal.SIGINT: -signal.SIGINT, signal.SIGTERM: 143}
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda it: it.name)
 
 # Runs a module as its command line does, and stops in front of, or behind, one of its functions,
@@ -80,12 +80,14 @@ def listening(process: subprocess.Popen[str]) -> None:
         time.sleep(0.002)
 
 
-def held(folder: Path, place: str, command: str, *arguments: str | Path) -> subprocess.Popen[str]:
+def held(
+    folder: Path, place: str, command: str, *arguments: str | Path, **options: Any
+) -> subprocess.Popen[str]:
     """A command that has come to a place: "before module.function" or "after …"."""
     when, _, name = place.partition(" ")
     module, _, function = name.rpartition(".")
     reached = folder / "reached"
-    process = start("-c", HELD, module, function, when, reached, command, *arguments)
+    process = start("-c", HELD, module, function, when, reached, command, *arguments, **options)
     while not reached.exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
@@ -151,6 +153,7 @@ def delivery(tmp_path: Path) -> Path:
         ("before pipeline.steps.write.write_group", signal.SIGTERM),
         ("after pipeline.bookkeeping.journal.stage", signal.SIGINT),
         ("after pipeline.bookkeeping.journal.stage", signal.SIGTERM),
+        ("after pipeline.bookkeeping.journal.stage", signal.SIGHUP),
     ],
 )
 def test_before_the_commit_nothing_has_happened(
@@ -173,6 +176,7 @@ def test_before_the_commit_nothing_has_happened(
     ("place", "number"),
     [
         ("after pipeline.table.delta.commit", signal.SIGTERM),
+        ("after pipeline.table.delta.commit", signal.SIGHUP),
         ("before pipeline.bookkeeping.journal.keep", signal.SIGINT),
         ("after pipeline.bookkeeping.journal.keep", signal.SIGTERM),
     ],
@@ -428,6 +432,84 @@ def test_a_reader_that_goes_away_is_no_failure(
         )
         os.close(writes)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_nohup_is_heeded(table: Path, delivery: Path, tmp_path: Path) -> None:
+    """What `nohup` has started goes on when the terminal is closed."""
+    process = held(
+        tmp_path,
+        "after pipeline.bookkeeping.journal.stage",
+        "pipeline",
+        "--input",
+        delivery,
+        "--output",
+        table,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    )
+    process.send_signal(signal.SIGHUP)
+    (tmp_path / "go on").touch()
+
+    code, _, err = ended(process)
+
+    assert (code, err) == (0, "")
+    assert published(table) == expect([delivery]).rows
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+@pytest.mark.parametrize("way", ["closed", "full"])
+@pytest.mark.parametrize(
+    "command", ["pipeline", "pipeline.verify", "generator", "pipeline.compact"]
+)
+def test_a_stream_that_takes_nothing_is_no_failure(
+    made: Path, table: Path, tmp_path: Path, command: str, stream: str, way: str
+) -> None:
+    """`>&-` and `> /dev/full`: no traceback, and the exit code is that of the work."""
+    arguments = {
+        "pipeline": ["--input", made / "first.jsonl", "--output", table],
+        "generator": ["--events", "10", "--output", tmp_path / "in"],
+    }.get(command, ["--output", table])
+    number = {"stdout": 1, "stderr": 2}[stream]
+    where = {"closed": f"{number}>&-", "full": f"{number}>/dev/full"}[way]
+    done = subprocess.run(
+        ["bash", "-c", f'"$@" {where}', "-", sys.executable, "-m", command, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    told = "eventsift: standard output is lost: No space left on device\n"
+    expected = told if (stream, way) == ("stdout", "full") else ""
+    assert (done.returncode, done.stderr) == (0, expected)
+
+
+def test_characters_that_a_terminal_lacks_are_written_as_escapes(tmp_path: Path) -> None:
+    """A file's name never stops the command that wants to speak of it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "--input", tmp_path / "é", "--output", tmp_path / "out"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii:strict"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert r"\xe9" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["pipeline.verify", "pipeline.compact"])
+def test_no_table_is_said_in_one_line(tmp_path: Path, command: str) -> None:
+    """Nothing that libraries print stands around the sentence; an unset variable is a mistake."""
+    for output, code, said in (
+        (str(tmp_path), 1, f"eventsift: {tmp_path}: "),
+        (str(tmp_path / "no"), 1, f"eventsift: {tmp_path / 'no'}: "),
+        ("", 2, f"python -m {command}: error: argument --output: '' is no path"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", command, "--output", output],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert (done.returncode, done.stderr[: len(said)]) == (code, said)
+        assert code == 2 or "; --output names the table's folder\n" in done.stderr
 
 
 class TestScopes:
