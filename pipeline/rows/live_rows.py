@@ -85,7 +85,7 @@ def take(parquet: pq.ParquetFile, rows: npt.NDArray[np.int64], names: Sequence[s
         start, end = np.searchsorted(rows, [first, first + count])
         if end > start and there:
             content = parquet.read_row_group(group, columns=there, use_threads=False)
-            taken.append(_taken(content, rows[start:end] - first, names))
+            taken += _taken(content, rows[start:end] - first, names)
         elif end > start:
             taken.append(_absent(int(end - start), names))
         first += count
@@ -105,11 +105,25 @@ def conform(content: pa.Table, names: Sequence[str]) -> pa.Table:
     return pa.table(columns, schema=_schema(names))
 
 
-def _taken(content: pa.Table, rows: npt.NDArray[np.int64], names: Sequence[str]) -> pa.Table:
-    """Takes some rows. What must be converted is so before: not all kinds of text can be taken."""
-    if all(content.schema.field(name).type == FILE_SCHEMA.field(name).type for name in names):
-        return conform(content.take(pa.array(rows)), names)
-    return conform(content, names).take(pa.array(rows))
+def _taken(
+    content: pa.Table, rows: npt.NDArray[np.int64], names: Sequence[str]
+) -> Iterator[pa.Table]:
+    """Takes some rows, ascending, piece by piece: no array holds more than 2 GiB of texts.
+
+    What must be converted is so before: not all kinds of text can be taken.
+    """
+    schema = content.schema
+    ready = all(schema.field(name).type == FILE_SCHEMA.field(name).type for name in schema.names)
+    first = 0
+    for batch in content.to_batches():
+        piece = pa.Table.from_batches([batch])
+        start, end = np.searchsorted(rows, [first, first + len(batch)])
+        own = pa.array(rows[start:end] - first)
+        if ready:
+            yield conform(piece.take(own), names)
+        else:
+            yield conform(piece, names).take(own)
+        first += len(batch)
 
 
 def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:

@@ -46,6 +46,9 @@ _PLAIN_ROW_BYTES = {"event_id": 4, "timestamp": 8, "data": 4}
 _PLAIN = {"PLAIN", "RLE", "BIT_PACKED"}  # the last two are of null bits
 
 
+# An Arrow array of texts has no more bytes, since it counts them with 31 bits.
+_TEXT_LIMIT_BYTES = (1 << 31) - 1
+
 NO_ROWS = np.empty(0, np.int64)
 
 
@@ -161,11 +164,26 @@ def _write_file(path: str, content: pa.Table, rows: npt.NDArray[np.int64]) -> in
     sink = pa.BufferOutputStream()
     with _writer(sink) as writer:
         # By row groups, so that memory does not hold all rows once more.
-        for first in range(0, len(rows), ROW_GROUP_ROWS):
-            writer.write_table(content.take(pa.array(rows[first : first + ROW_GROUP_ROWS])))
+        for group in _row_groups(content, rows):
+            writer.write_table(content.take(pa.array(group)).cast(datafiles.FILE_SCHEMA))
     file = sink.getvalue()
     storage.write_new(path, file)
     return int(file.size)
+
+
+def _row_groups(content: pa.Table, rows: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """Divides `rows` into row groups, whose texts again fit the arrays that `_read` has widened."""
+    wide = [column for column in content.columns if pa.types.is_large_string(column.type)]
+    lengths = [pc.binary_length(column).fill_null(0).to_numpy()[rows] for column in wide]
+    # Of all texts together, which is more than of any column.
+    ends = np.sum([np.zeros(len(rows), np.int64), *lengths], axis=0).cumsum()
+    first = 0
+    while first < len(rows):
+        before = ends[first - 1] if first else 0
+        fit = np.searchsorted(ends, before + _TEXT_LIMIT_BYTES, side="right")
+        end = max(first + 1, min(int(fit), first + ROW_GROUP_ROWS))
+        yield rows[first:end]
+        first = end
 
 
 def _writer(sink: pa.NativeFile) -> pq.ParquetWriter:
@@ -183,7 +201,10 @@ def _writer(sink: pa.NativeFile) -> pq.ParquetWriter:
 
 
 def _read(sources: Sequence[staging.Slice | DataFile], root: str) -> pa.Table:
-    """All rows of slices and live files, one after another and in one piece."""
+    """All rows of slices and live files, one after another and in one piece.
+
+    Texts that are too many for one array of `FILE_SCHEMA` come as `large_string`.
+    """
     slices = [source for source in sources if isinstance(source, staging.Slice)]
     staged = iter(staging.read_slices(slices))
     batches: list[pa.RecordBatch] = []
@@ -192,7 +213,12 @@ def _read(sources: Sequence[staging.Slice | DataFile], root: str) -> pa.Table:
             batches.append(next(staged))
         else:
             batches += _read_live(source, root).to_batches()
-    return pa.Table.from_batches(batches, datafiles.FILE_SCHEMA).combine_chunks()
+    content = pa.Table.from_batches(batches, datafiles.FILE_SCHEMA)
+    if content.nbytes > _TEXT_LIMIT_BYTES:
+        for at, field in enumerate(content.schema):
+            if pa.types.is_string(field.type) and content[at].nbytes > _TEXT_LIMIT_BYTES:
+                content = content.set_column(at, field.name, content[at].cast(pa.large_string()))
+    return content.combine_chunks()
 
 
 def _read_live(file: DataFile, root: str) -> pa.Table:

@@ -190,12 +190,12 @@ def list_partitions(directory: str, columns: Sequence[str]) -> list[FileInfo]:
             entry.path
             for folder in found
             for entry in _scan(folder)
-            if entry.name.startswith(f"{column}=") and entry.is_dir()
+            if entry.name.startswith(f"{column}=") and os.path.isdir(entry.path)
         ]
     files: list[FileInfo] = []
     for folder in found:
         for entry in _scan(folder):
-            if not entry.is_dir():
+            if not (_is_folder(entry) or os.path.isdir(entry.path)):
                 with contextlib.suppress(FileNotFoundError):
                     files.append(_info(entry.path, entry.stat(follow_symlinks=False)))
     return files
@@ -228,9 +228,13 @@ def is_temporary(path: str) -> bool:
 
 
 def open_read(path: str) -> BinaryIO:
-    """`path` opened for reading its bytes as they are stored, never decompressed."""
+    """`path` opened for reading its bytes as they are stored, never decompressed.
+
+    Raises:
+        OSError: it cannot be opened, or is a pipe or a device: nobody is waited for.
+    """
     if is_local(path):
-        return open(local(path), "rb")
+        return _open_regular(local(path))
     if path.startswith(_HDFS):
         return _hdfs().open_read(path)
     return _beam().open(path, compression_type="uncompressed")
@@ -581,6 +585,18 @@ def _below(directory: str, *, hidden: bool = True) -> Iterator[FileInfo]:
 
 def _info(path: str, status: os.stat_result) -> FileInfo:
     return FileInfo(path, status.st_size, status.st_mtime)
+
+
+def _open_regular(path: str) -> BinaryIO:
+    file = open(path, "rb", opener=_without_waiting)  # noqa: SIM115 (for the caller to close)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return file
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _copy_local(source: str, target: str) -> None:

@@ -89,7 +89,6 @@ _UNUSABLE = re.compile(r"[\[\]\\|^\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
 # A path in the log that is a URL, or absolute, or leads upwards.
 _PLAIN = (f"{PARTITION_COLUMNS[0]}=", f"{NEW_FOLDER}/")  # nearly all paths, and quickly told
 _OUTSIDE = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:|^/|(?:^|/)\.\.(?:/|$)")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _EPOCH = datetime.datetime(1970, 1, 1)
 
 
@@ -206,7 +205,8 @@ def commit(
         found = -1 if table is None else table.version()
         if found != version:
             raise _conflict(root, run_id, version, found) from error
-        raise TableError(f"{root}: run {run_id} could not be committed: {_said(error)}") from error
+        said = log.said(error)
+        raise TableError(f"{root}: run {run_id} could not be committed: {said}") from error
     _sync_log(root, version + 1)
     return version + 1
 
@@ -377,7 +377,7 @@ def settle(
         _tidy(root)
         moved = (file._replace(path=places.get(file.path, file.path)) for file in snapshot.files)
         return Snapshot(snapshot.version + bool(hidden), tuple(sorted(moved)))
-    raise TableError(f"{root}: its files could not be settled: {_said(failure)}") from failure
+    raise TableError(f"{root}: its files could not be settled: {log.said(failure)}") from failure
 
 
 # The steps of `settle`
@@ -494,12 +494,13 @@ def _open(root: str, storage_options: dict[str, str] | None) -> DeltaTable | Non
 
 
 def _open_any(root: str, storage_options: dict[str, str] | None) -> DeltaTable | None:
+    log.check_kinds(root)
     try:
         return DeltaTable(root, storage_options=storage_options)
     except TableNotFoundError:
         return None
     except (DeltaError, OSError) as error:
-        raise TableError(f"{root}: its Delta log cannot be read: {_said(error)}") from error
+        raise TableError(f"{root}: its Delta log cannot be read: {log.why(root, error)}") from error
 
 
 def _check_ours(root: str, table: DeltaTable) -> None:
@@ -671,11 +672,6 @@ def _conflict(root: str, run_id: str, read: int, found: int) -> ConflictError:
         f"{root}: another run has committed version {found} while run {run_id} {began}; "
         "nothing of this run was published: run again"
     )
-
-
-def _said(error: Exception | None) -> str:
-    """What deltalake says, in one line; it uses several, with colours."""
-    return " ".join(_COLOUR.sub("", str(error)).split())
 
 
 def _app_id(run_id: str) -> str:

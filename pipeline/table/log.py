@@ -8,6 +8,7 @@ needed, so a worker without deltalake's storage options can ask, too.
 import contextlib
 import datetime
 import io
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +28,11 @@ FOLDER = "_delta_log"
 UNKNOWN = -1
 """The version that a table was set back to, where the log does not say which it was."""
 
+_WAY_OUT = "bring it back from a backup, or publish to a new folder"
+
 _COMMIT = re.compile(r"(\d{20})\.json")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_BACKTRACE = re.compile(r"\n +0: .*", re.DOTALL)
 _CHECKPOINT = re.compile(r"(\d{20})\.checkpoint(?:\.\d{10}\.(\d{10}))?\.parquet")
 
 
@@ -48,6 +53,37 @@ class _Line(msgspec.Struct):
 
 
 _LINES = msgspec.json.Decoder(_Line)
+
+
+def said(error: Exception | None) -> str:
+    """What deltalake says, in one line; it uses several, with colours and where in it that was."""
+    return " ".join(_BACKTRACE.sub("", _COLOUR.sub("", str(error))).split())
+
+
+def why(root: str, error: Exception) -> str:
+    """Says why deltalake cannot read the log: which file is damaged, if that can be told."""
+    files = commits(root).values()
+    try:
+        for file in files:
+            _decoded(file, _content(file))
+    except (EventsiftError, OSError) as damage:
+        return str(damage)
+    return f"{said(error)}; {_WAY_OUT}" if files else said(error)
+
+
+def check_kinds(root: str) -> None:
+    """Raises an error if the log has a pipe or the like, on which readers wait for ever."""
+    folder = storage.local(storage.join(root, FOLDER)) if storage.is_local(root) else ""
+    if not os.path.isdir(folder):
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            is_read = entry.name.endswith((".json", ".parquet", "_last_checkpoint"))
+            if is_read and not (entry.is_symlink() or entry.is_file()):
+                raise EventsiftError(
+                    f"{entry.path} is not a regular file; remove it, or bring the file of the Delta"
+                    " log back from a backup"
+                )
 
 
 def commits(root: str) -> dict[int, FileInfo]:
@@ -201,8 +237,7 @@ def _decoded(file: FileInfo, content: bytes) -> list[_Line]:
         return _LINES.decode_lines(content)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise EventsiftError(
-            f"{file.path}: this file of the Delta log is damaged: {error}; bring it back from a"
-            " backup, or publish to a new folder"
+            f"{file.path}: this file of the Delta log is damaged: {error}; {_WAY_OUT}"
         ) from error
 
 

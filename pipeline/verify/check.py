@@ -125,10 +125,12 @@ def _hex(digest: int) -> str:
 
 def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[Live]]:
     """The version of the table, and its live files."""
+    log.check_kinds(root)
     try:
         table = DeltaTable(root, storage_options=storage_options)
     except (DeltaError, OSError) as error:
-        raise EventsiftError(f"{root}: not a table that can be checked: {error}") from error
+        why = log.why(root, error)
+        raise EventsiftError(f"{root}: not a table that can be checked: {why}") from error
     live = [
         Live(
             unquote(action["path"]),  # encoded in the log: Delta protocol, "Add File"
@@ -212,17 +214,24 @@ def _folders_of(path: str) -> Iterator[str]:
 
 
 def _second_names(live: Iterable[Live], listed: Mapping[str, int]) -> dict[str, str]:
-    """The places in their partitions of live files whose hidden names are kept for history."""
-    places = {path.rpartition("/")[2]: path for path in listed if not _hidden(path)}
+    """The places in their partitions of live files whose hidden names are kept for history.
+
+    Hidden names lack the ending of data files, unless an earlier version of eventsift gave them.
+    """
+    places = {_bare_name(path): path for path in listed if not _hidden(path)}
     found = {}
     for file in live:
-        place = places.get(file.path.rpartition("/")[2])
+        place = places.get(_bare_name(file.path))
         if not _hidden(file.path) or place is None or listed[place] != file.bytes:
             continue
         folder = _PARTITION.fullmatch(place.rpartition("/")[0])
         if folder and not _misnamed(folder.groups(), file.values):
             found[file.path] = place
     return found
+
+
+def _bare_name(path: str) -> str:
+    return path.rpartition("/")[2].removesuffix(".parquet")
 
 
 def _hidden(path: str) -> bool:

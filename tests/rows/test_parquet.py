@@ -162,6 +162,29 @@ class TestContent:
         assert times == sorted(times)
         assert max(file.rows for file in files) * 1000 <= 10_000
 
+    @pytest.mark.parametrize("limit", [40, 500, 3000])
+    def test_texts_of_more_than_an_array_holds_are_written(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+    ) -> None:
+        """Rows, order and columns are as ever; an event may even be as large as the limit."""
+        data = [f'"{number}{"x" * (number * 7 % 50)}"' for number in range(60)]
+        events = [
+            event(f"e{number:02}", 60 - number, data=text) for number, text in enumerate(data)
+        ]
+        parts = [
+            staged(tmp_path / "new", events[:20], superseded=[3]),
+            live(tmp_path, events[20:40], superseded=[0, 19]),
+            staged(tmp_path / "new", events[40:]),
+        ]
+        plain = contents(tmp_path, write(tmp_path, parts))
+        monkeypatch.setattr(parquet, "_TEXT_LIMIT_BYTES", limit)
+
+        files = write(tmp_path, parts)
+
+        assert contents(tmp_path, files) == plain
+        groups = pq.ParquetFile(f"{tmp_path}/out/{files[0].path}").num_row_groups
+        assert groups > 1 or limit == 3000
+
     def test_a_step_that_runs_twice_writes_other_files(self, tmp_path: Path) -> None:
         """Only names that reach the commit count, so a name is never used again (invariant 5).
 

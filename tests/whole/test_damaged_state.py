@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import compact
 from pipeline.bookkeeping import ledger, recovery
+from pipeline.verify import check as verify
 from tests import deliveries
 from tests.deliveries import Event
 
@@ -182,3 +184,28 @@ def test_a_damaged_record_of_a_dead_run_is_made_again(root: Path, prepared: Path
 
     assert f'"run": "{record.stem}"' in record.read_text()
     assert (root / "_eventsift/rejects" / f"{record.stem}.jsonl").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "compact", "verify"])
+@pytest.mark.parametrize("damage", ["cut", "text", "folder", "pipe"])
+def test_a_damaged_log_is_named_with_the_way_out(
+    root: Path, prepared: Path, damage: str, command: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The table cannot be known without it, so nothing is done; the message helps.
+
+    Seen to fail: waited for ever at the pipe, and named no file but the frames of a stack.
+    """
+    damaged = sorted(root.glob("_delta_log/*.json"))[-1]
+    DAMAGES[damage](damaged)
+
+    if command == "run":
+        assert deliveries.run(root, prepared / "in") == 1
+    else:
+        main = {"compact": compact.main, "verify": verify.main}[command]
+        assert main(["--output", str(root)]) == 1
+
+    said = capfd.readouterr().err
+    assert str(damaged) in said
+    assert "backup" in said
+    assert "unknown" not in said
+    assert "Traceback" not in said

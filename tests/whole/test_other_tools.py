@@ -373,7 +373,29 @@ def damage_pages(path: Path) -> None:
     path.write_bytes(content[:4] + b"\xff" * 200 + content[204:])
 
 
-@pytest.mark.parametrize("damage", [damage_missing, damage_truncated, damage_footer, damage_pages])
+def damage_pipe(path: Path) -> None:
+    """In its place is a pipe, which nobody ever writes to."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def damage_circle(path: Path) -> None:
+    """In its place is a link to itself."""
+    path.unlink()
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_missing,
+        damage_truncated,
+        damage_footer,
+        damage_pages,
+        damage_pipe,
+        damage_circle,
+    ],
+)
 def test_a_damaged_file_is_named_with_the_way_out(
     case: Case, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
