@@ -11,6 +11,8 @@ be. The rules look at its strings, brackets and lines only. The first one that a
 3. *Line.* It ends at a line that begins with `{`, indented no more than the record's own line, if
    no inner object can stand there: the last character before is none of `,` `[` `:`, or it is a
    comma within an object, or the layout shows that inner objects begin elsewhere (see `_Layout`).
+   In a record whose lines are not indented, an inner object may stand there, too, after a bad
+   token: what follows it decides.
 4. *Event.* In text without line breaks, it ends where an event follows a `}` without a comma.
 5. *Input.* Else it ends with the file.
 
@@ -22,6 +24,7 @@ Where this leaves a choice, a good neighbour is rather lost, in the reject, than
 
 import enum
 
+from pipeline.framing.borders import WHITE
 from pipeline.framing.structure import OPENING, PAIRS
 from pipeline.framing.view import NO_EVENT, Line, Neighbour, View, indent, last_significant
 
@@ -39,12 +42,14 @@ class _Layout(enum.Enum):
     """How a record is laid out, as its beginning shows.
 
     Inside an `INDENTED` record, all lines begin further to the right than the record. A record that
-    is one `LINE` has its first member on the same line as its bracket. With any `OTHER` layout, a
-    line inside may begin like a record.
+    is one `LINE` has its first member on the same line as its bracket. Inside a `FLAT` one, which
+    has more lines, all begin as far left as the record. Of a record whose bracket is lost, as of
+    any `OTHER`, nothing is known.
     """
 
     LINE = enum.auto()
     INDENTED = enum.auto()
+    FLAT = enum.auto()
     OTHER = enum.auto()
 
 
@@ -149,8 +154,9 @@ class Rules:
             return True  # rule 1
         if before != b"}" and not self._begins_alike(place):
             return False
+        is_flat = self._layout is _Layout.FLAT
         if before not in _CONTINUED:
-            return True
+            return not is_flat or self._ends_flat(place)
         is_comma = before == b","
         is_indented = self._layout is _Layout.INDENTED
         is_alike = line_indent == self._line.indent and not self._line.begun
@@ -158,7 +164,8 @@ class Rules:
         is_next = is_line and is_comma and not self._has_lists
         if self.in_order:
             if is_comma and (self.open[-1:] == b"{" or last_two[0] in _CONTINUED):
-                return True
+                is_inner = len(self.open) > 1 or not self._in_array
+                return not (is_flat and is_inner) or self._ends_flat(place)
         elif is_next or is_indented:
             return True
         is_likely = is_indented or (is_next and self._in_array) or (is_line and before == b":")
@@ -187,6 +194,37 @@ class Rules:
         if is_likely and neighbour.is_event and self._may_guess:
             self.likely_end = place
         return False
+
+    def _ends_flat(self, place: int) -> bool:
+        """Rule 3 for a flat record, at a line of an object where a token before it is bad.
+
+        After an inner object come others, or brackets close; so outside an array of events a border
+        tells. In one, it may be that the array ends: see `is_over`.
+        """
+        if self.likely_end:
+            return False
+        neighbour = self._neighbour(place)
+        if self._in_array and neighbour.is_event and self.in_order and self._may_guess:
+            self.likely_end = place
+        return not self._in_array and neighbour.is_event and neighbour.before_border
+
+    def is_over(self, place: int, end: int) -> bool:
+        """Whether the record ends at its likely end, where its order is broken at `place`.
+
+        For a flat record that is so if a "]" at `place` ends the array of events. If something else
+        follows, inner objects seem to lie at the likely end, so it is forgotten.
+
+        Args:
+            place: Where the order is broken.
+            end: Where the stretch ends.
+        """
+        if not self.likely_end or self._layout is not _Layout.FLAT:
+            return self.likely_end > 0
+        is_list_end = self._data[place : place + 1] == b"]"
+        following = self._data[place + 1 : end].lstrip(WHITE)[:1] if is_list_end else b"?"
+        if following and following not in OPENING:
+            self.likely_end = 0
+        return following != b"" and following in OPENING
 
     def ends_at_event(self, place: int, in_string: bool = False) -> bool:
         """Rule 4: whether the record ends at `place`, where an object begins on the same line.
@@ -233,4 +271,4 @@ def _layout(beginning: bytes, line_indent: int) -> _Layout:
     if last_line < 0:
         return _Layout.LINE
     deeper = indent(beginning[last_line:]) > line_indent
-    return _Layout.INDENTED if deeper else _Layout.OTHER
+    return _Layout.INDENTED if deeper else _Layout.FLAT

@@ -85,7 +85,8 @@ class Damaged:
         slow_to = at + _QUICK_FROM_BYTES
         while at < end:
             if not rules.in_order:
-                return rules.likely_end or self._find_out_of_order(data, at, end)
+                is_over = rules.is_over(at, end)
+                return rules.likely_end if is_over else self._find_out_of_order(data, at, end)
             stretch = min(end, at + _STRETCH_BYTES)
             if at >= slow_to:
                 if self._pass_quickly(data, at, stretch):
