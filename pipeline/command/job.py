@@ -23,7 +23,6 @@ from pipeline.bookkeeping import journal, leases, ledger, places, recovery
 from pipeline.bookkeeping.leases import DeadRun
 from pipeline.command import console, explain, options, report, runners, stopped, watch
 from pipeline.input import sources
-from pipeline.input.sources import NoInputError
 from pipeline.run import Run, new_run_id
 from pipeline.steps.publish import TooManyRejectedError
 from pipeline.storage import FileInfo, stores
@@ -214,7 +213,7 @@ class _Job(NamedTuple):
         if self.own.verbose:
             logging.getLogger(__name__).exception("the run failed")
         reason = _reason(str(error) or type(error).__name__)
-        if _was(NoInputError, error) and reason.startswith("no file matches"):
+        if _was(sources.NoMatchError, error):
             hints = dict.fromkeys(map(explain.no_match, run.inputs))
             reason += f": {'; '.join(hints)}"
         console.say(f"eventsift: {reason}", error=True)

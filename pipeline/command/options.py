@@ -185,7 +185,7 @@ def _count(text: str) -> int:
 def path(text: str) -> str:
     """Returns the path that an option names; an empty one is refused."""
     # An empty path is the working directory. Nobody means that; a variable was not set.
-    if not text.strip():
+    if text.strip() in ("", "file://", "file://localhost"):
         raise argparse.ArgumentTypeError(f"{text!r} is no path (a variable that is not set?)")
     return text
 

@@ -107,6 +107,12 @@ class _Zstd:
         self._in_header = False
         return content
 
+    def rest(self) -> bytes:
+        """The content of the last block, where the file ends within the frame's checksum."""
+        size = 0 if self._in_header else self._block_bytes() - self._checksum_bytes
+        is_there = 0 < size <= len(self._input) and self._input[0] & 1
+        return self._inner.decompress(self._input[:size]) if is_there else b""
+
     def _header_bytes(self) -> int:
         """The length of the frame's header; 0 if it is not known yet."""
         if len(self._input) <= len(_ZSTD_MAGIC):
@@ -197,6 +203,8 @@ def decompress(stream: BinaryIO) -> Iterator[bytes]:
             if member.needs_input and not chunk:
                 chunk = stream.read(_READ_BYTES)
                 if not chunk:
+                    if isinstance(member, _Zstd) and (content := _rest(member)):
+                        yield content
                     message = f"{name} data ends before its end mark"
                     raise DamagedFileError("truncated-file", message)
             try:
@@ -207,6 +215,14 @@ def decompress(stream: BinaryIO) -> Iterator[bytes]:
             if content:
                 yield content
         chunk = _next_member(stream, member.unused_data)
+
+
+def _rest(member: _Zstd) -> bytes:
+    """What a truncated frame has in its last block."""
+    try:
+        return member.rest()
+    except zstandard.ZstdError:
+        return b""
 
 
 def _explained(name: str, error: Exception) -> str:

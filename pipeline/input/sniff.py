@@ -52,8 +52,13 @@ _MAGIC = {
     b"\x89LZO\0\r\n\x1a\n": "compressed with lzop",
     b"LZIP\x01": "compressed with lzip",
     b"]\0\0": "compressed with LZMA alone",
+}
+# Texts may have a byte order mark and white space before them.
+_MARKUP = re.compile(
+    rb"(?:\xef\xbb\xbf)?[ \t\r\n]*(<\?xml|<!doctype|<html|<[a-z!?])", re.IGNORECASE
+)
+_MARKUP_KINDS = {
     b"<?xml": "an XML document",
-    b"<!DOCTYPE": "an HTML document",
     b"<!doctype": "an HTML document",
     b"<html": "an HTML document",
 }
@@ -66,6 +71,7 @@ _MARKS = {  # the longer ones first: one begins like another
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+_NO_CHARACTER = "eventsift.no-character"
 # Which of the first bytes are 0 if two ASCII characters begin the text (RFC 4627, section 3).
 _PATTERNS = {"10001000": "utf-32-le", "00010001": "utf-32-be"}
 _PATTERNS_OF_FOUR = {"1010": "utf-16-le", "0101": "utf-16-be"}
@@ -93,6 +99,11 @@ def kind_of(head: bytes) -> str:
     for magic, kind in _MAGIC.items():
         if head.startswith(magic):
             return kind
+    if markup := _MARKUP.match(head):
+        if markup[1].lower() in _MARKUP_KINDS:
+            return _MARKUP_KINDS[markup[1].lower()]
+        if not _OBJECT.search(head):
+            return "an XML or HTML document"
     if head[_TAR_AT:].startswith(_TAR_MAGIC):
         return "a tar archive"
     # Text whose beginning is lost may begin with anything, and has objects further on.
@@ -122,7 +133,7 @@ def opened(content: Iterator[bytes], packed: str) -> Iterator[bytes]:
 
     Raises:
         NotJsonError: It is plainly no JSON; before anything was yielded.
-        DamagedFileError: It is not of its encoding; after everything before that was yielded.
+        DamagedFileError: It ends within a character; after everything before that was yielded.
     """
     head = b""
     damage: DamagedFileError | None = None
@@ -144,6 +155,15 @@ def opened(content: Iterator[bytes], packed: str) -> Iterator[bytes]:
     yield from _to_utf8(chunks, encoding) if encoding else chunks
 
 
+def _no_character(error: UnicodeError) -> tuple[str, int]:
+    """What stands for bytes that are no character: half of a surrogate pair."""
+    assert isinstance(error, UnicodeDecodeError)
+    return "\udcff", error.end
+
+
+codecs.register_error(_NO_CHARACTER, _no_character)
+
+
 def _chain(
     head: bytes, content: Iterator[bytes], damage: DamagedFileError | None
 ) -> Iterator[bytes]:
@@ -156,17 +176,10 @@ def _chain(
 
 def _to_utf8(content: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     """Text of another encoding as UTF-8; see `opened`."""
-    decoder = codecs.getincrementaldecoder(encoding)()
+    # What is no character becomes bytes that are no UTF-8 either, and costs only its record.
+    decoder = codecs.getincrementaldecoder(encoding)(_NO_CHARACTER)
     for chunk in content:
-        try:
-            text = decoder.decode(chunk)
-        except UnicodeDecodeError as error:
-            yield error.object[: error.start].decode(encoding).encode()
-            message = f"{encoding.upper()} text has bytes that are no character: {error.reason}"
-            raise DamagedFileError("corrupt-file", message) from None
-        yield text.encode()
-    try:
-        decoder.decode(b"", True)
-    except UnicodeDecodeError:
+        yield decoder.decode(chunk).encode("utf-8", "surrogatepass")
+    if decoder.getstate()[0]:
         message = f"{encoding.upper()} text ends within a character"
-        raise DamagedFileError("truncated-file", message) from None
+        raise DamagedFileError("truncated-file", message)

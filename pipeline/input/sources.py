@@ -33,6 +33,10 @@ class NoInputError(EventsiftError):
     """No file matches the patterns, or none that can be read."""
 
 
+class NoMatchError(NoInputError):
+    """No file matches the patterns."""
+
+
 class Sources(NamedTuple):
     """What the patterns of a run name.
 
@@ -143,7 +147,8 @@ def check(found: Sources, patterns: Sequence[str], root: str) -> None:
         root: The table.
 
     Raises:
-        NoInputError: It says why there is nothing to read, or which file is not there.
+        NoInputError: It says why there is nothing to read, or which file is not there; where
+            nothing matches, it is a `NoMatchError`.
     """
     local = [storage.absolute(one) for one in patterns if found.left_out and storage.is_local(one)]
     named = {*local, *map(os.path.realpath, local)}
@@ -151,7 +156,9 @@ def check(found: Sources, patterns: Sequence[str], root: str) -> None:
     missing = [one for one in found.left_out if one.path in named and not os.path.lexists(one.path)]
     if not found.files and all(one.reason == _MISSING for one in found.left_out):
         given = " ".join(map(storage.shown, patterns))
-        raise NoInputError(only_own(given, root) if found.own else f"no file matches {given!r}")
+        if found.own:
+            raise NoInputError(only_own(given, root))
+        raise NoMatchError(f"no file matches {given!r}")
     if not found.files:
         raise NoInputError(f"no file can be read: {named_first(found.left_out)}")
     if missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 from unittest import mock
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from pipeline.framing import damage_scan
 from pipeline.framing.damage_scan import Damaged
 from pipeline.framing.view import Line
+from pipeline.input import streams
+from pipeline.input.blocks import Piece
 from pipeline.input.decoding import Part, decode
 
 NAMES = ("event_id", "timestamp", "domain", "event_type", "data")
@@ -135,6 +138,57 @@ def test_a_bad_token_costs_one_record(name: str, bad: bytes) -> None:
 
     assert [found.event_id for found in decoded.events] == ["g0", "g1", "g3", "g4", "g5"]
     assert [reject.raw for reject in decoded.rejects] == [records[2]]
+
+
+FLAT = {"a file": (b"", b"\n", b"\n"), "an array": (b"[\n", b",\n", b"\n]\n")}
+
+
+def flat(name: str, lines: list[bytes]) -> bytes:
+    """A file with these lines of a damaged record among good ones, none of them indented."""
+    opening, between, closing = FLAT[name]
+    records = [json.dumps(event(f"g{n}", {"n": [n]}), indent=0).encode() for n in range(3)]
+    records.insert(1, b"\n".join(lines))
+    return opening + between.join(records) + closing
+
+
+@pytest.mark.parametrize("bad", [b"x", b"\1", b" NaN", b"// no", b"\xff"])
+@pytest.mark.parametrize("name", FLAT)
+@pytest.mark.parametrize("part_bytes", [40, 1 << 20])
+def test_a_bad_token_before_an_inner_line(name: str, bad: bytes, part_bytes: int) -> None:
+    """Inner objects begin as far left as their record, and are none of its neighbours.
+
+    Seen to fail with an end at each line that begins with a bracket and follows no comma.
+    """
+    lines = json.dumps(event("damaged", DATA), indent=0).encode().split(b"\n")
+    for at in range(1, len(lines) - 1):
+        if lines[at] in (b"},", b"{"):
+            continue  # a border comes of it, or garbage that it is cut at
+        data = flat(name, [*lines[:at], lines[at] + bad, *lines[at + 1 :]])
+        piece = Piece("file", 0, len(data))
+        found = list(streams.parts(io.BytesIO(data), piece, part_bytes, 1 << 20))
+        assert [one.event_id for _, some in found for one in some.events] == ["g0", "g1", "g2"]
+        assert sum(len(some.rejects) for _, some in found) == 1
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_a_flat_record_cut_between_lines(name: str) -> None:
+    """Nothing nested is published; by what follows it is told that its neighbours are none of it.
+
+    In an array that is so where the record's own members were being written.
+    """
+    lines = json.dumps(event("damaged", DATA), indent=0).encode().split(b"\n")
+    for length in range(2, len(lines)):
+        cut = flat(name, lines[:length])
+        found = ids(cut)
+        assert not [one for one in found if one.startswith("nested")], cut
+        if name == "a file" or length < 6:
+            assert {"g0", "g2"} <= set(found), cut
+    for at, one in enumerate(lines):
+        if one in (b"}", b"},") and name == "a file":
+            found = ids(
+                flat(name, [*lines[:at], *([b","] if b"," in one else []), *lines[at + 1 :]])
+            )
+            assert not [one for one in found if one.startswith("nested")]
 
 
 @pytest.mark.parametrize("name", BY_LINES)

@@ -90,6 +90,16 @@ def test_a_truncated_file_gives_what_is_there(codec: str) -> None:
     assert sizes == sorted(sizes)
 
 
+@every_codec
+@pytest.mark.parametrize("missing", [1, 2, 3, 4])
+def test_a_cut_checksum_costs_no_content(codec: str, missing: int) -> None:
+    """Where nothing but what ends a file is missing, all of its content is there."""
+    found, error = content(CODECS[codec](b"{}")[:-missing])
+    assert found == b"{}"
+    assert error is not None
+    assert error.reason == "truncated-file"
+
+
 @pytest.mark.parametrize("codec", ["gzip", "xz"])
 def test_most_of_a_truncated_stream_is_there(codec: str) -> None:
     """These two are no blocks: all but the last bytes can be had."""

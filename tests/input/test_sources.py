@@ -278,7 +278,7 @@ class TestCommand:
         assert "matches is the table's own" in capsys.readouterr().err
 
     @pytest.mark.parametrize("option", ["--input", "--output", "--temp"])
-    @pytest.mark.parametrize("empty", ["", " ", "\t\n"])
+    @pytest.mark.parametrize("empty", ["", " ", "\t\n", "file://", "file://localhost"])
     def test_an_empty_path_is_refused(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, empty: str
     ) -> None:
@@ -371,6 +371,7 @@ class TestOddNames:
         assert "no file can be read" in error
         assert "broken.json: a link to nothing" in error
         assert "and 3 more" in error
+        assert "no such file" not in error
 
     @pytest.mark.parametrize(
         "name", ["caf\udce9.json", "pipe.json", "socket.json", "broken.json", "circle.json",

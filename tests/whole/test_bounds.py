@@ -151,6 +151,9 @@ FILES = {
     "binary": b"\x01\x02\n" * 20 + bytes(2000),
     "LZ4": b"\x04\x22\x4d\x18" + b"\n" * 90,
     "XML": b'<?xml version="1.0"?>\n<a>\n</a>\n',
+    "an XML document": b'\xef\xbb\xbf<?xml version="1.0"?>\n<a>{"b": 1}\n</a>\n',
+    "XML or HTML": b"<events>\n<event/>\n</events>\n",
+    "HTML": b"\n\n  <!DOCTYPE Html>\n<html>\n<p>\n</html>\n",
 }
 
 
@@ -179,7 +182,9 @@ def test_compressed_twice(inner: Callable[[bytes], bytes]) -> None:
     assert "inside a file compressed with gzip" in reject.message
 
 
-@pytest.mark.parametrize("start", ["\0" * 5000, 'd":1}\n', "oops\0\n", '\0\0d":1}\0\n'])
+@pytest.mark.parametrize(
+    "start", ["\0" * 5000, 'd":1}\n', "oops\0\n", '\0\0d":1}\0\n', "<a>\n", "<<<<<<< HEAD\n"]
+)
 def test_damaged_json_is_no_other_kind(start: str) -> None:
     """Zeros where a line's beginning was do not cost the rest of the file."""
     assert "b" in read((start + "\n".join(["", *GOOD])).encode())[0]
@@ -200,6 +205,26 @@ def test_other_encodings_are_read(
     ids, rejects = read(compress(text.encode(encoding) + b"{"), part_bytes)
     assert ids == ["a", "b"]
     assert [one.reason for one in rejects] == ["not-json", "truncated-file"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "broken"),
+    [
+        ("utf-16-le", b"\x00\xd8"),
+        ("utf-16-be", b"\xdc\x00"),
+        ("utf-32-le", b"\xff\xff\xff\xff"),
+        ("utf-32-be", b"\x00\x00\xd8\x00"),
+    ],
+)
+@pytest.mark.parametrize("part_bytes", [1, 7, 100_000])
+def test_what_is_no_character_costs_one_record(
+    encoding: str, broken: bytes, part_bytes: int
+) -> None:
+    """As in UTF-8: all before and after it is kept."""
+    before, after = f'{GOOD[0]}\n{{"x": "', f'"}}\n{GOOD[1]}\n'
+    ids, (reject,) = read(before.encode(encoding) + broken + after.encode(encoding), part_bytes)
+    assert ids == ["a", "b"]
+    assert reject.reason == "invalid-utf8"
 
 
 def test_plain_text_is_no_other_encoding() -> None:
