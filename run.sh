@@ -24,6 +24,7 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   soak [N]       deliveries, crashes, compactions at random, N long examples (default: 200)
   lint           ruff, mypy, and which package imports which
   bench ...      the benchmarks
+  --version      the version
   help           this text
 
 Paths given to run, generate, verify, compact and bench are relative to where you are.

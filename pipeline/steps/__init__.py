@@ -1,5 +1,6 @@
 """The steps of a run, one module each, as plain functions: they know nothing of Beam.
 
-In the order of the graph: `plan`, `read`, `scan`, `latest`, `write`, `publish`. `tally` is what
-each of them counts, and `batches` gathers what one call takes.
+In the order of the graph: `plan`, `read`, `scan`, `latest`, `route`, `write`, `publish`. `sizes`
+says how the work is divided, `tally` what each step has counted, and `batches` gathers what one
+call takes.
 """

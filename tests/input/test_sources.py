@@ -454,7 +454,7 @@ class TestOddNames:
 # to that user.
 AS_NOBODY = """
 import os, sys
-from pipeline import job
+from pipeline.command import job
 warm, *arguments = sys.argv[1:]
 assert job.main(["--workers", "0", "--input", warm + "/a.json", "--output", warm + "/out"]) == 0
 os.setgroups([]); os.setgid(65534); os.setuid(65534)

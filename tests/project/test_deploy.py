@@ -61,6 +61,7 @@ def test_template_tells_the_default(name: str) -> None:
         ("dedup-days", "7"),
         ("max-partitions", "20000"),
         ("max-event-mb", "8"),
+        ("max-rejected", "0.5%"),
         ("target-file-mb", "128"),
         ("keep-history", "7d"),
         ("workers", "0"),

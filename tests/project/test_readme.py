@@ -18,11 +18,13 @@ from pipeline.input.rejects import REASONS
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+DOCS = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
+PAGES = {"README.md": README, "CONTRIBUTING.md": (ROOT / "CONTRIBUTING.md").read_text(), **DOCS}
 
 
-def blocks(language: str) -> list[str]:
-    """The README's code blocks of a language ("" for those without)."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(text: str, language: str) -> list[str]:
+    """The code blocks of a page in a language ("" for those without)."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def test_options_table_is_the_parsers() -> None:
@@ -38,7 +40,7 @@ def test_options_table_is_the_parsers() -> None:
         for action in actions
         for name in action.option_strings[:1]
     ]
-    rows = re.findall(r"^\| `--.*$", README, re.MULTILINE)
+    rows = re.findall(r"^\| `--.*$", DOCS["options.md"], re.MULTILINE)
     assert rows[: len(expected)] == expected
     own = set(options.parser()._option_string_actions)
     assert not {row.split("`")[1].split()[0] for row in rows[len(expected) :]} & own
@@ -46,7 +48,8 @@ def test_options_table_is_the_parsers() -> None:
 
 def test_options_of_engines_are_in_the_same_table() -> None:
     """What a refusal tells people to set is in the one table; what is there, Beam knows."""
-    text = README[README.index("| `--input PATTERN`") :]
+    text = DOCS["options.md"]
+    text = text[text.index("| `--input PATTERN`") :]
     table = text[: text.index("\n\n")]
     listed = {row.split()[0] for row in re.findall(r"^\| `(--.*)` \|", table, re.MULTILINE)}
     engines = listed - set(options.parser()._option_string_actions)
@@ -62,29 +65,57 @@ def test_options_of_engines_are_in_the_same_table() -> None:
 
 def test_reasons_table_is_that_of_the_code() -> None:
     """Every reason to refuse a record is listed, with its meaning."""
-    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.*) \|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.*) \|$", DOCS["formats.md"], re.MULTILINE)
     assert [row for row in rows if row[0] in REASONS] == list(REASONS.items())
 
 
 def test_exit_codes_are_those_of_the_code() -> None:
     """The table has every code that a command may end with, in order."""
-    text = README[README.index("### Exit codes") :]
-    rows = re.findall(r"^\| (\d+) \|", text[: text.index("\n## ")], re.MULTILINE)
+    text = DOCS["options.md"]
+    rows = re.findall(r"^\| (\d+) \|", text[text.index("## Exit codes") :], re.MULTILINE)
     codes = [console.DONE, console.FAILED, console.USAGE, console.REJECTED]
     assert [int(code) for code in rows] == [*codes, *(128 + number for number in signals.NUMBERS)]
 
 
-def test_modules_named_are_there() -> None:
-    """The table "where each step lives" names modules that exist, and leaves out none but glue."""
-    named = set(re.findall(r"`(\w+\.py)`", README))
-    there = {path.name for path in (ROOT / "pipeline").rglob("*.py")}
-    assert named <= there | {"setup.py"}
-    assert there - named == {"__init__.py", "__main__.py"}  # the latter only starts job.py
+def test_every_module_is_in_the_list_of_its_package() -> None:
+    """A package's docstring lists its modules, so a newcomer sees what is in the room."""
+    for init in (ROOT / "pipeline").glob("*/__init__.py"):
+        modules = {path.stem for path in init.parent.glob("*.py")} - {"__init__", "__main__"}
+        listed = set(re.findall(r"`(\w+)`", init.read_text().split('"""')[1]))
+        assert modules <= listed, init.parent.name
+
+
+def test_files_that_the_architecture_names_are_there() -> None:
+    """The page says where things are."""
+    for page in ("architecture.md", "operations.md", "troubleshooting.md"):
+        for name in re.findall(r"`([\w/]+\.py)`", DOCS[page]):
+            assert (ROOT / name).exists() or (ROOT / "pipeline" / name).exists(), (page, name)
+
+
+def test_links_lead_somewhere() -> None:
+    """Pages were moved; a link must not be left behind."""
+    for folder, pages in (("", ("README.md", "CONTRIBUTING.md")), ("docs", DOCS)):
+        for page in pages:
+            text = (ROOT / folder / page).read_text()
+            for target in re.findall(r"\]\(([^)#:]+)\)", text):
+                assert (ROOT / folder / target).exists(), (page, target)
+
+
+def test_the_readme_is_short() -> None:
+    """It is read by people who decide in two minutes whether to read on."""
+    assert len(README.splitlines()) <= 150
 
 
 @pytest.mark.parametrize(
     "command",
-    sorted({line for block in blocks("") for line in re.findall(r"^\./run\.sh .*$", block, re.M)}),
+    sorted(
+        {
+            line
+            for page in PAGES.values()
+            for block in [*blocks(page, ""), *blocks(page, "sh")]
+            for line in re.findall(r"^\./run\.sh .*$", block, re.M)
+        }
+    ),
 )
 def test_commands_are_known(command: str) -> None:
     """Each ./run.sh command in the README is one that run.sh has, with options that exist."""

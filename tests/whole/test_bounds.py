@@ -261,7 +261,7 @@ def test_rejects_do_not_pile_up() -> None:
 
 _LIMITED = """
 import io, resource, sys
-from pipeline import streams
+from pipeline.input import streams
 from pipeline.input.blocks import Piece
 stored = open(sys.argv[1], "rb").read()
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

@@ -20,7 +20,7 @@ from pipeline.table import delta
 from pipeline.table.datafiles import DataFile
 from tests.end_to_end import event, run_here, write_events
 from tests.helpers import Event, new_run, record, run_job, write_live
-from tests.project.test_readme import blocks
+from tests.project.test_readme import README, blocks
 
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 AWKWARD = [
@@ -39,7 +39,9 @@ TABLES = {
 COLUMNS = ["event_id", "domain", "event_type", "year", "month", "day"]
 Rows = list[tuple[Any, ...]]
 
-EXAMPLES = {block.partition("\n")[0].removeprefix("# "): block for block in blocks("python")}
+EXAMPLES = {
+    block.partition("\n")[0].removeprefix("# "): block for block in blocks(README, "python")
+}
 """The README's examples in Python, each under the reader that its first line names."""
 
 MODULES = {"Spark": "pyspark"}  # others are in the tests' environment
