@@ -5,7 +5,8 @@ processes that never touch an object store need not import Apache Beam. Everythi
 ``gs://``, ``hdfs://``) goes through `apache_beam.io.filesystems.FileSystems`.
 
 What is written appears under its name in one step, whole (but for `write_new`), so a process that
-is killed leaves no half file that somebody could read. `durable` makes it survive a power cut.
+is killed leaves no half file that somebody could read. `durable` makes it survive a power cut,
+`stores` knows object stores' endpoints, and `hdfs` does what Beam leaves to be done there.
 """
 
 from __future__ import annotations
