@@ -22,7 +22,7 @@ from pipeline.keys import versions
 from pipeline.keys.versions import VERSION, Packed, Stored
 from pipeline.rows import staging
 from pipeline.run import Run
-from pipeline.steps import plan as planning
+from pipeline.steps import sizes
 from pipeline.table import delta
 from tests.helpers import EVENTS, Event, deliver, new_run, oracle, record, run_job, table_rows
 
@@ -69,7 +69,7 @@ def merge(old_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     """A run that merges the delivery into the table, in two blocks and several buckets."""
     shutil.copytree(old_table, tmp_path, dirs_exist_ok=True)
     monkeypatch.setattr(blocks, "pack", partial(blocks.pack, block_bytes=1))
-    monkeypatch.setattr(planning, "_BUCKET_BYTES", 400)
+    monkeypatch.setattr(sizes, "_BUCKET_BYTES", 400)
     return new_run(tmp_path, "merge")
 
 
