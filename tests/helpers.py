@@ -247,9 +247,11 @@ def content_of(slice_: staging.Slice) -> pa.RecordBatch:
     return content
 
 
-def write_live(folder: Path, events: Sequence[Event], run_id: str = "r0") -> DataFile:
+def write_live(
+    folder: Path, events: Sequence[Event], run_id: str = "r0", *, keeps_history: bool = False
+) -> DataFile:
     """Writes events of one destination to one data file of the table at `folder`/out."""
-    settings = parquet.WriteSettings(f"{folder}/out", run_id, 1 << 28)
+    settings = parquet.WriteSettings(f"{folder}/out", run_id, 1 << 28, keeps_history)
     routed = [route.Routed(slices, b"") for slices in read_events(folder, events).slices]
     written, _ = write.write_group(routed, settings)
     (file,) = written.files

@@ -1,5 +1,6 @@
 """Why a path on the command line cannot be used, and the way out: one sentence each."""
 
+import errno
 import importlib.util
 import os
 import re
@@ -100,8 +101,11 @@ def not_writable(option: str, path: str) -> str | None:
     if os.access(there, os.W_OK | os.X_OK):
         return None
     where = "it" if there == path else f"the folder {there}"
-    way_out = "change its permissions, or give another folder"
-    return f"{option} {path}: {where} cannot be written; {way_out}"
+    if os.statvfs(there).f_flag & os.ST_RDONLY:
+        why, way_out = os.strerror(errno.EROFS), "give another folder"
+    else:
+        why, way_out = os.strerror(errno.EACCES), "change its permissions, or give another folder"
+    return f"{option} {path}: {where} cannot be written ({why}); {way_out}"
 
 
 def stream_input(pattern: str) -> str | None:

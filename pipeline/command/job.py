@@ -80,7 +80,8 @@ def main(arguments: Sequence[str]) -> int:
     if inside := sources.within_table(own.input, root):
         parser.error(sources.only_own(inside, root))
     job = _Job(own, beam_options, root, stores.delta_options(root, beam_options))
-    temp = storage.absolute(own.temp or root)
+    # Where nothing else is given, or a folder in the table, payloads are staged in the table.
+    temp = root if places.is_inside(job.temp, root) else job.temp
     problem = (
         explain.not_a_folder("--output", root)
         or explain.not_writable("--output", root)

@@ -17,7 +17,8 @@ def test_a_folder_that_cannot_be_written_is_named(
     monkeypatch.setattr(os, "access", lambda *_: False)
 
     assert explain.not_writable("--output", str(tmp_path)) == (
-        f"--output {tmp_path}: it cannot be written; change its permissions, or give another folder"
+        f"--output {tmp_path}: it cannot be written (Permission denied);"
+        " change its permissions, or give another folder"
     )
     said = explain.not_writable("--output", str(tmp_path / "new" / "table"))
     assert said

@@ -388,7 +388,8 @@ LOCKED = """
 import logging, sys
 
 logging.disable()  # Beam talks while it is imported
-from pipeline import job, storage
+from pipeline import storage
+from pipeline.command import job
 
 def locked(ours):
     def read(path, *place):
@@ -429,9 +430,10 @@ def test_a_file_in_the_way_of_temp_does_not_block_later_runs(made: Made, tmp_pat
 
 KILLED_BEFORE_ITS_COMMIT = """
 import os, signal, sys
-from pipeline import job, table
+from pipeline.command import job
+from pipeline.table import delta
 
-table.commit = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+delta.commit = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 job.main(sys.argv[1:])
 """
 

@@ -206,7 +206,7 @@ def test_worker_processes_end_too(tmp_path: Path, number: signal.Signals) -> Non
     run = (
         "import sys; sys.argv[1:] = ['--input', 'in', '--output', 'out', '--workers', '2']\n"
         "from pipeline import signals; signals.install('eventsift')\n"
-        "from pipeline import processes\n"
+        "from pipeline import imports, processes; imports.quieten()\n"
         "from pipeline.command import console\n"
         "processes.start(2)\n"
         "from pipeline.command import job; console.run(job.main)\n"
@@ -368,7 +368,7 @@ def test_before_python_has_started(tmp_path: Path, number: signal.Signals) -> No
         time.sleep(delay)
         process.send_signal(number)
 
-        assert ended(process) == (CODES[number], "", f"generator: {WORDS[number]}\n")
+        assert ended(process) == (CODES[number], "", f"eventsift: {WORDS[number]}\n")
 
 
 def test_a_shells_loop_stops_on_ctrl_c(tmp_path: Path) -> None:

@@ -316,7 +316,7 @@ def test_tables_can_share_a_temp_folder(
     one, two = tmp_path / "one", tmp_path / "two"
     with monkeypatch.context() as patch:
         patch.setattr(recovery, "abandon", killed)
-        patch.setattr(recovery.table, "commit", killed)
+        patch.setattr(recovery.delta, "commit", killed)
         for root in (one, two):
             with pytest.raises(Killed):
                 deliveries.run(root, prepared / "in", *options)
@@ -348,7 +348,7 @@ def test_temp_in_the_table_means_the_default(
     given = spelled.format(root=root, link=tmp_path / "link")
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(recovery, "abandon", killed)
-        patch.setattr(recovery.table, "commit", killed)
+        patch.setattr(recovery.delta, "commit", killed)
         deliveries.run(root, prepared / "in", "--temp", given)
     assert os.listdir(root) == ["_eventsift"]
 
