@@ -165,7 +165,9 @@ def _write_file(path: str, content: pa.Table, rows: npt.NDArray[np.int64]) -> in
     with _writer(sink) as writer:
         # By row groups, so that memory does not hold all rows once more.
         for group in _row_groups(content, rows):
-            writer.write_table(content.take(pa.array(group)).cast(datafiles.FILE_SCHEMA))
+            table = content.take(pa.array(group))
+            is_wide = table.schema != datafiles.FILE_SCHEMA
+            writer.write_table(table.cast(datafiles.FILE_SCHEMA) if is_wide else table)
     file = sink.getvalue()
     storage.write_new(path, file)
     return int(file.size)
@@ -174,6 +176,11 @@ def _write_file(path: str, content: pa.Table, rows: npt.NDArray[np.int64]) -> in
 def _row_groups(content: pa.Table, rows: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
     """Divides `rows` into row groups, whose texts again fit the arrays that `_read` has widened."""
     wide = [column for column in content.columns if pa.types.is_large_string(column.type)]
+    if not wide:
+        yield from (
+            rows[first : first + ROW_GROUP_ROWS] for first in range(0, len(rows), ROW_GROUP_ROWS)
+        )
+        return
     lengths = [pc.binary_length(column).fill_null(0).to_numpy()[rows] for column in wide]
     # Of all texts together, which is more than of any column.
     ends = np.sum([np.zeros(len(rows), np.int64), *lengths], axis=0).cumsum()
@@ -207,14 +214,17 @@ def _read(sources: Sequence[staging.Slice | DataFile], root: str) -> pa.Table:
     """
     slices = [source for source in sources if isinstance(source, staging.Slice)]
     staged = iter(staging.read_slices(slices))
+    size = sum(source.bytes for source in slices)  # no less than their texts
     batches: list[pa.RecordBatch] = []
     for source in sources:
         if isinstance(source, staging.Slice):
             batches.append(next(staged))
         else:
-            batches += _read_live(source, root).to_batches()
+            rows = _read_live(source, root)
+            batches += rows.to_batches()
+            size += rows.nbytes
     content = pa.Table.from_batches(batches, datafiles.FILE_SCHEMA)
-    if content.nbytes > _TEXT_LIMIT_BYTES:
+    if size > _TEXT_LIMIT_BYTES:
         for at, field in enumerate(content.schema):
             if pa.types.is_string(field.type) and content[at].nbytes > _TEXT_LIMIT_BYTES:
                 content = content.set_column(at, field.name, content[at].cast(pa.large_string()))

@@ -54,6 +54,10 @@ __all__ = [
 ]
 
 
+# A smaller file is written by the sync itself in no time.
+_LARGE_BYTES = 1 << 20
+
+
 def match(patterns: Sequence[str]) -> Matches:
     """Returns the files that `patterns` name, and what they name that cannot be read.
 
@@ -222,7 +226,8 @@ def write_new(path: str, data: Buffer) -> None:
     path = local(path)
     with local_files.in_folder(path, lambda: open(path, "xb")) as file:
         file.write(data)
-        begin_writing(file)
+        if memoryview(data).nbytes >= _LARGE_BYTES:
+            begin_writing(file)
 
 
 @contextlib.contextmanager
