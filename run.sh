@@ -139,7 +139,7 @@ prepare() {
     engines)
       is_ready engines "$checksum" || {
         say "Installing the test tools and what S3, HDFS and Dataflow need (once) ..."
-        install engines "$checksum" -c requirements.txt -e '.[test,aws,gcp,hdfs]'
+        install engines "$checksum" -c requirements.txt -e '.[test,aws,gcp,hdfs,spark]'
       }
       ;;
     bench)
