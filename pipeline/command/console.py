@@ -9,7 +9,7 @@ from typing import Any, NoReturn, TextIO
 
 from pipeline import signals
 
-# The README has a table of them; tests hold the two together. Signals add 129, 130 and 143.
+# docs/options.md has a table of them; tests hold the two together. Signals add 129, 130 and 143.
 DONE, FAILED, USAGE, REJECTED = 0, 1, 2, 3
 
 

@@ -19,7 +19,7 @@ _IS_OPENING = np.isin(np.arange(256), list(OPENING))
 _REDUCTIONS = 6
 
 
-class DeliveryKeys(NamedTuple):
+class Structure(NamedTuple):
     """What a stretch of text holds.
 
     Attributes:
@@ -35,11 +35,11 @@ class DeliveryKeys(NamedTuple):
     is_ordered: bool
 
 
-def look(text: bytes | memoryview, in_string: bool = False, escaped: bool = False) -> DeliveryKeys:
+def look(text: bytes | memoryview, in_string: bool = False, escaped: bool = False) -> Structure:
     """Finds the brackets of a stretch of text, given the state in which it begins."""
     codes = np.frombuffer(text, np.uint8)
     if not codes.size:
-        return DeliveryKeys(codes, in_string, escaped, True)
+        return Structure(codes, in_string, escaped, True)
     quotes = codes == ord('"')
     slashes = np.flatnonzero(codes == ord("\\"))
     if escaped and not (slashes.size and slashes[0] == 0):
@@ -61,7 +61,7 @@ def look(text: bytes | memoryview, in_string: bool = False, escaped: bool = Fals
         inside ^= 1
     is_ordered = not bool((inside[codes == ord("\n")]).any())
     brackets = codes[_IS_BRACKET[codes] & (inside == 0)]
-    return DeliveryKeys(brackets, bool(inside[-1]), ends_escaped, is_ordered)
+    return Structure(brackets, bool(inside[-1]), ends_escaped, is_ordered)
 
 
 def after(opened: bytes, brackets: npt.NDArray[np.uint8]) -> bytes | None:

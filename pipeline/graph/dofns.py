@@ -48,7 +48,7 @@ class PlanRun(beam.DoFn):
 
 
 class ReadBlocks(ParallelDoFn):
-    """ReadTask → (bucket, versions); tagged: SLICES, SEEN, REJECTS."""
+    """ReadTask → (bucket, versions); tagged: SLICES, DELIVERY_KEYS, REJECTS."""
 
     def __init__(self, run: Run, workers: int) -> None:
         super().__init__(Cores(workers, processes=True))
@@ -187,7 +187,7 @@ class RouteRows(beam.DoFn):
     """(source number, its slices or live file, and superseded rows) → (group, Routed)."""
 
     def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Any]:
-        """See `route.route`."""
+        """See `route`, the module."""
         _, sources = element
         files: list[ScanTask] = list(sources[tags.LIVE])
         blocks: list[tuple[Slices, ...]] = list(sources[tags.SLICES])

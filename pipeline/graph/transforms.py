@@ -39,7 +39,7 @@ class Plan(beam.PTransform[Any, Any]):
 
 
 class Read(_Step):
-    """READS → VERSIONS, SLICES, SEEN, REJECTS."""
+    """READS → VERSIONS, SLICES, DELIVERY_KEYS, REJECTS."""
 
     def expand(self, pcoll: beam.PCollection[ReadTask]) -> Outputs:
         """Spreads the blocks over the workers and reads each."""
@@ -50,7 +50,7 @@ class Read(_Step):
 
 
 class Scan(_Step):
-    """SCANS, with SEEN by the whole delivery → VERSIONS."""
+    """SCANS, with DELIVERY_KEYS by the whole delivery → VERSIONS."""
 
     def __init__(self, run: Run, workers: int, seen: beam.PCollection[DeliveryKeys]) -> None:
         super().__init__(run, workers)

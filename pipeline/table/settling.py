@@ -86,7 +86,7 @@ def leftovers(
 
 
 def _has_mark(root: str, run_id: str) -> bool:
-    """Whether a run is alive, or dead and still to be cleared up by `leftovers`; see `alive`."""
+    """Whether a run is alive, or dead and still to be cleared up by `recovery`; see `leases`."""
     mark = storage.join(root, "_eventsift", "alive", run_id)
     return storage.is_local(root) and os.path.lexists(mark)
 

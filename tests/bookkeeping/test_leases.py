@@ -14,8 +14,8 @@ from pipeline.bookkeeping import leases, places
 
 HOLD = """
 import sys
-from pipeline import alive
-with alive.hold(sys.argv[1], "r1", sys.argv[2]):
+from pipeline.bookkeeping import leases
+with leases.hold(sys.argv[1], "r1", sys.argv[2]):
     print("held", flush=True)
     sys.stdin.read()
 """
