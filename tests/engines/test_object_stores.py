@@ -87,7 +87,7 @@ def test_beams_worker_processes(store: Store, uploaded: list[str], root: str) ->
     On S3 Beam's options alone lead there, with nothing in the environment.
     """
     options = ["--direct_running_mode=multi_processing", "--direct_num_workers=2"]
-    delta = _delta(root)
+    to_store = _delta(root)
     with pytest.MonkeyPatch.context() as patch:
         if store.place.startswith("s3"):
             options += [
@@ -101,7 +101,7 @@ def test_beams_worker_processes(store: Store, uploaded: list[str], root: str) ->
         done = run([uploaded[0]], root, options)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert delta.load(root, delta).version == 1
+    assert delta.load(root, to_store).version == 1
 
 
 def test_killed_job(
