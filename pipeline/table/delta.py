@@ -219,15 +219,12 @@ def published(root: str, run_id: str, storage_options: dict[str, str] | None = N
 
 def rebuilt(root: str, storage_options: dict[str, str] | None = None) -> int:
     """The version in which the table was last made afresh; -1 if it never was, or is not there."""
-    table = _open(_root(root), storage_options)
-    version = None if table is None else table.transaction_version(_REBUILT)
-    return -1 if version is None else version
+    return origin(root, storage_options).rebuilt
 
 
 def identity(root: str, storage_options: dict[str, str] | None = None) -> str:
     """The table's id, which no other table has (a copy of it apart); "" if it is not there."""
-    table = _open(_root(root), storage_options)
-    return "" if table is None else str(table.metadata().id)
+    return origin(root, storage_options).identity
 
 
 class Origin(NamedTuple):
