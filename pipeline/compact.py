@@ -179,10 +179,10 @@ def main(arguments: Sequence[str]) -> int:
     beam_options = PipelineOptions(rest)
     runners.refuse_unknown(parser, beam_options, rest)
     root = storage.absolute(own.output)
+    stores.configure(beam_options)
     if problem := explain.missing_extra(root) or explain.not_a_folder("--output", root):
         console.say(f"eventsift: {problem}", error=True)
         return FAILED
-    stores.configure(beam_options)
     delta_options = stores.delta_options(root, beam_options)
     target_bytes = own.target_file_mb << 20
     for attempt in range(_ATTEMPTS):

@@ -73,9 +73,9 @@ def main(arguments: Sequence[str]) -> int:
         runners.refuse_unknown(parser, beam_options, rest)
     except runners.RunnerError as error:
         parser.error(str(error))
+    stores.configure(beam_options)
     if missing := _first(explain.missing_extra, paths):
         parser.error(missing)
-    stores.configure(beam_options)
     root = storage.absolute(own.output)
     if inside := sources.within_table(own.input, root):
         parser.error(sources.only_own(inside, root))

@@ -173,7 +173,7 @@ def _parts(
     small_bytes = 0
     for piece in block.pieces:
         if piece.start or piece.end > _SMALL * settings.part_bytes:
-            with storage.open_read(piece.path) as stream:
+            with storage.open_read(piece.path, piece.start, piece.end) as stream:
                 yield from streams.parts(stream, piece, *limits)
                 counts["bytes"] += stream.tell() - piece.start
                 if settings.sizes.forget and storage.is_local(piece.path):

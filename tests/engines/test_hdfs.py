@@ -12,8 +12,6 @@ from engines.stores import Hdfs
 from pipeline import storage
 from pipeline.storage.stores import configure
 
-pytest.importorskip("hdfs", reason="needs the hdfs extra, which ./run.sh test-engines installs")
-
 
 @pytest.fixture(scope="module")
 def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hdfs]:
