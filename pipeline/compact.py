@@ -12,7 +12,6 @@ if __name__ == "__main__":  # before the imports that take time
     imports.quieten()
 
 import concurrent.futures
-import functools
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -20,23 +19,17 @@ from typing import NamedTuple
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline import signals, storage
+from pipeline import storage
 from pipeline.bookkeeping import leases, ledger, places, recovery
-from pipeline.bookkeeping.leases import DeadRun
-from pipeline.command import console, explain, options, runners, stopped
+from pipeline.command import attempts, console, explain, options, runners
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
 from pipeline.rows import parquet
 from pipeline.rows.parquet import WriteSettings
-from pipeline.run import new_run_id
 from pipeline.storage import stores
 from pipeline.table import datafiles, delta
 from pipeline.table.datafiles import DataFile
 
-DONE, FAILED = 0, 1
-
-# How often to start again when another run has committed first.
-_ATTEMPTS = 3
 # Below this share of the target a file is small. What was merged once must not be merged again and
 # again: where a group is too much for one file, two of half the target or more come of it.
 _SMALL = 1 / 4
@@ -181,31 +174,17 @@ def main(arguments: Sequence[str]) -> int:
     root = storage.absolute(own.output)
     if problem := explain.missing_extra(root) or explain.not_a_folder("--output", root):
         console.say(f"eventsift: {problem}", error=True)
-        return FAILED
+        return console.FAILED
     stores.configure(beam_options)
     delta_options = stores.delta_options(root, beam_options)
-    target_bytes = own.target_file_mb << 20
-    for attempt in range(_ATTEMPTS):
-        run_id = new_run_id()
-        staging = places.staging(root, places.default_temp(root), run_id)  # nothing will be there
-        interrupted = stopped.Stopped(root, run_id, staging, delta_options, all_ended=True)
-        with signals.before_ending(functools.partial(stopped.take_over, interrupted)):
-            try:
-                # A folder that is somebody else's gets no mark of ours.
-                identity = recovery.secure(root, run_id, delta_options)
-                with leases.hold(root, run_id, staging, identity):
-                    done = compact(root, run_id, target_bytes, delta_options, own.keep_history)
-                console.say(_report(done))
-                return DONE
-            except (EventsiftError, OSError) as error:
-                version = recovery.abandon(root, DeadRun(run_id, staging), delta_options)
-                if isinstance(error, datafiles.ConflictError) and attempt < _ATTEMPTS - 1:
-                    console.say("eventsift: another run was faster; starting again", error=True)
-                    continue
-                console.say(f"eventsift: {error}", error=True)
-                console.say(recovery.outcome(version), error=True)
-                return FAILED
-    raise AssertionError("the last attempt returns")
+
+    def work(run_id: str) -> int:
+        done = compact(root, run_id, own.target_file_mb << 20, delta_options, own.keep_history)
+        console.say(_report(done))
+        return console.DONE
+
+    # Nothing is staged.
+    return attempts.repeat(work, attempts.Settings(root, delta_options, places.default_temp(root)))
 
 
 def _report(done: Compacted) -> str:

@@ -34,14 +34,15 @@ def secure(root: str, run_id: str, storage_options: dict[str, str] | None = None
         storage_options: What deltalake needs to reach the table's store.
 
     Returns:
-        The table's identity; "" if there is no table yet.
+        The table's identity; "" if there is no table yet, or if it is not local: there are no
+        leases then.
 
     Raises:
         TableError: `root` is somebody else's folder, or live files lie behind a link.
     """
-    identity = delta.identity(root, storage_options)
     if not storage.is_local(root):
-        return identity
+        return ""
+    identity = delta.identity(root, storage_options)
     for name in _FOLDERS:
         path = storage.join(root, name)
         if os.path.islink(path) or (os.path.lexists(path) and not os.path.isdir(path)):

@@ -1,5 +1,5 @@
 """What a person types and sees: options, runs, reports, signals, exit codes.
 
 In the order in which a command passes them: `console`, `options`, `explain`, `runners`, `job`,
-`watch`, `report`; `stopped` clears up after a signal.
+`watch`, `attempts`, `reasons`, `report`; `stopped` clears up after a signal.
 """
