@@ -31,6 +31,7 @@ from pipeline.rows.parquet import WriteSettings
 from pipeline.run import new_run_id
 from pipeline.storage import stores
 from pipeline.table import datafiles, delta
+from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 
 DONE, FAILED = 0, 1
@@ -91,20 +92,13 @@ def groups(
         yield group
 
 
-def compact(
-    root: str,
-    run_id: str,
-    target_bytes: int,
-    storage_options: dict[str, str] | None = None,
-    keep_seconds: float = 0.0,
-) -> Compacted:
+def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 0.0) -> Compacted:
     """Merges the small files of all partitions.
 
     Args:
-        root: The table.
+        table: The table.
         run_id: Names the new files and the commit.
         target_bytes: What a file should not exceed, reckoned before compression.
-        storage_options: What deltalake needs to reach the table's store.
         keep_seconds: How long superseded files stay; see `delta.settle`.
 
     Raises:
@@ -112,9 +106,10 @@ def compact(
         datafiles.TableError: There is no table of ours, or it cannot be read or written.
         LostRowsError: See there.
     """
+    root = table.root
     dead = leases.dead(root, run_id)
-    snapshot = delta.settle(root, storage_options, keep_seconds)
-    recovery.clear(root, run_id, dead, storage_options)
+    snapshot = delta.settle(table, keep_seconds)
+    recovery.clear(table, run_id, dead)
     if snapshot.version < 0:
         raise datafiles.TableError(f"{root}: there is no table; --output names the table's folder")
     settings = WriteSettings(root, run_id, target_bytes, keep_seconds > 0)
@@ -122,10 +117,10 @@ def compact(
     add = [file for group in found for file in _merge(group, settings)]
     remove = [file for group in found for file in group]
     if add:
-        delta.commit(root, snapshot, run_id, add, remove, storage_options, same_rows=True)
-    after = delta.settle(root, storage_options, keep_seconds)
+        delta.commit(table, snapshot, run_id, add, remove, same_rows=True)
+    after = delta.settle(table, keep_seconds)
     if add:
-        ledger.refresh(root, storage_options, run_id)
+        ledger.refresh(table, run_id)
     return Compacted(
         after.version,
         len({file.destination for file in add}),
@@ -183,22 +178,22 @@ def main(arguments: Sequence[str]) -> int:
         console.say(f"eventsift: {problem}", error=True)
         return FAILED
     stores.configure(beam_options)
-    delta_options = stores.delta_options(root, beam_options)
+    table = Table(root, stores.delta_options(root, beam_options))
     target_bytes = own.target_file_mb << 20
     for attempt in range(_ATTEMPTS):
         run_id = new_run_id()
         staging = places.staging(root, places.default_temp(root), run_id)  # nothing will be there
-        interrupted = stopped.Stopped(root, run_id, staging, delta_options, all_ended=True)
+        interrupted = stopped.Stopped(table, run_id, staging, all_ended=True)
         with signals.before_ending(functools.partial(stopped.take_over, interrupted)):
             try:
                 # A folder that is somebody else's gets no mark of ours.
-                identity = recovery.secure(root, run_id, delta_options)
+                identity = recovery.secure(table, run_id)
                 with leases.hold(root, run_id, staging, identity):
-                    done = compact(root, run_id, target_bytes, delta_options, own.keep_history)
+                    done = compact(table, run_id, target_bytes, own.keep_history)
                 console.say(_report(done))
                 return DONE
             except (EventsiftError, OSError) as error:
-                version = recovery.abandon(root, DeadRun(run_id, staging), delta_options)
+                version = recovery.abandon(table, DeadRun(run_id, staging))
                 if isinstance(error, datafiles.ConflictError) and attempt < _ATTEMPTS - 1:
                     console.say("eventsift: another run was faster; starting again", error=True)
                     continue

@@ -26,6 +26,7 @@ from pipeline.input import sources
 from pipeline.run import Run, new_run_id
 from pipeline.steps.publish import TooManyRejectedError
 from pipeline.storage import FileInfo, stores
+from pipeline.table.address import Table
 from pipeline.table.datafiles import ConflictError
 
 PUBLISHED, FAILED, REJECTED = console.DONE, console.FAILED, console.REJECTED
@@ -127,7 +128,7 @@ class _Job(NamedTuple):
         for attempt in range(_ATTEMPTS):
             run = self._new_run()
             interrupted = stopped.Stopped(
-                run.root, run.id, run.staging, run.storage_options, all_ended=self._all_local()
+                run.table, run.id, run.staging, all_ended=self._all_local()
             )
             with signals.before_ending(functools.partial(stopped.take_over, interrupted)):
                 try:
@@ -149,7 +150,7 @@ class _Job(NamedTuple):
         identity = ""
         if storage.is_local(run.root):
             # A folder that is somebody else's gets no mark of ours.
-            identity = recovery.secure(run.root, run.id)
+            identity = recovery.secure(run.table, run.id)
         mark = leases.hold(run.root, run.id, run.staging, identity)
         with runners.quiet(self.own.verbose), mark:
             done = self._pipeline(run, files)
@@ -185,13 +186,12 @@ class _Job(NamedTuple):
         return Run(
             id=new_run_id(),
             inputs=tuple(map(_absolute, own.input)),
-            root=root,
+            table=Table(root, self.storage_options),
             temp=self.temp,
             rebuild=own.rebuild,
             max_partitions=own.max_partitions,
             max_event_bytes=own.max_event_mb << 20,
             target_file_bytes=own.target_file_mb << 20,
-            storage_options=self.storage_options,
             keep_seconds=own.keep_history,
             dedup_days=own.dedup_days,
             max_rejected=own.max_rejected,
@@ -219,9 +219,8 @@ class _Job(NamedTuple):
             reason += f": {'; '.join(hints)}"
         console.say(f"eventsift: {reason}", error=True)
         version = recovery.abandon(
-            run.root,
+            run.table,
             DeadRun(run.id, run.staging),
-            run.storage_options,
             all_ended=self._all_local(),
         )
         if not brief or version is not None:

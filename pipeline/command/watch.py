@@ -15,6 +15,7 @@ from pipeline.errors import EventsiftError
 from pipeline.input import sources
 from pipeline.storage import FileInfo, LeftOut
 from pipeline.table import log
+from pipeline.table.address import Table
 
 # What browsers, rsync, scp clients and editors call a file that is not there yet.
 _TEMPORARY = re.compile(r"\.(tmp|temp|part|partial|filepart|crdownload|download|swp)$|~$", re.I)
@@ -67,7 +68,8 @@ class Poll:
         log_files = sorted(storage.list_files(storage.join(self._root, log.FOLDER)))
         known = [storage.info(storage.join(self._root, ledger.LEDGER)), *log_files]
         if known != self._known:
-            self._published = set(ledger.published(self._root, self._storage_options, "watch"))
+            table = Table(self._root, self._storage_options or {})
+            self._published = set(ledger.published(table, "watch"))
             self._known = known
         matched = sources.find(self._patterns, self._root, self._temp)
         self.left_out = [one for one in matched.left_out if not _TEMPORARY.search(one.path)]

@@ -75,7 +75,7 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
         )
     (planned,) = outcome.plans
     counts, seconds = add_up(outcome.tallies)
-    snapshot = delta.load(run.root, run.storage_options)
+    snapshot = delta.load(run.table)
     live = snapshot.files if snapshot.version == planned.version else ()
     add = [file for written in outcome.written for file in written.files]
     replaced = [file for written in outcome.written for file in written.replaced]
@@ -146,16 +146,12 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
     published = -1
     if add or planned.version >= 0:  # no valid event and no table: none is made
         base = Snapshot(planned.version, tuple(live))
-        published = delta.commit(
-            run.root, base, run.id, add, remove, run.storage_options, rebuild=run.rebuild
-        )
-    after = delta.settle(run.root, run.storage_options, run.keep_seconds)
+        published = delta.commit(run.table, base, run.id, add, remove, rebuild=run.rebuild)
+    after = delta.settle(run.table, run.keep_seconds)
     record["version"] = after.version
     record["wall_seconds"] = round(time.time() - planned.began, 3)
     record["seconds"] |= {"commit": round(time.perf_counter() - started, 3)}
-    record = journal.keep(
-        run.root, run.id, run.staging, staged, published, after, run.storage_options
-    )
+    record = journal.keep(run.table, run.id, run.staging, staged, published, after)
     _remove_staged(run)
     return record
 

@@ -55,6 +55,7 @@ from pipeline.keys.partitions import (
 )
 from pipeline.storage import durable
 from pipeline.table import log, settling
+from pipeline.table.address import Table
 from pipeline.table.datafiles import (
     DAMAGE,
     FILE_SCHEMA,
@@ -107,67 +108,62 @@ class Snapshot(NamedTuple):
 _NO_TABLE = Snapshot(-1, ())
 
 
-def load(root: str, storage_options: dict[str, str] | None = None) -> Snapshot:
-    """The newest snapshot of the table at `root`, or one with version -1 if nothing is there.
-
-    Args:
-        root: the table's directory or URI.
-        storage_options: what `deltalake` needs to reach an object store.
+def load(table: Table) -> Snapshot:
+    """Returns the newest snapshot of a table; one with version -1 if nothing is there.
 
     Raises:
-        TableError: `root` holds something else than a table of ours, or cannot be read.
+        TableError: Its folder holds something else than a table of ours, or cannot be read.
     """
-    root = _root(root)
-    table = _open(root, storage_options)
-    return _NO_TABLE if table is None else _snapshot(root, table)
+    table = _usable(table)
+    opened = _open(table)
+    return _NO_TABLE if opened is None else _snapshot(table.root, opened)
 
 
 def commit(
-    root: str,
+    table: Table,
     snapshot: Snapshot,
     run_id: str,
     add: Sequence[DataFile],
     remove: Sequence[DataFile],
-    storage_options: dict[str, str] | None = None,
     *,
     same_rows: bool = False,
     rebuild: bool = False,
 ) -> int:
-    """Publish a run: in one step `add` become live and `remove` cease to be.
+    """Publishes a run: in one step `add` become live and `remove` cease to be.
 
     The first commit makes the table. A run that has already committed is not committed again: its
     transaction id is in the log for `LOG_DAYS` days. A run that changes nothing makes no commit.
 
     Args:
-        root: the table's directory or URI.
-        snapshot: what the run has read; it holds all of `remove`.
-        run_id: the run; the same for a retry of the same work.
-        add: files of the run, written to `new_path`.
-        remove: files whose rows are superseded, or are in `add` again.
-        storage_options: what `deltalake` needs to reach an object store.
-        same_rows: `add` holds just the rows of `remove`, so readers of changes can skip it
-            (Delta protocol, `dataChange`).
-        rebuild: the table is made afresh: what was published before is no longer in it.
+        table: The table.
+        snapshot: What the run has read; it holds all of `remove`.
+        run_id: The run; the same for a retry of the same work.
+        add: Files of the run, written to `new_path`.
+        remove: Files whose rows are superseded, or are in `add` again.
+        same_rows: Whether `add` holds just the rows of `remove`, so that readers of changes can
+            skip it (Delta protocol, `dataChange`).
+        rebuild: Whether the table is rebuilt: what was published before is no longer in it.
 
     Returns:
         The version in which the run's files are live.
 
     Raises:
-        ConflictError: the table is no longer that of `snapshot`. Nothing was published.
-        TableError: a file to add is missing, or one to remove is not in the snapshot.
+        ConflictError: The table is no longer that of `snapshot`. Nothing was published.
+        TableError: A file to add is missing, or one to remove is not in the snapshot.
     """
-    root = _root(root)
-    table = _open(root, storage_options)
-    published = None if table is None else table.transaction_version(_app_id(run_id))
+    table = _usable(table)
+    root = table.root
+    opened = _open(table)
+    published = None if opened is None else opened.transaction_version(_app_id(run_id))
     if published is not None:
         return published
-    version = -1 if table is None else table.version()
+    version = -1 if opened is None else opened.version()
     if version != snapshot.version:
         raise _conflict(root, run_id, snapshot.version, version)
     _check_added(root, run_id, add)
     _check_removed(root, snapshot, remove)
     durable.sync((storage.join(root, file.path) for file in add), root)
-    if table is not None and not add and not remove:
+    if opened is not None and not add and not remove:
         return version
     # Only the very next version will do (no retries), so it is known already, and what the log
     # remembers of this run is where it was published.
@@ -181,7 +177,7 @@ def commit(
     adds = [_add_action(file, file.path, now, data_change=not same_rows) for file in add]
     removes = [_remove_action(file, now, data_change=not same_rows) for file in remove]
     try:
-        if table is None:
+        if opened is None:
             create_table_with_add_actions(
                 root,
                 Schema.from_arrow(TABLE_SCHEMA),
@@ -190,19 +186,19 @@ def commit(
                 partition_by=list(PARTITION_COLUMNS),
                 name="eventsift",
                 configuration=TABLE_PROPERTIES,
-                storage_options=storage_options,
+                storage_options=dict(table.storage_options),
                 commit_properties=properties,
             )
         else:
-            _write(table, [*adds, *removes], properties)
+            _write(opened, [*adds, *removes], properties)
     except (DeltaError, OSError) as error:
         # Also when the commit was made but its answer was lost, or the checkpoint after it failed.
-        table = _open(root, storage_options)
-        published = None if table is None else table.transaction_version(_app_id(run_id))
+        opened = _open(table)
+        published = None if opened is None else opened.transaction_version(_app_id(run_id))
         if published is not None:
             _sync_log(root, published)
             return published
-        found = -1 if table is None else table.version()
+        found = -1 if opened is None else opened.version()
         if found != version:
             raise _conflict(root, run_id, version, found) from error
         said = log.said(error)
@@ -211,20 +207,18 @@ def commit(
     return version + 1
 
 
-def published(root: str, run_id: str, storage_options: dict[str, str] | None = None) -> int | None:
-    """The version in which a run was committed; None if it was not, or more than `LOG_DAYS` ago."""
-    table = _open(_root(root), storage_options)
-    return None if table is None else table.transaction_version(_app_id(run_id))
+def published(table: Table, run_id: str) -> int | None:
+    """Returns the version in which a run was committed.
+
+    None if it was not, or more than `LOG_DAYS` days ago.
+    """
+    opened = _open(_usable(table))
+    return None if opened is None else opened.transaction_version(_app_id(run_id))
 
 
-def rebuilt(root: str, storage_options: dict[str, str] | None = None) -> int:
-    """The version in which the table was last made afresh; -1 if it never was, or is not there."""
-    return origin(root, storage_options).rebuilt
-
-
-def identity(root: str, storage_options: dict[str, str] | None = None) -> str:
-    """The table's id, which no other table has (a copy of it apart); "" if it is not there."""
-    return origin(root, storage_options).identity
+def identity(table: Table) -> str:
+    """Returns a table's id, which only a copy of it has as well; "" if there is no table."""
+    return origin(table).identity
 
 
 class Origin(NamedTuple):
@@ -233,7 +227,7 @@ class Origin(NamedTuple):
     Attributes:
         identity: The table's id; see `identity`.
         version: Its newest version; -1 if there is no table.
-        rebuilt: The version in which it was last made afresh; see `rebuilt`.
+        rebuilt: The version in which it was last rebuilt; -1 if it never was.
     """
 
     identity: str
@@ -241,60 +235,37 @@ class Origin(NamedTuple):
     rebuilt: int
 
 
-def origin(root: str, storage_options: dict[str, str] | None = None) -> Origin:
-    """`identity`, newest version and `rebuilt` of the table at `root`, from one look at its log."""
-    table = _open(_root(root), storage_options)
-    if table is None:
+def origin(table: Table) -> Origin:
+    """Returns where a table's content comes from, by one look at its log."""
+    opened = _open(_usable(table))
+    if opened is None:
         return Origin("", -1, -1)
-    rebuilt = table.transaction_version(_REBUILT)
-    return Origin(str(table.metadata().id), table.version(), -1 if rebuilt is None else rebuilt)
+    rebuilt = opened.transaction_version(_REBUILT)
+    return Origin(str(opened.metadata().id), opened.version(), -1 if rebuilt is None else rebuilt)
 
 
-def restores(
-    root: str, since_version: int, storage_options: dict[str, str] | None = None
-) -> list[tuple[int, int]]:
-    """The commits after `since_version` that set the table back to an older version.
-
-    Args:
-        root: the table's directory or URI.
-        since_version: the last version that is not of interest.
-        storage_options: what `deltalake` needs to reach an object store.
-
-    Returns:
-        For each the version that it made, and the version it set the table back to: `log.UNKNOWN`,
-        -1, if the log does not say. Commits that the log has forgotten are not found; it keeps them
-        for `LOG_DAYS` days at least.
-    """
-    return log.restores(_root(root), since_version)
-
-
-def drop_uncommitted(
-    root: str,
-    run_id: str,
-    storage_options: dict[str, str] | None = None,
-    keep_seconds: float = LOG_DAYS * 86_400.0,
-) -> None:
-    """Delete what a dead run has written under the hidden folder, but for what the log names.
+def drop_uncommitted(table: Table, run_id: str, keep_seconds: float = LOG_DAYS * 86_400.0) -> None:
+    """Deletes what a dead run has written under the hidden folder, but for what the log names.
 
     Live files may lie there (see `keep_seconds` of `settle`), long after the log has forgotten
     which run has committed them. So nothing is concluded from that: each file is looked for in a
     log that is read after the files were listed.
 
     Args:
-        root: the table's directory or URI.
-        run_id: the run; it must have ended.
-        storage_options: what `deltalake` needs to reach an object store.
-        keep_seconds: files stay, too, that were removed so lately: they may be history.
+        table: The table.
+        run_id: The run; it must have ended.
+        keep_seconds: Files stay, too, that were removed so lately: they may be history.
 
     Raises:
-        TableError: as `load`. Nothing was deleted.
+        TableError: As `load`. Nothing was deleted.
     """
-    root = _root(root)
+    table = _usable(table)
+    root = table.root
     folder = new_path(run_id, "0").rpartition("/")[0]
     listed = {_relative(root, file): file for file in storage.list_files(f"{root}/{folder}")}
     if not listed:
         return
-    live = {file.path for file in load(root, storage_options).files}
+    live = {file.path for file in load(table).files}
     if any(path not in live for path in listed):
         at = settling.now([*listed.values(), *log.commits(root).values()])
         kept = live | log.removed_since(root, at - keep_seconds)
@@ -303,13 +274,8 @@ def drop_uncommitted(
     storage.remove_empty_directories([storage.join(root, folder)])
 
 
-def settle(
-    root: str,
-    storage_options: dict[str, str] | None = None,
-    keep_seconds: float = 0.0,
-    rebuild: bool = False,
-) -> Snapshot:
-    """Bring the files in line with the log: after a commit, and first thing in every run.
+def settle(table: Table, keep_seconds: float = 0.0, rebuild: bool = False) -> Snapshot:
+    """Brings the files in line with the log: after a commit, and first thing in every run.
 
     Live files get their place in their partition; superseded files, what runs that died have left
     behind, and empty partitions go. Whatever a killed run has left undone is done here. What is
@@ -323,33 +289,33 @@ def settle(
     And on an object store two names are two files.)
 
     Args:
-        root: the table's directory or URI.
-        storage_options: what `deltalake` needs to reach an object store.
-        keep_seconds: how long superseded files stay after the commit that removed them; at most
+        table: The table.
+        keep_seconds: How long superseded files stay after the commit that removed them; at most
             `LOG_DAYS` days, because only the log knows when that was.
-        rebuild: the table is about to be made afresh: live files that are missing are no error.
+        rebuild: Whether the table is about to be rebuilt: then missing live files are no error.
 
     Returns:
         The table as it now is.
 
     Raises:
-        TableError: as `load`; or a live file is missing; or other runs kept committing. What is
+        TableError: As `load`; or a live file is missing; or other runs kept committing. What is
             published stays published, and the next run goes on from here.
     """
     if not 0 <= keep_seconds <= LOG_DAYS * 86_400:
         raise ValueError(f"keep_seconds must be 0 to {LOG_DAYS} days, not {keep_seconds}")
-    root = _root(root)
+    table = _usable(table)
+    root = table.root
     failure: Exception | None = None
     for _ in range(_ATTEMPTS):
         listed = settling.listed(root)
-        table = _open(root, storage_options)
-        if table is None:
+        opened = _open(table)
+        if opened is None:
             return _NO_TABLE
-        snapshot = _snapshot(root, table)
+        snapshot = _snapshot(root, opened)
         hidden = [file for file in snapshot.files if file.path.startswith(f"{NEW_FOLDER}/")]
         try:
             lost = _lost(root, hidden, listed)
-            if lost and _is_newest(root, snapshot, storage_options):
+            if lost and _is_newest(table, snapshot):
                 if not rebuild:
                     raise TableError(
                         f"{root}: its files could not be settled: {missing(lost[0].path)}"
@@ -361,9 +327,9 @@ def settle(
             if keep_seconds:
                 kept |= _history(root, at - keep_seconds)
             _place(root, places, listed)
-            _delete(root, _leftovers(root, table, listed, kept, at))
+            _delete(root, _leftovers(root, opened, listed, kept, at))
             if not keep_seconds:
-                _commit_places(root, table, hidden)
+                _commit_places(root, opened, hidden)
         except (DeltaError, FileNotFoundError) as error:  # another process was faster
             failure = error
             continue
@@ -394,9 +360,9 @@ def _lost(
     ]
 
 
-def _is_newest(root: str, snapshot: Snapshot, storage_options: dict[str, str] | None) -> bool:
-    table = _open(root, storage_options)
-    return table is not None and table.version() == snapshot.version
+def _is_newest(table: Table, snapshot: Snapshot) -> bool:
+    opened = _open(table)
+    return opened is not None and opened.version() == snapshot.version
 
 
 def _place(root: str, places: Mapping[str, str], listed: Mapping[str, storage.FileInfo]) -> None:
@@ -412,19 +378,19 @@ def _place(root: str, places: Mapping[str, str], listed: Mapping[str, storage.Fi
     durable.sync_names((storage.join(root, place) for place in places.values()), root)
 
 
-def _commit_places(root: str, table: DeltaTable, hidden: Sequence[DataFile]) -> None:
+def _commit_places(root: str, opened: DeltaTable, hidden: Sequence[DataFile]) -> None:
     """Commit the partition paths of `hidden`, unless another commit has come first."""
     if hidden:
         now = _now_millis()
         adds = [_add_action(file, settled_path(file), now, data_change=False) for file in hidden]
         removes = [_remove_action(file, now, data_change=False) for file in hidden]
-        _write(table, [*adds, *removes], CommitProperties(max_commit_retries=0))
-        _sync_log(root, table.version() + 1)
+        _write(opened, [*adds, *removes], CommitProperties(max_commit_retries=0))
+        _sync_log(root, opened.version() + 1)
 
 
 def _leftovers(
     root: str,
-    table: DeltaTable,
+    opened: DeltaTable,
     listed: Mapping[str, storage.FileInfo],
     kept: Collection[str],
     at: float,
@@ -435,7 +401,7 @@ def _leftovers(
         listed,
         kept,
         lambda: log.removed(root),
-        lambda run_id: table.transaction_version(_app_id(run_id)) is not None,
+        lambda run_id: opened.transaction_version(_app_id(run_id)) is not None,
         at,
     )
 
@@ -458,52 +424,55 @@ def _tidy(root: str) -> None:
 # The log
 
 
-def _root(root: str) -> str:
-    root = storage.absolute(root)
+def _usable(table: Table) -> Table:
+    """Returns a table with an absolute root, if deltalake takes it for what it is."""
+    root = storage.absolute(table.root)
     unusable = _UNUSABLE.search(root) if storage.is_local(root) else None
     if unusable:
         raise TableError(
             f"{root}: {unusable[0]!r} in the name of a table's folder is misread by deltalake; "
             "choose a folder with a plainer name"
         )
-    return root
+    return table._replace(root=root)
 
 
 def _relative(root: str, file: storage.FileInfo) -> str:
     return file.path[len(root) + 1 :]
 
 
-def _open(root: str, storage_options: dict[str, str] | None) -> DeltaTable | None:
-    """The newest version of the table; None if `root` is empty or not there."""
-    table = _open_any(root, storage_options)
-    if table is None:
+def _open(table: Table) -> DeltaTable | None:
+    """Opens the newest version of a table; None if its folder is empty or not there."""
+    root = table.root
+    opened = _open_any(table)
+    if opened is None:
         foreign = [_relative(root, file) for file in storage.list_files(root, hidden=False)]
         # Listed first: the files of a table that is made at this moment are none the second time.
-        table = _open_any(root, storage_options) if foreign else None
-        if foreign and table is None:
+        opened = _open_any(table) if foreign else None
+        if foreign and opened is None:
             raise TableError(
                 f"{root}: not empty, but no Delta table either: it has {min(foreign)!r}; "
                 "choose an empty or a new folder"
             )
-    if table is not None:
-        _check_ours(root, table)
-    return table
+    if opened is not None:
+        _check_ours(root, opened)
+    return opened
 
 
-def _open_any(root: str, storage_options: dict[str, str] | None) -> DeltaTable | None:
+def _open_any(table: Table) -> DeltaTable | None:
+    root = table.root
     log.check_kinds(root)
     try:
-        return DeltaTable(root, storage_options=storage_options)
+        return DeltaTable(root, storage_options=dict(table.storage_options))
     except TableNotFoundError:
         return None
     except (DeltaError, OSError) as error:
         raise TableError(f"{root}: its Delta log cannot be read: {log.why(root, error)}") from error
 
 
-def _check_ours(root: str, table: DeltaTable) -> None:
-    columns = [(field.name, str(field.type)) for field in table.schema().fields]
+def _check_ours(root: str, opened: DeltaTable) -> None:
+    columns = [(field.name, str(field.type)) for field in opened.schema().fields]
     ours = [(field.name, str(field.type)) for field in Schema.from_arrow(TABLE_SCHEMA).fields]
-    if columns != ours or tuple(table.metadata().partition_columns) != PARTITION_COLUMNS:
+    if columns != ours or tuple(opened.metadata().partition_columns) != PARTITION_COLUMNS:
         names = ", ".join(name for name, _ in columns)
         raise TableError(
             f"{root}: a Delta table, but not of eventsift: its columns are {names}; "
@@ -511,15 +480,15 @@ def _check_ours(root: str, table: DeltaTable) -> None:
         )
     # Reader version 2 and up: column mapping, deletion vectors. A file that replaced one with a
     # deletion vector would bring deleted rows back.
-    if table.protocol().min_reader_version != 1:
+    if opened.protocol().min_reader_version != 1:
         raise TableError(
             f"{root}: another tool has switched on Delta features that eventsift does not know "
-            f"(reader version {table.protocol().min_reader_version}); write a new table"
+            f"(reader version {opened.protocol().min_reader_version}); write a new table"
         )
 
 
-def _snapshot(root: str, table: DeltaTable) -> Snapshot:
-    actions = pa.table(table.get_add_actions(flatten=True))
+def _snapshot(root: str, opened: DeltaTable) -> Snapshot:
+    actions = pa.table(opened.get_add_actions(flatten=True))
     count = actions.num_rows
 
     def column(name: str) -> list[Any]:
@@ -545,7 +514,7 @@ def _snapshot(root: str, table: DeltaTable) -> Snapshot:
         _check_live(root, file)
         if file.rows is None:
             live[number] = file._replace(rows=_rows_of(root, file))
-    return Snapshot(table.version(), tuple(live))
+    return Snapshot(opened.version(), tuple(live))
 
 
 def _rows_of(root: str, file: DataFile) -> int:
@@ -575,15 +544,15 @@ def _check_live(root: str, file: DataFile) -> None:
 
 
 def _write(
-    table: DeltaTable, actions: list[AddAction | RemoveAction], properties: CommitProperties
+    opened: DeltaTable, actions: list[AddAction | RemoveAction], properties: CommitProperties
 ) -> None:
-    """Commit `actions` as the version right after that of `table`, or raise `DeltaError`.
+    """Commits `actions` as the version right after the one that is open, or raises `DeltaError`.
 
     `properties` must allow no retries. By default deltalake 1.6 tries again on top of commits that
     came in between, and then lets two appends pass, and of commits without a change of data any
     two: a settled file could come back after another run has superseded it.
     """
-    table.create_write_transaction(
+    opened.create_write_transaction(
         actions,
         mode="append",
         schema=TABLE_SCHEMA,

@@ -12,6 +12,7 @@ from pipeline import flow
 from pipeline.command import job
 from pipeline.steps import publish
 from pipeline.table import datafiles, delta
+from pipeline.table.address import Table
 
 ENOUGH = ["--input", "a", "--output", "b"]
 LEFT_ALONE = "Nothing was published; the table is as it was.\n"
@@ -150,12 +151,12 @@ def test_a_run_that_was_overtaken_starts_again(
     calls: list[str] = []
 
     def overtaken(
-        root: str, snapshot: delta.Snapshot, run_id: str, *rest: Any, **options: Any
+        table: Table, snapshot: delta.Snapshot, run_id: str, *rest: Any, **options: Any
     ) -> int:
         calls.append(run_id)
         if len(calls) == 1:
             raise datafiles.ConflictError("another run has committed version 7")
-        return commit(root, snapshot, run_id, *rest, **options)
+        return commit(table, snapshot, run_id, *rest, **options)
 
     monkeypatch.setattr(delta, "commit", overtaken)
 

@@ -144,7 +144,7 @@ class TestTasks:
 
         planned = plan.plan(new_run(tmp_path))
 
-        snapshot = delta.load(run.root)
+        snapshot = delta.load(run.table)
         assert planned.version == snapshot.version
         assert [(scan.number, scan.file) for scan in planned.scans] == list(
             enumerate(snapshot.files)
@@ -225,7 +225,7 @@ class TestDeadRuns:
             return snapshot
 
         def dies(*arguments: Any) -> delta.Snapshot:
-            if delta.load(other.root).version > 1:
+            if delta.load(other.table).version > 1:
                 raise RuntimeError("killed")
             return real(*arguments)
 
@@ -249,7 +249,7 @@ class TestDeadRuns:
         real = getattr(module, step)
 
         def dies(*arguments: Any, **options: Any) -> Any:
-            if delta.published(run.root, run.id) is not None:
+            if delta.published(run.table, run.id) is not None:
                 raise KeyboardInterrupt
             return real(*arguments, **options)
 
@@ -267,5 +267,5 @@ class TestDeadRuns:
         assert kept["version"] in (0, 1)
         assert kept["table"]["rows"] == len(oracle(EVENTS))
         assert len(storage.read_bytes(kept["rejects"]).splitlines()) == 1
-        assert [Path(file.path).name for file in ledger.published(run.root)] == ["1.jsonl"]
+        assert [Path(file.path).name for file in ledger.published(run.table)] == ["1.jsonl"]
         assert not Path(run.staging).exists()

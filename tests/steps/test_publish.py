@@ -13,6 +13,7 @@ from pipeline.steps import plan, publish, route, write
 from pipeline.steps.publish import Outcome, ReconciliationError, TooManyPartitionsError
 from pipeline.steps.tally import Tally
 from pipeline.table import datafiles, delta
+from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 from tests.helpers import (
     Event,
@@ -102,7 +103,7 @@ class TestRecord:
         record = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
 
         assert record["published"] is True
-        assert record["version"] == delta.load(run.root).version
+        assert record["version"] == delta.load(run.table).version
         assert record["events"] == {
             "read": 4,
             "kept": 2,
@@ -189,7 +190,7 @@ class TestRefusals:
             TooManyPartitionsError, match=r"2 partitions, the limit is 1; .*--max-partitions"
         ):
             publish.publish(run, result)
-        assert delta.load(run.root).version == -1
+        assert delta.load(run.table).version == -1
         assert publish.publish(run._replace(max_partitions=2), result)["published"] is True
 
     def test_a_run_that_was_overtaken(self, tmp_path: Path) -> None:
@@ -277,9 +278,9 @@ class TestOrder:
 
         assert record["published"] is True
         assert table_rows(run.root) == oracle(NEW)
-        assert delta.load(run.root).version == 1
+        assert delta.load(run.table).version == 1
         assert len(storage.read_bytes(record["rejects"]).splitlines()) == 1
-        assert len(ledger.published(run.root)) == 1
+        assert len(ledger.published(run.table)) == 1
         assert not Path(run.staging).exists()
 
 
@@ -297,7 +298,7 @@ class TestRebuild:
         real = delta.commit
 
         def commit(
-            root: str,
+            table: Table,
             base: delta.Snapshot,
             run_id: str,
             add: Sequence[DataFile],
@@ -306,7 +307,7 @@ class TestRebuild:
             **options: Any,
         ) -> int:
             seen.append((len(add), len(remove)))
-            return real(root, base, run_id, add, remove, *rest, **options)
+            return real(table, base, run_id, add, remove, *rest, **options)
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(delta, "commit", commit)
@@ -399,7 +400,7 @@ class TestNoNews:
         run = new_run(tmp_path)
         record = publish.publish(run, outcome(run, [], "nonsense"))
         assert (record["published"], record["version"]) == (False, -1)
-        assert delta.load(run.root).version == -1
+        assert delta.load(run.table).version == -1
         assert storage.exists(record["rejects"])
 
     def test_a_run_without_news_changes_no_file(self, tmp_path: Path) -> None:
