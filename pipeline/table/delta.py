@@ -54,7 +54,7 @@ from pipeline.keys.partitions import (
     partition_values,
 )
 from pipeline.storage import durable
-from pipeline.table import log, settling
+from pipeline.table import deletable, log
 from pipeline.table.address import Table
 from pipeline.table.datafiles import (
     DAMAGE,
@@ -267,10 +267,10 @@ def drop_uncommitted(table: Table, run_id: str, keep_seconds: float = LOG_DAYS *
         return
     live = {file.path for file in load(table).files}
     if any(path not in live for path in listed):
-        at = settling.now([*listed.values(), *log.commits(root).values()])
+        at = deletable.now([*listed.values(), *log.commits(root).values()])
         kept = live | log.removed_since(root, at - keep_seconds)
         unnamed = [path for path in listed if path not in kept]
-        _delete(root, settling.deletable(root, unnamed, (), set, kept))
+        _delete(root, deletable.deletable(root, unnamed, (), set, kept))
     storage.remove_empty_directories([storage.join(root, folder)])
 
 
@@ -279,7 +279,7 @@ def settle(table: Table, keep_seconds: float = 0.0, rebuild: bool = False) -> Sn
 
     Live files get their place in their partition; superseded files, what runs that died have left
     behind, and empty partitions go. Whatever a killed run has left undone is done here. What is
-    deleted, and what never is, see `settling`.
+    deleted, and what never is, see `deletable`.
 
     A Delta reader that has opened an earlier version finds its files gone, unless `keep_seconds`
     keeps them: then the log goes on naming live files under the hidden folder, and their places in
@@ -307,7 +307,7 @@ def settle(table: Table, keep_seconds: float = 0.0, rebuild: bool = False) -> Sn
     root = table.root
     failure: Exception | None = None
     for _ in range(_ATTEMPTS):
-        listed = settling.listed(root)
+        listed = deletable.listed(root)
         opened = _open(table)
         if opened is None:
             return _NO_TABLE
@@ -323,7 +323,7 @@ def settle(table: Table, keep_seconds: float = 0.0, rebuild: bool = False) -> Sn
                 hidden = [file for file in hidden if file not in lost]
             places = {file.path: settled_path(file) for file in hidden}
             kept = {*places.values(), *(file.path for file in snapshot.files)}
-            at = settling.now([*listed.values(), *log.commits(root).values()])
+            at = deletable.now([*listed.values(), *log.commits(root).values()])
             if keep_seconds:
                 kept |= _history(root, at - keep_seconds)
             _place(root, places, listed)
@@ -336,7 +336,7 @@ def settle(table: Table, keep_seconds: float = 0.0, rebuild: bool = False) -> Sn
         if keep_seconds:
             _tidy(root)
             return snapshot
-        _delete(root, settling.deletable(root, places, (), places.keys, places.values()))
+        _delete(root, deletable.deletable(root, places, (), places.keys, places.values()))
         _tidy(root)
         moved = (file._replace(path=places.get(file.path, file.path)) for file in snapshot.files)
         return Snapshot(snapshot.version + bool(hidden), tuple(sorted(moved)))
@@ -396,7 +396,7 @@ def _leftovers(
     at: float,
 ) -> Iterator[str]:
     """The files, among those listed before the log was read, that nobody needs any more."""
-    return settling.leftovers(
+    return deletable.leftovers(
         root,
         listed,
         kept,

@@ -12,7 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from pipeline import compact
 from pipeline.storage import FileInfo
-from pipeline.table import datafiles, delta, settling
+from pipeline.table import datafiles, deletable, delta
 from pipeline.table.address import Table
 from pipeline.verify import check as verify
 from tests import deliveries
@@ -292,6 +292,6 @@ def test_a_missing_live_file_does_not_stop_a_rebuild(root: str) -> None:
 
 def test_the_newest_file_tells_the_time_if_the_clock_is_ahead() -> None:
     """And the clock does if a file is."""
-    assert settling.now([FileInfo("x", 1, 5.0), FileInfo("y", 1, 7.0)]) == 7.0
-    assert settling.now([FileInfo("x", 1, 1e12)]) < 1e11
-    assert settling.now([]) == 0
+    assert deletable.now([FileInfo("x", 1, 5.0), FileInfo("y", 1, 7.0)]) == 7.0
+    assert deletable.now([FileInfo("x", 1, 1e12)]) < 1e11
+    assert deletable.now([]) == 0

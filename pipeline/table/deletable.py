@@ -1,4 +1,4 @@
-"""Which files of a table nobody needs any more: the rules by which `delta.settle` deletes.
+"""Which files of a table nobody needs any more: the rules by which settling deletes.
 
 A file is deleted only if it was found by a listing of the table's own folders, and a log that was
 read after that listing does not have it as live. A path from the log alone deletes nothing. Then:
