@@ -30,7 +30,7 @@ from pipeline.rows import parquet
 from pipeline.rows.parquet import WriteSettings
 from pipeline.run import new_run_id
 from pipeline.storage import stores
-from pipeline.table import datafiles, delta
+from pipeline.table import commits, datafiles, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 
@@ -99,7 +99,7 @@ def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 
         table: The table.
         run_id: Names the new files and the commit.
         target_bytes: What a file should not exceed, reckoned before compression.
-        keep_seconds: How long superseded files stay; see `delta.settle`.
+        keep_seconds: How long superseded files stay; see `settling.settle`.
 
     Raises:
         datafiles.ConflictError: Another run has committed meanwhile; nothing was published.
@@ -108,7 +108,7 @@ def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 
     """
     root = table.root
     dead = leases.dead(root, run_id)
-    snapshot = delta.settle(table, keep_seconds)
+    snapshot = settling.settle(table, keep_seconds)
     recovery.clear(table, run_id, dead)
     if snapshot.version < 0:
         raise datafiles.TableError(f"{root}: there is no table; --output names the table's folder")
@@ -117,8 +117,8 @@ def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 
     add = [file for group in found for file in _merge(group, settings)]
     remove = [file for group in found for file in group]
     if add:
-        delta.commit(table, snapshot, run_id, add, remove, same_rows=True)
-    after = delta.settle(table, keep_seconds)
+        commits.commit(table, snapshot, run_id, add, remove, same_rows=True)
+    after = settling.settle(table, keep_seconds)
     if add:
         ledger.refresh(table, run_id)
     return Compacted(

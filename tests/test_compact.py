@@ -14,7 +14,7 @@ from pipeline.keys.partitions import Destination, directory
 from pipeline.rows import parquet, staging
 from pipeline.rows.parquet import Rows, WriteSettings
 from pipeline.steps import route, write
-from pipeline.table import datafiles, delta
+from pipeline.table import commits, datafiles, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 from tests import deliveries
@@ -31,15 +31,15 @@ def data_file(name: str, start: int = 0) -> DataFile:
 
 def publish(root: Path, run_id: str, delivered: dict[Destination, list[Event]]) -> None:
     """A run that only adds a file to each destination."""
-    snapshot = delta.settle(Table(str(root)))
+    snapshot = settling.settle(Table(str(root)))
     settings = WriteSettings(str(root), run_id, 256 * MEBIBYTE)
     add = [
         file
         for destination, events in delivered.items()
         for file in parquet.write([[staged(root, events, destination)]], settings)
     ]
-    delta.commit(Table(str(root)), snapshot, run_id, add, [])
-    delta.settle(Table(str(root)))
+    commits.commit(Table(str(root)), snapshot, run_id, add, [])
+    settling.settle(Table(str(root)))
 
 
 def staged(root: Path, events: list[Event], destination: Destination) -> Rows:

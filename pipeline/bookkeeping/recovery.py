@@ -11,7 +11,7 @@ from pipeline.bookkeeping import journal, leases, places, state
 from pipeline.bookkeeping.leases import DeadRun
 from pipeline.bookkeeping.places import STATE
 from pipeline.storage import FileInfo
-from pipeline.table import delta
+from pipeline.table import delta, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import NEW_FOLDER, TableError
 
@@ -85,7 +85,7 @@ def clear(table: Table, run_id: str, dead: Sequence[DeadRun]) -> None:
         if version is not None:
             journal.finish(table, run, version, run_id)
         elif _is_own(root, f"{NEW_FOLDER}/{run.id}"):
-            delta.drop_uncommitted(table, run.id)
+            settling.drop_uncommitted(table, run.id)
         _remove_staged(root, run)
     if not dead:
         return

@@ -12,7 +12,7 @@ from pipeline.run import Run
 from pipeline.steps.sizes import Sizes, divide
 from pipeline.steps.tally import Tally
 from pipeline.storage import LeftOut
-from pipeline.table import delta
+from pipeline.table import delta, settling
 from pipeline.table.datafiles import DataFile
 
 
@@ -82,7 +82,7 @@ def plan(run: Run) -> Plan:
     """
     began, started = time.time(), time.perf_counter()
     dead = leases.dead(run.root, run.id)
-    snapshot = delta.settle(run.table, run.keep_seconds, run.rebuild)
+    snapshot = settling.settle(run.table, run.keep_seconds, run.rebuild)
     recovery.clear(run.table, run.id, dead)
     listed = storage.Matches(ledger.read(run.listing), []) if run.listing else None
     found = sources.without_own(listed or storage.match(run.inputs), run.inputs, run.root, run.temp)

@@ -21,7 +21,7 @@ from pipeline.run import Run
 from pipeline.steps.plan import Plan
 from pipeline.steps.tally import Tally, add_up, disagreements
 from pipeline.steps.write import Written
-from pipeline.table import delta
+from pipeline.table import commits, delta, settling
 from pipeline.table.datafiles import DataFile
 from pipeline.table.delta import Snapshot
 
@@ -146,8 +146,8 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
     published = -1
     if add or planned.version >= 0:  # no valid event and no table: none is made
         base = Snapshot(planned.version, tuple(live))
-        published = delta.commit(run.table, base, run.id, add, remove, rebuild=run.rebuild)
-    after = delta.settle(run.table, run.keep_seconds)
+        published = commits.commit(run.table, base, run.id, add, remove, rebuild=run.rebuild)
+    after = settling.settle(run.table, run.keep_seconds)
     record["version"] = after.version
     record["wall_seconds"] = round(time.time() - planned.began, 3)
     record["seconds"] |= {"commit": round(time.perf_counter() - started, 3)}

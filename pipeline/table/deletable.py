@@ -24,7 +24,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pipeline import storage
 from pipeline.keys.partitions import PARTITION_COLUMNS
 from pipeline.storage import FileInfo
-from pipeline.table.datafiles import NEW_FOLDER, is_ours, settled_name
+from pipeline.table.datafiles import NEW_FOLDER, is_ours, relative, settled_name
 from pipeline.table.retention import ABANDONED_SECONDS
 
 # What all Delta tools call their data files.
@@ -37,7 +37,7 @@ def listed(root: str) -> dict[str, FileInfo]:
         *storage.list_partitions(root, PARTITION_COLUMNS),
         *storage.list_files(storage.join(root, NEW_FOLDER)),
     ]
-    return {file.path[len(root) + 1 :]: file for file in found}
+    return {relative(root, file): file for file in found}
 
 
 def now(files: Iterable[FileInfo]) -> float:

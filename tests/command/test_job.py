@@ -11,7 +11,7 @@ from end_to_end import event, files_of, published, write_events
 from pipeline import flow
 from pipeline.command import job
 from pipeline.steps import publish
-from pipeline.table import datafiles, delta
+from pipeline.table import commits, datafiles, delta
 from pipeline.table.address import Table
 
 ENOUGH = ["--input", "a", "--output", "b"]
@@ -147,7 +147,7 @@ def test_a_run_that_was_overtaken_starts_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another run's commit between plan and commit costs time, nothing else."""
-    commit = delta.commit
+    commit = commits.commit
     calls: list[str] = []
 
     def overtaken(
@@ -158,7 +158,7 @@ def test_a_run_that_was_overtaken_starts_again(
             raise datafiles.ConflictError("another run has committed version 7")
         return commit(table, snapshot, run_id, *rest, **options)
 
-    monkeypatch.setattr(delta, "commit", overtaken)
+    monkeypatch.setattr(commits, "commit", overtaken)
 
     assert job.main(arguments) == job.PUBLISHED
     assert len(set(calls)) == 2
@@ -177,7 +177,7 @@ def test_a_run_that_is_always_overtaken_gives_up(
     def overtaken(*_: Any, **__: Any) -> int:
         raise datafiles.ConflictError("another run has committed version 7")
 
-    monkeypatch.setattr(delta, "commit", overtaken)
+    monkeypatch.setattr(commits, "commit", overtaken)
 
     assert job.main(arguments) == job.FAILED
     said = capsys.readouterr().err

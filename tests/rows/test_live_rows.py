@@ -17,7 +17,7 @@ from pipeline.keys import delivery_keys
 from pipeline.keys.partitions import Destination
 from pipeline.rows import live_rows, parquet
 from pipeline.steps import scan
-from pipeline.table import datafiles, delta, log
+from pipeline.table import commits, datafiles, delta, log, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import FILE_SCHEMA, DataFile
 from tests.table.test_delta import publish
@@ -271,8 +271,8 @@ class TestDamage:
     def test_a_file_that_was_superseded_is_a_conflict(self, root: str) -> None:
         """Then another run was faster, and this one starts again from the new table."""
         snapshot = delta.load(Table(root))
-        delta.commit(Table(root), snapshot, "r3", [], snapshot.files[:1])
-        delta.settle(Table(root))
+        commits.commit(Table(root), snapshot, "r3", [], snapshot.files[:1])
+        settling.settle(Table(root))
 
         with pytest.raises(datafiles.ConflictError, match="another run has superseded"):
             self.read(root, snapshot.files[0])

@@ -9,7 +9,7 @@ from pipeline.input.sources import NoInputError
 from pipeline.keys import versions
 from pipeline.run import Run
 from pipeline.steps import plan
-from pipeline.table import datafiles, delta
+from pipeline.table import datafiles, delta, settling
 from tests.helpers import (
     Event,
     deliver,
@@ -214,14 +214,14 @@ class TestDeadRuns:
         published(tmp_path, "1.jsonl")
         deliver(tmp_path, "2.jsonl", [Event("c")])
         other = new_run(tmp_path, "other")
-        real = delta.settle
+        real = settling.settle
 
         def settle_then_other_run(*arguments: Any) -> delta.Snapshot:
             snapshot = real(*arguments)
-            monkeypatch.setattr(delta, "settle", dies)
+            monkeypatch.setattr(settling, "settle", dies)
             with pytest.raises(RuntimeError), leases.hold(other.root, other.id, other.staging):
                 run_job(other)
-            monkeypatch.setattr(delta, "settle", real)
+            monkeypatch.setattr(settling, "settle", real)
             return snapshot
 
         def dies(*arguments: Any) -> delta.Snapshot:
@@ -229,7 +229,7 @@ class TestDeadRuns:
                 raise RuntimeError("killed")
             return real(*arguments)
 
-        monkeypatch.setattr(delta, "settle", settle_then_other_run)
+        monkeypatch.setattr(settling, "settle", settle_then_other_run)
         plan.plan(new_run(tmp_path, "r1"))
         plan.plan(new_run(tmp_path, "r2"))
 
@@ -245,7 +245,7 @@ class TestDeadRuns:
         """
         deliver(tmp_path, "1.jsonl", EVENTS, "nonsense")
         run = new_run(tmp_path, "dead", inputs=(f"{tmp_path}/in/1.jsonl",))
-        module = next(one for one in (journal, ledger, storage, delta) if hasattr(one, step))
+        module = next(one for one in (journal, ledger, storage, settling) if hasattr(one, step))
         real = getattr(module, step)
 
         def dies(*arguments: Any, **options: Any) -> Any:

@@ -12,7 +12,7 @@ from pipeline.run import Run
 from pipeline.steps import plan, publish, route, write
 from pipeline.steps.publish import Outcome, ReconciliationError, TooManyPartitionsError
 from pipeline.steps.tally import Tally
-from pipeline.table import datafiles, delta
+from pipeline.table import commits, datafiles, delta, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 from tests.helpers import (
@@ -211,8 +211,8 @@ class TestOrder:
     STEPS = (
         (delta, "load"),
         (journal, "stage"),
-        (delta, "commit"),
-        (delta, "settle"),
+        (commits, "commit"),
+        (settling, "settle"),
         (journal, "_keep_rejects"),
         (ledger, "extend"),
         (storage, "write_bytes"),
@@ -295,7 +295,7 @@ class TestRebuild:
         old_table(tmp_path)
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
         seen: list[tuple[int, int]] = []
-        real = delta.commit
+        real = commits.commit
 
         def commit(
             table: Table,
@@ -310,7 +310,7 @@ class TestRebuild:
             return real(table, base, run_id, add, remove, *rest, **options)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(delta, "commit", commit)
+            patch.setattr(commits, "commit", commit)
             publish.publish(run, outcome(run, NEW))
 
         assert seen == [(2, 2)]
@@ -338,7 +338,7 @@ class TestRebuild:
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
         result = outcome(run, NEW)
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-            patch.setattr(delta, "commit", lambda *_, **__: 1 // 0)
+            patch.setattr(commits, "commit", lambda *_, **__: 1 // 0)
             publish.publish(run, result)
         assert table_rows(run.root) == oracle(OLD)
         again = run_job(new_run(tmp_path, "r2"))

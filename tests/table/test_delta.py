@@ -24,7 +24,7 @@ from deltalake.exceptions import DeltaError
 
 from pipeline import storage
 from pipeline.keys.partitions import Destination
-from pipeline.table import datafiles, delta, retention
+from pipeline.table import commits, datafiles, delta, retention, settling
 from pipeline.table.address import Table
 
 DAY_SECONDS = 86_400
@@ -65,11 +65,11 @@ def write_file(
 
 def publish(root: str, run_id: str, rows: dict[str, int], destination: Destination = MONDAY) -> int:
     """A whole run that adds one file."""
-    snapshot = delta.settle(Table(root))
-    version = delta.commit(
+    snapshot = settling.settle(Table(root))
+    version = commits.commit(
         Table(root), snapshot, run_id, [write_file(root, run_id, "0", rows, destination)], []
     )
-    delta.settle(Table(root))
+    settling.settle(Table(root))
     return version
 
 
@@ -160,8 +160,8 @@ class TestReaders:
             write_file(root, "r1", "0", {"a": 1, "b": 2}),
             write_file(root, "r1", "1", {"c": 3}, OTHER),
         ]
-        assert delta.commit(Table(root), delta.load(Table(root)), "r1", add, []) == 0
-        delta.settle(Table(root))
+        assert commits.commit(Table(root), delta.load(Table(root)), "r1", add, []) == 0
+        settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account"), ("b", 2, "account"), ("c", 3, "shop")])
         assert parquet_files(root) == [
             "domain=account/event_type=created/year=2021/month=01/day=08/part-r1-0.parquet",
@@ -179,20 +179,20 @@ class TestReaders:
         publish(root, "r1", {"a": 1})
         snapshot = delta.load(Table(root))
         add = [write_file(root, "r2", "0", {"a": 2, "b": 2})]
-        delta.commit(Table(root), snapshot, "r2", add, snapshot.files)
+        commits.commit(Table(root), snapshot, "r2", add, snapshot.files)
         new = [("a", 2, "account"), ("b", 2, "account")]
         assert [reader(root) for reader in ALL_READERS] == [new] * 2 + [[("a", 1, "account")]] * 4
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert_settled(root, new)
 
     def test_an_event_that_moves_leaves_its_old_partition(self, root: str) -> None:
         """The superseded file's folder disappears with it, the table itself never does."""
         publish(root, "r1", {"a": 1}, OTHER)
         snapshot = delta.load(Table(root))
-        delta.commit(
+        commits.commit(
             Table(root), snapshot, "r2", [write_file(root, "r2", "0", {"a": 2})], snapshot.files
         )
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert_settled(root, [("a", 2, "account")])
         assert storage.folders(root) == ["_delta_log", "_eventsift", "domain=account"]
 
@@ -202,17 +202,17 @@ class TestReaders:
         publish(root, "r2", {"b": 2}, OTHER)
         snapshot = delta.load(Table(root))
         add = [write_file(root, "r3", "0", {"a": 3, "b": 3})]
-        version = delta.commit(Table(root), snapshot, "r3", add, snapshot.files)
+        version = commits.commit(Table(root), snapshot, "r3", add, snapshot.files)
         assert delta_rows(root) == [("a", 3, "account"), ("b", 3, "account")]
         assert version == snapshot.version + 1
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert_settled(root, [("a", 3, "account"), ("b", 3, "account")])
 
     def test_a_run_without_events_makes_an_empty_table(self, root: str) -> None:
         """Readers of the log get no rows instead of an error, and the next run goes on."""
-        assert delta.commit(Table(root), delta.load(Table(root)), "r1", [], []) == 0
+        assert commits.commit(Table(root), delta.load(Table(root)), "r1", [], []) == 0
         assert DeltaTable(root).to_pyarrow_table().num_rows == 0
-        assert delta.settle(Table(root)) == delta.Snapshot(0, ())
+        assert settling.settle(Table(root)) == delta.Snapshot(0, ())
         publish(root, "r2", {"a": 1})
         assert_settled(root, [("a", 1, "account")])
 
@@ -220,8 +220,8 @@ class TestReaders:
         """Removing every file leaves an empty snapshot, not an error."""
         publish(root, "r1", {"a": 1})
         snapshot = delta.load(Table(root))
-        delta.commit(Table(root), snapshot, "r2", [], snapshot.files)
-        assert delta.settle(Table(root)).files == ()
+        commits.commit(Table(root), snapshot, "r2", [], snapshot.files)
+        assert settling.settle(Table(root)).files == ()
         assert parquet_files(root) == []
 
     @pytest.mark.parametrize(
@@ -236,8 +236,8 @@ class TestReaders:
         snapshot = delta.load(Table(root))
         assert [file.destination for file in snapshot.files] == [destination]
         add = [write_file(root, "r2", "0", {"a": 2}, destination)]
-        delta.commit(Table(root), snapshot, "r2", add, snapshot.files)
-        delta.settle(Table(root))
+        commits.commit(Table(root), snapshot, "r2", add, snapshot.files)
+        settling.settle(Table(root))
         assert_settled(root, [("a", 2, domain)])
 
     def test_the_name_of_null_is_a_value(self, root: str) -> None:
@@ -257,9 +257,9 @@ class TestSnapshot:
     def test_it_has_what_was_committed(self, root: str) -> None:
         """Paths as on disk, counts and times are those of the writer, before and after settling."""
         add = write_file(root, "r1", "0", {"a": 1, "b": 2}, Destination("a/b", "%", 2021, 1, 8))
-        delta.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
+        commits.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
         assert delta.load(Table(root)) == delta.Snapshot(0, (add,))
-        settled = delta.settle(Table(root))
+        settled = settling.settle(Table(root))
         assert settled == delta.Snapshot(1, (add._replace(path=datafiles.settled_path(add)),))
         assert delta.load(Table(root)) == settled
 
@@ -267,8 +267,8 @@ class TestSnapshot:
         """A filter on the very first and last microsecond finds its row, also by a checkpoint."""
         first = 1_610_064_000_123_456
         add = write_file(root, "r1", "0", {"a": 1, "b": 2, "c": 3}, micros=first)
-        delta.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
-        delta.settle(Table(root))
+        commits.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
+        settling.settle(Table(root))
         DeltaTable(root).create_checkpoint()
         assert [file[4:] for file in delta.load(Table(root)).files] == [(first, first + 2)]
         dataset = DeltaTable(root).to_pyarrow_dataset()
@@ -285,8 +285,8 @@ class TestSnapshot:
         micros = (start - epoch) // datetime.timedelta(microseconds=1)
         destination = Destination("account", "created", year, 1, 8)
         add = write_file(root, "r1", "0", {"a": 1}, destination, micros)
-        delta.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
-        assert delta.settle(Table(root)).files == delta.load(Table(root)).files
+        commits.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
+        assert settling.settle(Table(root)).files == delta.load(Table(root)).files
         assert delta.load(Table(root)).files == (add._replace(path=datafiles.settled_path(add)),)
 
     def test_where_nothing_is_there_is_no_table(self, root: str) -> None:
@@ -296,7 +296,7 @@ class TestSnapshot:
         assert delta.load(Table(root)) == delta.Snapshot(-1, ())
         write_file(root, "r1", "0", {"a": 1})
         assert delta.load(Table(root)) == delta.Snapshot(-1, ())
-        assert delta.settle(Table(root)) == delta.Snapshot(-1, ())
+        assert settling.settle(Table(root)) == delta.Snapshot(-1, ())
 
     def test_a_folder_with_other_files_is_refused(self, root: str) -> None:
         """Nobody's documents get mixed into a table."""
@@ -313,7 +313,7 @@ class TestSnapshot:
     def test_another_table_is_refused(self, root: str) -> None:
         """A Delta table with other columns is not written to, nor tidied up."""
         write_deltalake(root, pa.table({"id": [1], "name": ["x"]}), partition_by=["name"])
-        for use in (delta.load, delta.settle):
+        for use in (delta.load, settling.settle):
             with pytest.raises(datafiles.TableError, match=r"not of eventsift: .* id, nam"):
                 use(Table(root))
 
@@ -368,18 +368,18 @@ class TestCommit:
         publish(root, "r2", {"b": 2})
         add = [write_file(root, "r3", "0", {"b": 3})]
         with pytest.raises(datafiles.ConflictError, match="3 while run r3 worked on version 1"):
-            delta.commit(Table(root), snapshot, "r3", add, [])
-        delta.settle(Table(root))
+            commits.commit(Table(root), snapshot, "r3", add, [])
+        settling.settle(Table(root))
         assert delta_rows(root) == [("a", 1, "account"), ("b", 2, "account")]
 
     def test_settling_in_between_is_a_conflict(self, root: str) -> None:
         """The paths that the run has read are gone; it must not remove what it cannot name."""
         add = [write_file(root, "r1", "0", {"a": 1})]
-        delta.commit(Table(root), delta.load(Table(root)), "r1", add, [])
+        commits.commit(Table(root), delta.load(Table(root)), "r1", add, [])
         snapshot = delta.load(Table(root))
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         with pytest.raises(datafiles.ConflictError):
-            delta.commit(Table(root), snapshot, "r2", [], snapshot.files)
+            commits.commit(Table(root), snapshot, "r2", [], snapshot.files)
 
     def test_a_conflict_at_the_last_moment_is_seen(
         self, root: str, monkeypatch: pytest.MonkeyPatch
@@ -388,16 +388,16 @@ class TestCommit:
         publish(root, "r1", {"a": 1})
         snapshot = delta.load(Table(root))
         add = [write_file(root, "r3", "0", {"b": 3})]
-        write = delta._write
+        write = commits._write
 
         def overtaken(*arguments: Any) -> None:
-            monkeypatch.setattr(delta, "_write", write)
+            monkeypatch.setattr(commits, "_write", write)
             publish(root, "r2", {"b": 2})
             write(*arguments)
 
-        monkeypatch.setattr(delta, "_write", overtaken)
+        monkeypatch.setattr(commits, "_write", overtaken)
         with pytest.raises(datafiles.ConflictError):
-            delta.commit(Table(root), snapshot, "r3", add, [])
+            commits.commit(Table(root), snapshot, "r3", add, [])
         assert delta_rows(root) == [("a", 1, "account"), ("b", 2, "account")]
 
     def test_both_creating_the_table_is_a_conflict(
@@ -406,16 +406,16 @@ class TestCommit:
         """The first commit is as exclusive as any other."""
         snapshot = delta.load(Table(root))
         add = [write_file(root, "r2", "0", {"a": 2})]
-        create = delta.create_table_with_add_actions
+        create = commits.create_table_with_add_actions
 
         def overtaken(*arguments: Any, **keywords: Any) -> None:
-            monkeypatch.setattr(delta, "create_table_with_add_actions", create)
+            monkeypatch.setattr(commits, "create_table_with_add_actions", create)
             publish(root, "r1", {"a": 1})
             create(*arguments, **keywords)
 
-        monkeypatch.setattr(delta, "create_table_with_add_actions", overtaken)
+        monkeypatch.setattr(commits, "create_table_with_add_actions", overtaken)
         with pytest.raises(datafiles.ConflictError, match="while run r2 was making the table"):
-            delta.commit(Table(root), snapshot, "r2", add, [])
+            commits.commit(Table(root), snapshot, "r2", add, [])
         assert delta_rows(root) == [("a", 1, "account")]
 
     @pytest.mark.parametrize("first", [True, False])
@@ -425,12 +425,12 @@ class TestCommit:
             publish(root, "r0", {"z": 0})
         snapshot = delta.load(Table(root))
         add = [write_file(root, "r1", "0", {"a": 1})]
-        version = delta.commit(Table(root), snapshot, "r1", add, [])
-        assert delta.commit(Table(root), snapshot, "r1", add, []) == version
+        version = commits.commit(Table(root), snapshot, "r1", add, [])
+        assert commits.commit(Table(root), snapshot, "r1", add, []) == version
         assert delta.load(Table(root)).version == version
         publish(root, "r2", {"b": 2})
         DeltaTable(root).create_checkpoint()
-        assert delta.commit(Table(root), snapshot, "r1", add, []) == version
+        assert commits.commit(Table(root), snapshot, "r1", add, []) == version
         assert ("a", 1, "account") in delta_rows(root)
 
     @pytest.mark.parametrize("first", [True, False])
@@ -449,10 +449,10 @@ class TestCommit:
             return call
 
         for name in ("_write", "create_table_with_add_actions"):
-            monkeypatch.setattr(delta, name, fails_after(getattr(delta, name)))
+            monkeypatch.setattr(commits, name, fails_after(getattr(commits, name)))
         snapshot = delta.load(Table(root))
         add = [write_file(root, "r1", "0", {"a": 1})]
-        assert delta.commit(Table(root), snapshot, "r1", add, []) == snapshot.version + 1
+        assert commits.commit(Table(root), snapshot, "r1", add, []) == snapshot.version + 1
 
     def test_a_failing_commit_is_reported(self, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """An error without a commit, and without another run to blame, says what went wrong."""
@@ -461,16 +461,16 @@ class TestCommit:
         def fails(*arguments: Any) -> None:
             raise DeltaError("disk full")
 
-        monkeypatch.setattr(delta, "_write", fails)
+        monkeypatch.setattr(commits, "_write", fails)
         add = [write_file(root, "r2", "0", {"b": 1})]
         with pytest.raises(datafiles.TableError, match="r2 could not be committed: disk full"):
-            delta.commit(Table(root), delta.load(Table(root)), "r2", add, [])
+            commits.commit(Table(root), delta.load(Table(root)), "r2", add, [])
 
     def test_a_run_that_changes_nothing_makes_no_commit(self, root: str) -> None:
         """A delivery of duplicates leaves the log as it is."""
         publish(root, "r1", {"a": 1})
         snapshot = delta.load(Table(root))
-        assert delta.commit(Table(root), snapshot, "r2", [], []) == snapshot.version
+        assert commits.commit(Table(root), snapshot, "r2", [], []) == snapshot.version
         assert delta.load(Table(root)) == snapshot
 
     @pytest.mark.parametrize("fault", ["missing", "size", "twice", "elsewhere"])
@@ -487,7 +487,7 @@ class TestCommit:
         else:
             add = [write_file(root, "r2", "0", {"a": 1})]
         with pytest.raises(datafiles.TableError, match="run r1 has lost 1 of"):
-            delta.commit(Table(root), delta.load(Table(root)), "r1", add, [])
+            commits.commit(Table(root), delta.load(Table(root)), "r1", add, [])
         assert delta.load(Table(root)).version == -1
 
     def test_only_live_files_can_be_removed(self, root: str) -> None:
@@ -496,14 +496,14 @@ class TestCommit:
         snapshot = delta.load(Table(root))
         gone = snapshot.files[0]._replace(path="domain=x/part-r0-0.parquet")
         with pytest.raises(datafiles.TableError, match="cannot be superseded"):
-            delta.commit(Table(root), snapshot, "r2", [], [gone])
+            commits.commit(Table(root), snapshot, "r2", [], [gone])
 
 
 class Killed(BaseException):
     """Nothing in the code under test catches this, as nothing catches SIGKILL."""
 
 
-STEPS = [(os, "link"), (os, "unlink"), (os, "rmdir"), (delta, "_write")]
+STEPS = [(os, "link"), (os, "unlink"), (os, "rmdir"), (commits, "_write")]
 """Whatever changes the disk while files are settled."""
 
 
@@ -535,14 +535,14 @@ def unsettled(root: str) -> None:
         write_file(root, "r1", "0", {"a": 1, "b": 1}),
         write_file(root, "r1", "1", {"c": 1}, OTHER),
     ]
-    delta.commit(Table(root), delta.load(Table(root)), "r1", add, [])
-    snapshot = delta.settle(Table(root))
+    commits.commit(Table(root), delta.load(Table(root)), "r1", add, [])
+    snapshot = settling.settle(Table(root))
     add = [
         write_file(root, "r2", "0", {"a": 2, "b": 1}),
         write_file(root, "r2", "1", {"c": 2, "d": 2}, TUESDAY),
         write_file(root, "r2", "9", {"c": 2, "d": 2}, TUESDAY),  # a step that ran twice
     ]
-    delta.commit(Table(root), snapshot, "r2", add[:2], snapshot.files)
+    commits.commit(Table(root), snapshot, "r2", add[:2], snapshot.files)
 
 
 SETTLE_STEPS = 13  # a link fails first where its folder is missing
@@ -554,7 +554,7 @@ class TestSettle:
         unsettled(root)
         with monkeypatch.context() as patch:
             made = at_step(patch, 0, lambda: None)
-            delta.settle(Table(root))
+            settling.settle(Table(root))
         kinds = [name for i, name in enumerate(made) if i == 0 or made[i - 1] != name]
         assert kinds == ["link", "unlink", "_write", "unlink", "rmdir"]
         assert made.index("rmdir") == 9
@@ -574,7 +574,7 @@ class TestSettle:
         with monkeypatch.context() as patch:
             made = at_step(patch, number, die)
             with pytest.raises(Killed):
-                delta.settle(Table(root))
+                settling.settle(Table(root))
         assert delta_rows(root) == NEW
         plain = duckdb_rows(root)
         assert set(plain) <= {*OLD, *NEW}
@@ -585,7 +585,7 @@ class TestSettle:
             assert set(plain) >= set(NEW)
         if "_write" in made:
             assert plain == NEW
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert_settled(root, NEW)
 
     @pytest.mark.parametrize("number", range(1, SETTLE_STEPS + 1))
@@ -596,7 +596,7 @@ class TestSettle:
         unsettled(root)
         with monkeypatch.context() as patch:
             at_step(patch, number, lambda: assert_settled(table_settled(root), NEW))
-            delta.settle(Table(root))
+            settling.settle(Table(root))
         assert_settled(root, NEW)
 
     @pytest.mark.parametrize("number", range(1, SETTLE_STEPS + 1))
@@ -610,15 +610,15 @@ class TestSettle:
             snapshot = delta.load(Table(root))
             add = [write_file(root, "r3", "0", {"a": 3, "e": 3})]
             old = [file for file in snapshot.files if file.destination == MONDAY]
-            delta.commit(Table(root), snapshot, "r3", add, old)
+            commits.commit(Table(root), snapshot, "r3", add, old)
 
         with monkeypatch.context() as patch:
             at_step(patch, number, run)
-            delta.settle(Table(root))
+            settling.settle(Table(root))
         expected = [("a", 3, "account"), ("c", 2, "account"), ("d", 2, "account")]
         expected.append(("e", 3, "account"))
         assert delta_rows(root) == expected
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert_settled(root, expected)
 
     def test_a_run_between_looking_and_reading_the_log_is_safe(
@@ -637,9 +637,9 @@ class TestSettle:
             return call
 
         with monkeypatch.context() as patch:
-            for module, name in ((delta, "_open"), (storage, "list_files")):
+            for module, name in ((delta, "open_newest"), (storage, "list_files")):
                 patch.setattr(module, name, then_another_run(getattr(module, name)))
-            delta.settle(Table(root))
+            settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account"), ("b", 2, "account")])
 
     def test_what_a_killed_run_has_done_is_not_done_again(
@@ -652,12 +652,12 @@ class TestSettle:
             raise Killed
 
         with monkeypatch.context() as patch:
-            patch.setattr(delta, "_write", die)
+            patch.setattr(commits, "_write", die)
             with pytest.raises(Killed):
-                delta.settle(Table(root))
+                settling.settle(Table(root))
         with monkeypatch.context() as patch:
             made = at_step(patch, 0, lambda: None)
-            delta.settle(Table(root))
+            settling.settle(Table(root))
         assert "link" not in made
         assert_settled(root, NEW)
 
@@ -665,7 +665,7 @@ class TestSettle:
         """Settling at the start of every run costs no commit."""
         publish(root, "r1", {"a": 1})
         snapshot = delta.load(Table(root))
-        assert delta.settle(Table(root)) == snapshot
+        assert settling.settle(Table(root)) == snapshot
         assert delta.load(Table(root)) == snapshot
 
     def test_a_run_still_working_keeps_its_files(self, root: str) -> None:
@@ -673,9 +673,9 @@ class TestSettle:
         publish(root, "r1", {"a": 1})
         snapshot = delta.load(Table(root))
         add = [write_file(root, "r2", "0", {"b": 2})]
-        delta.settle(Table(root))
-        delta.commit(Table(root), snapshot, "r2", add, [])
-        delta.settle(Table(root))
+        settling.settle(Table(root))
+        commits.commit(Table(root), snapshot, "r2", add, [])
+        settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account"), ("b", 2, "account")])
 
     def test_what_runs_that_died_left_behind_goes_when_it_is_old(self, root: str) -> None:
@@ -689,12 +689,12 @@ class TestSettle:
         ]
         for path in left[1:]:
             storage.write_bytes(f"{root}/{path}", b"")
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert [path for path in left if os.path.exists(f"{root}/{path}")] == left
         for path in left:
             old = time.time() - retention.ABANDONED_SECONDS - 60
             os.utime(f"{root}/{path}", (old, old))
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account")])
         assert [path for path in left if os.path.exists(f"{root}/{path}")] == []
 
@@ -710,10 +710,10 @@ class TestSettle:
         ]
         for path in paths:
             storage.write_bytes(f"{root}/{path}", b"")
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         for path in paths:
             os.utime(f"{root}/{path}", (1, 1))
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert [path for path in paths if os.path.exists(f"{root}/{path}")] == paths
 
     def test_what_is_certainly_ours_goes_when_the_log_has_forgotten_it(self, root: str) -> None:
@@ -722,7 +722,7 @@ class TestSettle:
         folder = os.path.dirname(delta.load(Table(root)).files[0].path)
         path = f"{root}/{folder}/part-20210108T101112-0a1b2c-0123456789abcdef.parquet"
         storage.write_bytes(path, b"")
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert not os.path.exists(path)
 
     def test_a_clock_that_jumps_makes_nothing_old(
@@ -735,9 +735,9 @@ class TestSettle:
         ahead = time.time() + 30 * DAY_SECONDS
         with monkeypatch.context() as patch:
             patch.setattr(time, "time", lambda: ahead)
-            delta.settle(Table(root))
-        delta.commit(Table(root), snapshot, "r2", add, [])
-        delta.settle(Table(root))
+            settling.settle(Table(root))
+        commits.commit(Table(root), snapshot, "r2", add, [])
+        settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account"), ("b", 2, "account")])
 
     def test_only_data_files_are_tidied_up(self, root: str) -> None:
@@ -753,7 +753,7 @@ class TestSettle:
         for path in paths:
             storage.write_bytes(f"{root}/{path}", b"")
             os.utime(f"{root}/{path}", (0, 1))
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert [path for path in paths if os.path.exists(f"{root}/{path}")] == paths
 
     def test_superseded_files_can_be_kept_for_a_while(self, root: str) -> None:
@@ -762,35 +762,35 @@ class TestSettle:
         A plain reader never sees them.
         """
         first = write_file(root, "r1", "0", {"a": 1})
-        delta.commit(Table(root), delta.load(Table(root)), "r1", [first], [])
-        snapshot = delta.settle(Table(root), keep_seconds=3600)
+        commits.commit(Table(root), delta.load(Table(root)), "r1", [first], [])
+        snapshot = settling.settle(Table(root), keep_seconds=3600)
         add = [write_file(root, "r2", "0", {"a": 2})]
-        version = delta.commit(Table(root), snapshot, "r2", add, snapshot.files)
-        delta.settle(Table(root), keep_seconds=3600)
+        version = commits.commit(Table(root), snapshot, "r2", add, snapshot.files)
+        settling.settle(Table(root), keep_seconds=3600)
         assert delta_rows(root) == duckdb_rows(root) == [("a", 2, "account")]
         for old, held in ((snapshot.version, 1), (version, 2)):
             found = DeltaTable(root, version=old).to_pyarrow_table()
             assert rows_of(found) == [("a", held, "account")]
         for file in storage.list_files(f"{root}/_delta_log"):
             os.utime(file.path, (time.time() - 4000,) * 2)
-        delta.settle(Table(root), keep_seconds=3600)
+        settling.settle(Table(root), keep_seconds=3600)
         assert not os.path.exists(f"{root}/{first.path}")
         assert os.path.exists(f"{root}/{add[0].path}")
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert_settled(root, [("a", 2, "account")])
 
     def test_no_longer_than_the_log_remembers(self, root: str) -> None:
         """A longer time could not be kept, so it is refused."""
         with pytest.raises(ValueError, match="keep_seconds must be 0 to 7 days"):
-            delta.settle(Table(root), keep_seconds=8 * DAY_SECONDS)
+            settling.settle(Table(root), keep_seconds=8 * DAY_SECONDS)
 
     def test_a_missing_live_file_is_reported(self, root: str) -> None:
         """What cannot be repaired is an error that names the file, not an endless attempt."""
         add = write_file(root, "r1", "0", {"a": 1})
-        delta.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
+        commits.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
         os.unlink(f"{root}/{add.path}")
         with pytest.raises(datafiles.TableError, match=r"could not be settled.*part-r1-0 "):
-            delta.settle(Table(root))
+            settling.settle(Table(root))
 
     def test_without_hard_links_files_are_copied(
         self, root: str, monkeypatch: pytest.MonkeyPatch
@@ -802,7 +802,7 @@ class TestSettle:
 
         unsettled(root)
         monkeypatch.setattr(os, "link", refuses)
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert_settled(root, NEW)
 
     def test_files_rewritten_by_another_delta_tool_stay_right(self, root: str) -> None:
@@ -811,17 +811,17 @@ class TestSettle:
         publish(root, "r2", {"b": 2})
         DeltaTable(root).optimize.compact()
         expected = [("a", 1, "account"), ("b", 2, "account")]
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert_settled(root, expected)
         snapshot = delta.load(Table(root))
         add = [write_file(root, "r3", "0", {"a": 3, "b": 3})]
-        delta.commit(Table(root), snapshot, "r3", add, snapshot.files)
+        commits.commit(Table(root), snapshot, "r3", add, snapshot.files)
         assert delta_rows(root) == [("a", 3, "account"), ("b", 3, "account")]
 
 
 def table_settled(root: str) -> str:
     """Settle the table, as another process would."""
-    delta.settle(Table(root))
+    settling.settle(Table(root))
     return root
 
 
@@ -837,9 +837,9 @@ class TestLog:
                     os.utime(file.path, (file.modified - long_ago,) * 2)
             elif number == 0:
                 now = (time.time() - long_ago) * 1000
-                monkeypatch.setattr(delta, "_now_millis", lambda now=int(now): now)
+                monkeypatch.setattr(commits, "_now_millis", lambda now=int(now): now)
             add = write_file(root, f"r{number}", "0", {"a": number})
-            version = delta.commit(
+            version = commits.commit(
                 Table(root), snapshot, f"r{number}", [add], snapshot.files, rebuild=number == 5
             )
             snapshot = delta.Snapshot(version, (add,))
@@ -851,7 +851,7 @@ class TestLog:
         assert checkpoint.num_rows < 100
         for file in storage.list_files(f"{root}/{datafiles.NEW_FOLDER}"):
             os.utime(file.path, (file.modified - long_ago,) * 2)
-        assert delta.settle(Table(root)).version == 250
+        assert settling.settle(Table(root)).version == 250
         assert_settled(root, [("a", 249, "account")])
         # The runs of the last days are still known, those of long ago are not.
         latest = DeltaTable(root)
@@ -863,8 +863,8 @@ class TestLog:
 
     def test_the_table_carries_its_limits(self, root: str) -> None:
         """Whoever writes to the table, with whatever tool, keeps its log as small."""
-        delta.commit(Table(root), delta.load(Table(root)), "r1", [], [])
-        assert DeltaTable(root).metadata().configuration == delta.TABLE_PROPERTIES
+        commits.commit(Table(root), delta.load(Table(root)), "r1", [], [])
+        assert DeltaTable(root).metadata().configuration == commits.TABLE_PROPERTIES
 
     def test_it_says_which_run_made_a_version(self, root: str) -> None:
         """People who look at the table's history find the run's records."""
@@ -906,7 +906,7 @@ def _race(root: str, run_id: str, remove: bool) -> int | None:
     add = [write_file(root, run_id, "0", {"a": 1})]
     _barrier.wait(30)
     try:
-        return delta.commit(Table(root), snapshot, run_id, add, snapshot.files if remove else [])
+        return commits.commit(Table(root), snapshot, run_id, add, snapshot.files if remove else [])
     except datafiles.ConflictError:
         return None
 
@@ -917,7 +917,7 @@ def _count(root: str, name: str, runs: int) -> int:
     _barrier.wait(30)
     for number in range(runs):
         for attempt in range(1000):
-            snapshot = delta.settle(Table(root))
+            snapshot = settling.settle(Table(root))
             run_id = f"{name}.{number}.{attempt}"
             try:
                 count = 0
@@ -925,11 +925,11 @@ def _count(root: str, name: str, runs: int) -> int:
                     path = storage.join(root, live.path)
                     count = int(pq.read_table(path, partitioning=None)["data"][0].as_py())
                 add = [write_file(root, run_id, "0", {"a": count + 1})]
-                delta.commit(Table(root), snapshot, run_id, add, snapshot.files)
+                commits.commit(Table(root), snapshot, run_id, add, snapshot.files)
             except (datafiles.ConflictError, FileNotFoundError):
                 conflicts += 1
                 continue
-            delta.settle(Table(root))
+            settling.settle(Table(root))
             break
     return conflicts
 
@@ -976,8 +976,8 @@ class TestRaces:
         counting = [racers.submit(_count, root, name, 10) for name in ("left", "right")]
         for future in counting:
             future.result(120)
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         for file in storage.list_files(f"{root}/{datafiles.NEW_FOLDER}"):
             os.utime(file.path, (1, 1))  # what lost a race was never published
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert_settled(root, [("a", 20, "account")])

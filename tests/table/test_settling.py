@@ -12,7 +12,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from pipeline import compact
 from pipeline.storage import FileInfo
-from pipeline.table import datafiles, deletable, delta
+from pipeline.table import commits, datafiles, deletable, delta, settling
 from pipeline.table.address import Table
 from pipeline.verify import check as verify
 from tests import deliveries
@@ -42,10 +42,10 @@ def root(tmp_path: Path) -> str:
 
 def replace(root: str, run_id: str, version: int, keep_seconds: float = 0.0) -> None:
     """A run that supersedes all there is."""
-    snapshot = delta.settle(Table(root), keep_seconds=keep_seconds)
+    snapshot = settling.settle(Table(root), keep_seconds=keep_seconds)
     add = [write_file(root, run_id, "0", {"a": version})]
-    delta.commit(Table(root), snapshot, run_id, add, snapshot.files)
-    delta.settle(Table(root), keep_seconds=keep_seconds)
+    commits.commit(Table(root), snapshot, run_id, add, snapshot.files)
+    settling.settle(Table(root), keep_seconds=keep_seconds)
 
 
 def move_away(root: str, folder: str, target: Path) -> None:
@@ -86,7 +86,7 @@ class TestLinks:
         for number in (2, 3, 4):
             replace(root, f"r{number}", number, keep_seconds)
             assert delta_rows(root) == rows_behind_links(root) == [("a", number, "account")]
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert verify.verify(root).findings == []
         assert rows_behind_links(root) == [("a", 4, "account")]
         assert len(glob.glob(f"{root}/{PARTITIONS}")) == 1
@@ -116,7 +116,7 @@ class TestLinks:
         aliases = [path.replace("domain=account", "domain=alias") for path in live]
         commit_as_stranger(root, *map(removal, aliases))
 
-        delta.settle(Table(root))
+        settling.settle(Table(root))
 
         assert [os.path.exists(f"{root}/{path}") for path in live] == [True, True]
 
@@ -126,7 +126,7 @@ class TestLinks:
         os.symlink(root, f"{root}/domain=account/event_type=circle")
         os.symlink(f"{root}/domain=account", f"{root}/domain=account/event_type=again")
 
-        delta.settle(Table(root))
+        settling.settle(Table(root))
 
         assert delta_rows(root) == [("a", 1, "account")]
 
@@ -144,8 +144,8 @@ class TestLinks:
         os.makedirs(f"{root}/_eventsift", exist_ok=True)
         os.symlink(victim, f"{root}/_eventsift/new")
 
-        delta.settle(Table(root))
-        delta.drop_uncommitted(Table(root), "r1")
+        settling.settle(Table(root))
+        settling.drop_uncommitted(Table(root), "r1")
 
         assert (victim / "letter").exists()
         assert (victim / "r1" / OURS).exists()
@@ -196,7 +196,7 @@ class TestStrangers:
         commit_as_stranger(root, {"add": {**add, "dataChange": True}})
 
         with pytest.raises(datafiles.TableError, match=r"outside of the table.*shallow clone"):
-            delta.settle(Table(root))
+            settling.settle(Table(root))
 
 
 class TestOtherWriters:
@@ -208,11 +208,11 @@ class TestOtherWriters:
         paths = [f"{folder}/{name}" for name in ("data.parquet", "data.txt", ".data.parquet.crc")]
         for path in paths:
             Path(f"{root}/{path}").touch()
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert [os.path.exists(f"{root}/{path}") for path in paths] == [True, True, True]
 
         commit_as_stranger(root, *map(removal, paths))
-        delta.settle(Table(root))
+        settling.settle(Table(root))
 
         assert [os.path.exists(f"{root}/{path}") for path in paths] == [False, True, True]
 
@@ -255,7 +255,7 @@ class TestOtherWriters:
             delta.load(Table(root))
 
         DeltaTable(root).delete("domain IS NULL")
-        delta.settle(Table(root))
+        settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account")])
 
     def test_a_row_count_that_the_log_lacks_is_read_from_the_file(self, root: str) -> None:
@@ -270,22 +270,22 @@ class TestOtherWriters:
         add |= {"modificationTime": 1, "dataChange": True}
         commit_as_stranger(root, {"add": add}, removal(file.path))
 
-        assert [found.rows for found in delta.settle(Table(root)).files] == [2]
+        assert [found.rows for found in settling.settle(Table(root)).files] == [2]
         assert parquet_files(root) == [path]
 
 
 def test_a_missing_live_file_does_not_stop_a_rebuild(root: str) -> None:
     """A rebuild is the way out, so it must not fail for what it is to mend."""
     add = write_file(root, "r1", "0", {"a": 1})
-    delta.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
+    commits.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
     os.unlink(f"{root}/{add.path}")
     with pytest.raises(datafiles.TableError, match=r"missing.*--rebuild"):
-        delta.settle(Table(root))
+        settling.settle(Table(root))
 
-    snapshot = delta.settle(Table(root), rebuild=True)
+    snapshot = settling.settle(Table(root), rebuild=True)
     news = [write_file(root, "r2", "0", {"a": 2}, MONDAY)]
-    delta.commit(Table(root), snapshot, "r2", news, snapshot.files, rebuild=True)
-    delta.settle(Table(root))
+    commits.commit(Table(root), snapshot, "r2", news, snapshot.files, rebuild=True)
+    settling.settle(Table(root))
 
     assert_settled(root, [("a", 2, "account")])
 
