@@ -27,7 +27,8 @@ from pipeline.keys.partitions import Destination, directory
 from pipeline.rows import parquet
 from pipeline.rows.parquet import WriteSettings
 from pipeline.storage import stores
-from pipeline.table import datafiles, delta
+from pipeline.table import commits, datafiles, settling
+from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 
 # Below this share of the target a file is small. What was merged once must not be merged again and
@@ -84,30 +85,24 @@ def groups(
         yield group
 
 
-def compact(
-    root: str,
-    run_id: str,
-    target_bytes: int,
-    storage_options: dict[str, str] | None = None,
-    keep_seconds: float = 0.0,
-) -> Compacted:
+def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 0.0) -> Compacted:
     """Merges the small files of all partitions.
 
     Args:
-        root: The table.
+        table: The table.
         run_id: Names the new files and the commit.
         target_bytes: What a file should not exceed, reckoned before compression.
-        storage_options: What deltalake needs to reach the table's store.
-        keep_seconds: How long superseded files stay; see `delta.settle`.
+        keep_seconds: How long superseded files stay; see `settling.settle`.
 
     Raises:
         datafiles.ConflictError: Another run has committed meanwhile; nothing was published.
         datafiles.TableError: There is no table of ours, or it cannot be read or written.
         LostRowsError: See there.
     """
+    root = table.root
     dead = leases.dead(root, run_id)
-    snapshot = delta.settle(root, storage_options, keep_seconds)
-    recovery.clear(root, run_id, dead, storage_options)
+    snapshot = settling.settle(table, keep_seconds)
+    recovery.clear(table, run_id, dead)
     if snapshot.version < 0:
         raise datafiles.TableError(f"{root}: there is no table; --output names the table's folder")
     settings = WriteSettings(root, run_id, target_bytes, keep_seconds > 0)
@@ -115,10 +110,10 @@ def compact(
     add = [file for group in found for file in _merge(group, settings)]
     remove = [file for group in found for file in group]
     if add:
-        delta.commit(root, snapshot, run_id, add, remove, storage_options, same_rows=True)
-    after = delta.settle(root, storage_options, keep_seconds)
+        commits.commit(table, snapshot, run_id, add, remove, same_rows=True)
+    after = settling.settle(table, keep_seconds)
     if add:
-        ledger.refresh(root, storage_options, run_id)
+        ledger.refresh(table, run_id)
     return Compacted(
         after.version,
         len({file.destination for file in add}),
@@ -176,15 +171,15 @@ def main(arguments: Sequence[str]) -> int:
         console.say(f"eventsift: {problem}", error=True)
         return console.FAILED
     stores.configure(beam_options)
-    delta_options = stores.delta_options(root, beam_options)
+    table = Table(root, stores.delta_options(root, beam_options))
 
     def work(run_id: str) -> int:
-        done = compact(root, run_id, own.target_file_mb << 20, delta_options, own.keep_history)
+        done = compact(table, run_id, own.target_file_mb << 20, own.keep_history)
         console.say(_report(done))
         return console.DONE
 
     # Nothing is staged.
-    return attempts.repeat(work, attempts.Settings(root, delta_options, places.default_temp(root)))
+    return attempts.repeat(work, attempts.Settings(table, places.default_temp(root)))
 
 
 def _report(done: Compacted) -> str:

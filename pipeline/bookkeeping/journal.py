@@ -21,6 +21,7 @@ from pipeline.bookkeeping.state import DamagedError
 from pipeline.bookkeeping.summary import RunSummary
 from pipeline.storage import durable
 from pipeline.table import delta
+from pipeline.table.address import Table
 from pipeline.table.delta import Snapshot
 
 RUNS = f"{STATE}/runs"
@@ -107,28 +108,27 @@ def stage(journal: Journal, staging: str) -> None:
 
 
 def keep(
-    root: str,
+    table: Table,
     run_id: str,
     staging: str,
     journal: Journal,
     published: int,
     now: Snapshot,
-    storage_options: dict[str, str] | None = None,
 ) -> RunSummary:
     """Keeps a journal beside the table; the summary comes last, so where it is, all is.
 
     Args:
-        root: The table.
+        table: The table.
         run_id: The run, which is published.
         staging: Its staging folder.
         journal: Its journal.
         published: The version that made its events live.
         now: The table as it is now.
-        storage_options: What deltalake needs to reach the table's store.
 
     Returns:
         The summary, complete.
     """
+    root = table.root
     complete = msgspec.structs.replace(
         journal.summary,
         table=msgspec.structs.replace(
@@ -143,29 +143,23 @@ def keep(
     rejects, path = rejects_path(root, run_id), summary_path(root, run_id)
     _keep_rejects(rejects, letters)
     inputs = storage.join(staging, journal.inputs)
-    ledger.extend(root, inputs, published, storage_options, run_id)
+    ledger.extend(table, inputs, published, run_id)
     storage.write_bytes(path, summary.encode(complete))
     kept = (rejects, storage.join(root, ledger.LEDGER), path)
     durable.sync(filter(storage.exists, kept), root)
     return complete
 
 
-def finish(
-    root: str,
-    run: DeadRun,
-    published: int,
-    storage_options: dict[str, str] | None = None,
-    clearing: str = "run",
-) -> None:
+def finish(table: Table, run: DeadRun, published: int, clearing: str = "run") -> None:
     """Keeps the journal of a run that was killed after its commit, unless it is kept.
 
     Args:
-        root: The table.
+        table: The table.
         run: The run that was killed.
         published: The version that made its events live.
-        storage_options: What deltalake needs to reach the table's store.
         clearing: The run that clears up.
     """
+    root = table.root
     if recorded(root, run.id, clearing) is not None:
         return
     path = storage.join(run.staging, _STAGED)
@@ -182,12 +176,12 @@ def finish(
             f" what is left of the journal is kept as {_set_aside(root, path, run, clearing)}"
         )
         return
-    if journal.table not in ("", delta.identity(root, storage_options)):
+    if journal.table not in ("", delta.identity(table)):
         notices.say(f"the journal of run {run.id} is not about the table at {root}; it is ignored")
         return
     with contextlib.suppress(FileNotFoundError):  # as above
-        now = delta.load(root, storage_options)
-        keep(root, run.id, run.staging, journal, published, now, storage_options)
+        now = delta.load(table)
+        keep(table, run.id, run.staging, journal, published, now)
 
 
 def _name(path: str, staging: str) -> str:

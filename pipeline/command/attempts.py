@@ -17,6 +17,7 @@ from pipeline.bookkeeping.leases import DeadRun
 from pipeline.command import console, reasons, stopped
 from pipeline.run import new_run_id
 from pipeline.steps.publish import TooManyRejectedError
+from pipeline.table.address import Table
 from pipeline.table.datafiles import ConflictError
 
 # How often a run starts again from the new table when another run has committed before it.
@@ -31,16 +32,14 @@ class Settings(NamedTuple):
     """What all attempts have in common.
 
     Attributes:
-        root: The table.
-        storage_options: What deltalake needs to reach the table's store.
+        table: The table.
         temp: The folder in which each run has one for what it stages.
         all_ended: Whether all workers of a run end with this process.
         verbose: Whether a failure is logged with its traceback.
         hints: More about an error for the person who reads its message; "" if there is nothing.
     """
 
-    root: str
-    storage_options: dict[str, str]
+    table: Table
     temp: str
     all_ended: bool = True
     verbose: bool = False
@@ -60,15 +59,13 @@ def repeat(work: Callable[[str], int], settings: Settings, *, brief: bool = Fals
     """
     for attempt in range(_ATTEMPTS):
         run_id = new_run_id()
-        run = DeadRun(run_id, places.staging(settings.root, settings.temp, run_id))
-        interrupted = stopped.Stopped(
-            settings.root, *run[:2], settings.storage_options, settings.all_ended
-        )
+        run = DeadRun(run_id, places.staging(settings.table.root, settings.temp, run_id))
+        interrupted = stopped.Stopped(settings.table, *run[:2], settings.all_ended)
         with signals.before_ending(functools.partial(stopped.take_over, interrupted)):
             try:
                 # First, so that nothing of ours is written to a folder that is somebody else's.
-                identity = recovery.secure(settings.root, run_id, settings.storage_options)
-                with leases.hold(settings.root, run_id, run.staging, identity):
+                identity = recovery.secure(settings.table, run_id)
+                with leases.hold(settings.table.root, run_id, run.staging, identity):
                     return work(run_id)
             except KeyboardInterrupt:  # where this is called from Python
                 _fail(run, KeyboardInterrupt("interrupted"), settings)
@@ -103,6 +100,4 @@ def _fail(run: DeadRun, error: BaseException, settings: Settings, *, brief: bool
 
 
 def _abandon(run: DeadRun, settings: Settings) -> int | None:
-    return recovery.abandon(
-        settings.root, run, settings.storage_options, all_ended=settings.all_ended
-    )
+    return recovery.abandon(settings.table, run, all_ended=settings.all_ended)

@@ -17,6 +17,7 @@ from pipeline.command import attempts, console, explain, options, reasons, repor
 from pipeline.input import sources
 from pipeline.run import Run
 from pipeline.storage import FileInfo, stores
+from pipeline.table.address import Table
 
 # How long an engine may take to answer that its job is cancelled.
 _CANCEL_SECONDS = 3.0
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     root = storage.absolute(own.output)
     if inside := sources.within_table(own.input, root):
         parser.error(sources.only_own(inside, root))
-    job = _Job(own, beam_options, root, stores.delta_options(root, beam_options))
+    job = _Job(own, beam_options, Table(root, stores.delta_options(root, beam_options)))
     # Where nothing else is given, or a folder in the table, payloads are staged in the table.
     temp = root if places.is_inside(job.temp, root) else job.temp
     problem = (
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
     if own.watch is None:
         return job.run()
     inputs = [_absolute(pattern) for pattern in own.input]
-    return watch.watch(inputs, root, own.watch, job.run, job.storage_options, job.temp)
+    return watch.watch(inputs, job.table, own.watch, job.run, job.temp)
 
 
 class _Job(NamedTuple):
@@ -77,19 +78,17 @@ class _Job(NamedTuple):
     Attributes:
         own: The job's own options.
         beam: All of Beam's options.
-        root: The table.
-        storage_options: What deltalake needs to reach the table's store.
+        table: The table.
     """
 
     own: argparse.Namespace
     beam: PipelineOptions
-    root: str
-    storage_options: dict[str, str]
+    table: Table
 
     @property
     def temp(self) -> str:
         """Returns the folder for what is staged."""
-        return places.temp_folder(self.root, self.own.temp)
+        return places.temp_folder(self.table.root, self.own.temp)
 
     def run(self, files: Sequence[FileInfo] | None = None) -> int:
         """Runs the pipeline, again if another run was faster.
@@ -101,8 +100,7 @@ class _Job(NamedTuple):
             The exit code, see `main`.
         """
         settings = attempts.Settings(
-            self.root,
-            self.storage_options,
+            self.table,
             self.temp,
             all_ended=runners.name(self.beam) == runners.LOCAL,
             verbose=self.own.verbose,
@@ -147,17 +145,16 @@ class _Job(NamedTuple):
 
     def _run(self, run_id: str) -> Run:
         """Returns a run with these options."""
-        own, root = self.own, self.root
+        own = self.own
         return Run(
             id=run_id,
             inputs=tuple(map(_absolute, own.input)),
-            root=root,
+            table=self.table,
             temp=self.temp,
             rebuild=own.rebuild,
             max_partitions=own.max_partitions,
             max_event_bytes=own.max_event_mb << 20,
             target_file_bytes=own.target_file_mb << 20,
-            storage_options=self.storage_options,
             keep_seconds=own.keep_history,
             dedup_days=own.dedup_days,
             max_rejected=own.max_rejected,

@@ -15,6 +15,7 @@ from typing import NamedTuple, NoReturn
 
 import pipeline
 from pipeline import signals
+from pipeline.table.address import Table
 
 # Holds the `Stopped` of the process that takes over; not an argument, which everybody can read.
 _VARIABLE = "EVENTSIFT_STOPPED"
@@ -27,17 +28,15 @@ class Stopped(NamedTuple):
     """A run that a signal has stopped.
 
     Attributes:
-        root: The table.
+        table: The table.
         run_id: The run.
         staging: The folder it staged payloads in.
-        storage_options: What deltalake needs to reach the table's store.
         all_ended: Whether no worker of the run is outside of this process.
     """
 
-    root: str
+    table: Table
     run_id: str
     staging: str
-    storage_options: dict[str, str]
     all_ended: bool
 
 
@@ -56,7 +55,8 @@ def take_over(run: Stopped, number: int) -> NoReturn:
 
 def main(number: int) -> NoReturn:
     """Clears up, says what has become of the table, and ends as the signal says."""
-    run = Stopped(*json.loads(os.environ.pop(_VARIABLE)))
+    table, *rest = json.loads(os.environ.pop(_VARIABLE))
+    run = Stopped(Table(*table), *rest)
     _end_children()
     from pipeline import imports
     from pipeline.command import console
@@ -70,9 +70,8 @@ def main(number: int) -> NoReturn:
         signal.signal(other, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [other])
         signal.signal(other, signal.SIG_DFL)
-    version = recovery.abandon(
-        run.root, DeadRun(run.run_id, run.staging), run.storage_options, all_ended=run.all_ended
-    )
+    dead = DeadRun(run.run_id, run.staging)
+    version = recovery.abandon(run.table, dead, all_ended=run.all_ended)
     console.say(recovery.outcome(version), error=True)
     signals.die(number)
 

@@ -15,6 +15,7 @@ from pipeline.errors import EventsiftError
 from pipeline.input import sources
 from pipeline.storage import FileInfo, LeftOut
 from pipeline.table import log
+from pipeline.table.address import Table
 
 # What browsers, rsync, scp clients and editors call a file that is not there yet.
 _TEMPORARY = re.compile(r"\.(tmp|temp|part|partial|filepart|crdownload|download|swp)$|~$", re.I)
@@ -39,17 +40,11 @@ class Poll:
         left_out: What the last poll has found and cannot be read.
     """
 
-    def __init__(
-        self,
-        patterns: Sequence[str],
-        root: str,
-        storage_options: dict[str, str] | None = None,
-        temp: str = "",
-    ) -> None:
+    def __init__(self, patterns: Sequence[str], table: Table, temp: str = "") -> None:
         self.left_out: list[LeftOut] = []
         self._patterns = patterns
-        self._temp = temp or root
-        self._root, self._storage_options = root, storage_options
+        self._table = table
+        self._temp = temp or table.root
         self._known: list[FileInfo | None] = []
         self._published: set[FileInfo] = set()
         self._growing: set[FileInfo] = set()
@@ -64,12 +59,12 @@ class Poll:
             datafiles.TableError: The table cannot be read.
         """
         # The log changes with every commit, also where another tool makes it, or another table.
-        log_files = sorted(storage.list_files(storage.join(self._root, log.FOLDER)))
-        known = [storage.info(storage.join(self._root, ledger.LEDGER)), *log_files]
+        log_files = sorted(storage.list_files(storage.join(self._table.root, log.FOLDER)))
+        known = [storage.info(storage.join(self._table.root, ledger.LEDGER)), *log_files]
         if known != self._known:
-            self._published = set(ledger.published(self._root, self._storage_options, "watch"))
+            self._published = set(ledger.published(self._table, "watch"))
             self._known = known
-        matched = sources.find(self._patterns, self._root, self._temp)
+        matched = sources.find(self._patterns, self._table.root, self._temp)
         self.left_out = [one for one in matched.left_out if not _TEMPORARY.search(one.path)]
         new = [
             file
@@ -86,10 +81,9 @@ class Poll:
 
 def watch(
     patterns: Sequence[str],
-    root: str,
+    table: Table,
     seconds: float,
     run: Callable[[Sequence[FileInfo]], int],
-    storage_options: dict[str, str] | None = None,
     temp: str = "",
 ) -> int:
     """Runs the job on new files until SIGINT or SIGTERM comes; a run under way ends first.
@@ -99,18 +93,17 @@ def watch(
 
     Args:
         patterns: Of the files to read.
-        root: The table.
+        table: The table.
         seconds: From the end of a round to the next poll.
         run: Runs the job on some files, prints a line about it, or about its failure, and returns
             the exit code.
-        storage_options: What deltalake needs to reach the table's store.
         temp: The folder for temporary files; if not given, it lies in the table.
 
     Returns:
         The exit code, that of the signal.
     """
     with signals.patience() as asked:
-        poll = Poll(patterns, root, storage_options, temp)
+        poll = Poll(patterns, table, temp)
         told: set[LeftOut] = set()
         _say(f"watching {' '.join(patterns)} every {seconds:g} s; stop with Ctrl-C or SIGTERM")
         last: Found | None = None

@@ -12,7 +12,7 @@ from pipeline.run import Run
 from pipeline.steps.sizes import Sizes, divide
 from pipeline.steps.tally import Tally
 from pipeline.storage import LeftOut
-from pipeline.table import delta
+from pipeline.table import delta, settling
 from pipeline.table.datafiles import DataFile
 
 
@@ -82,18 +82,16 @@ def plan(run: Run) -> Plan:
     """
     began, started = time.time(), time.perf_counter()
     dead = leases.dead(run.root, run.id)
-    snapshot = delta.settle(run.root, run.storage_options, run.keep_seconds, run.rebuild)
-    recovery.clear(run.root, run.id, dead, run.storage_options)
+    snapshot = settling.settle(run.table, run.keep_seconds, run.rebuild)
+    recovery.clear(run.table, run.id, dead)
     listed = storage.Matches(ledger.read(run.listing), []) if run.listing else None
     found = sources.without_own(listed or storage.match(run.inputs), run.inputs, run.root, run.temp)
     sources.check(found, run.inputs, run.root)
     matched = found.files
     # Where the table has gone, what was published is no longer there.
     afresh = run.rebuild or snapshot.version < 0
-    origin = delta.origin(run.root, run.storage_options) if snapshot.version >= 0 else None
-    published = (
-        ledger.published(run.root, run.storage_options, run.id, origin) if not afresh else []
-    )
+    origin = delta.origin(run.table) if snapshot.version >= 0 else None
+    published = ledger.published(run.table, run.id, origin) if not afresh else []
     files = ledger.unpublished(matched, published)
     inputs = storage.join(run.staging, "inputs.arrow.zst")
     ledger.write(inputs, files)

@@ -21,7 +21,7 @@ from pipeline.run import Run
 from pipeline.steps.plan import Plan
 from pipeline.steps.tally import Tally, add_up, disagreements
 from pipeline.steps.write import Written
-from pipeline.table import delta
+from pipeline.table import commits, delta, settling
 from pipeline.table.datafiles import DataFile
 from pipeline.table.delta import Snapshot
 
@@ -76,7 +76,7 @@ def publish(run: Run, outcome: Outcome) -> RunSummary:
             f"nothing was published: the run has {len(outcome.plans)} plans, it must have one"
         )
     (planned,) = outcome.plans
-    snapshot = delta.load(run.root, run.storage_options)
+    snapshot = delta.load(run.table)
     live = snapshot.files if snapshot.version == planned.version else ()
     change = _change(run, outcome, live)
     counts, seconds = add_up(outcome.tallies)
@@ -91,16 +91,10 @@ def publish(run: Run, outcome: Outcome) -> RunSummary:
     published = -1
     if change.add or planned.version >= 0:  # no valid event and no table: none is made
         base = Snapshot(planned.version, tuple(live))
-        published = delta.commit(
-            run.root,
-            base,
-            run.id,
-            change.add,
-            change.remove,
-            run.storage_options,
-            rebuild=run.rebuild,
+        published = commits.commit(
+            run.table, base, run.id, change.add, change.remove, rebuild=run.rebuild
         )
-    after = delta.settle(run.root, run.storage_options, run.keep_seconds)
+    after = settling.settle(run.table, run.keep_seconds)
     complete = msgspec.structs.replace(
         found,
         version=after.version,
@@ -108,13 +102,12 @@ def publish(run: Run, outcome: Outcome) -> RunSummary:
         seconds=found.seconds | {"commit": round(time.perf_counter() - started, 3)},
     )
     kept = journal.keep(
-        run.root,
+        run.table,
         run.id,
         run.staging,
         msgspec.structs.replace(staged, summary=complete),
         published,
         after,
-        run.storage_options,
     )
     _remove_staged(run)
     return kept

@@ -12,6 +12,7 @@ from pipeline.bookkeeping.state import DamagedError
 from pipeline.keys.partitions import PARTITION_COLUMNS
 from pipeline.storage import FileInfo
 from pipeline.table import delta
+from pipeline.table.address import Table
 from tests import deliveries
 from tests.deliveries import Event
 
@@ -44,12 +45,12 @@ def extend(root: Path, files: list[FileInfo], version: int) -> None:
     """Extends the ledger by files, which are stored first."""
     listing = str(root.parent / "listing")
     ledger.write(listing, files)
-    ledger.extend(str(root), listing, version)
+    ledger.extend(Table(str(root)), listing, version)
 
 
 def published(root: Path) -> list[FileInfo]:
     """The files in the ledger, sorted."""
-    return sorted(ledger.published(str(root)))
+    return sorted(ledger.published(Table(str(root))))
 
 
 @given(st.lists(st.builds(FileInfo, st.text(), st.integers(0, 2**62), st.floats(0, 2e9))))
@@ -165,7 +166,7 @@ def test_it_is_quick_with_many_files(root: Path) -> None:
 def test_no_ledger_is_an_empty_one(tmp_path: Path) -> None:
     """Before the first run."""
     assert ledger.read(str(tmp_path / "none")) == []
-    assert ledger.published(str(tmp_path)) == []
+    assert ledger.published(Table(str(tmp_path))) == []
 
 
 class TestOfItsTable:
@@ -219,7 +220,7 @@ class TestOfItsTable:
         extend(root, [A], 0)
         for _ in range(3):
             next_version(root)
-        ledger.refresh(str(root), None, "compaction")
+        ledger.refresh(Table(str(root)), "compaction")
         DeltaTable(str(root)).create_checkpoint()
         for commit in sorted(root.glob("_delta_log/*.json"))[:-1]:
             commit.unlink()

@@ -11,7 +11,8 @@ from end_to_end import event, files_of, published, write_events
 from pipeline import flow
 from pipeline.command import console, job
 from pipeline.steps import publish
-from pipeline.table import datafiles, delta
+from pipeline.table import commits, datafiles, delta
+from pipeline.table.address import Table
 
 ENOUGH = ["--input", "a", "--output", "b"]
 LEFT_ALONE = "Nothing was published; the table is as it was.\n"
@@ -146,18 +147,18 @@ def test_a_run_that_was_overtaken_starts_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another run's commit between plan and commit costs time, nothing else."""
-    commit = delta.commit
+    commit = commits.commit
     calls: list[str] = []
 
     def overtaken(
-        root: str, snapshot: delta.Snapshot, run_id: str, *rest: Any, **options: Any
+        table: Table, snapshot: delta.Snapshot, run_id: str, *rest: Any, **options: Any
     ) -> int:
         calls.append(run_id)
         if len(calls) == 1:
             raise datafiles.ConflictError("another run has committed version 7")
-        return commit(root, snapshot, run_id, *rest, **options)
+        return commit(table, snapshot, run_id, *rest, **options)
 
-    monkeypatch.setattr(delta, "commit", overtaken)
+    monkeypatch.setattr(commits, "commit", overtaken)
 
     assert job.main(arguments) == console.DONE
     assert len(set(calls)) == 2
@@ -176,7 +177,7 @@ def test_a_run_that_is_always_overtaken_gives_up(
     def overtaken(*_: Any, **__: Any) -> int:
         raise datafiles.ConflictError("another run has committed version 7")
 
-    monkeypatch.setattr(delta, "commit", overtaken)
+    monkeypatch.setattr(commits, "commit", overtaken)
 
     assert job.main(arguments) == console.FAILED
     said = capsys.readouterr().err

@@ -312,5 +312,5 @@ def test_the_steps_together(tmp_path: Path) -> None:
         }
         outcome | "c" >> do.Commit(run)
     assert table_rows(run.root) == oracle(events)
-    assert delta.load(run.root).version == 1
+    assert delta.load(run.table).version == 1
     assert journal.RUNS in str(next((tmp_path / "out").rglob("r1.json")))

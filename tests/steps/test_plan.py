@@ -9,7 +9,7 @@ from pipeline.input.sources import NoInputError
 from pipeline.keys import versions
 from pipeline.run import Run
 from pipeline.steps import plan
-from pipeline.table import datafiles, delta
+from pipeline.table import datafiles, delta, settling
 from tests.helpers import (
     Event,
     deliver,
@@ -144,7 +144,7 @@ class TestTasks:
 
         planned = plan.plan(new_run(tmp_path))
 
-        snapshot = delta.load(run.root)
+        snapshot = delta.load(run.table)
         assert planned.version == snapshot.version
         assert [(scan.number, scan.file) for scan in planned.scans] == list(
             enumerate(snapshot.files)
@@ -214,22 +214,22 @@ class TestDeadRuns:
         published(tmp_path, "1.jsonl")
         deliver(tmp_path, "2.jsonl", [Event("c")])
         other = new_run(tmp_path, "other")
-        real = delta.settle
+        real = settling.settle
 
         def settle_then_other_run(*arguments: Any) -> delta.Snapshot:
             snapshot = real(*arguments)
-            monkeypatch.setattr(delta, "settle", dies)
+            monkeypatch.setattr(settling, "settle", dies)
             with pytest.raises(RuntimeError), leases.hold(other.root, other.id, other.staging):
                 run_job(other)
-            monkeypatch.setattr(delta, "settle", real)
+            monkeypatch.setattr(settling, "settle", real)
             return snapshot
 
         def dies(*arguments: Any) -> delta.Snapshot:
-            if delta.load(other.root).version > 1:
+            if delta.load(other.table).version > 1:
                 raise RuntimeError("killed")
             return real(*arguments)
 
-        monkeypatch.setattr(delta, "settle", settle_then_other_run)
+        monkeypatch.setattr(settling, "settle", settle_then_other_run)
         plan.plan(new_run(tmp_path, "r1"))
         plan.plan(new_run(tmp_path, "r2"))
 
@@ -245,11 +245,11 @@ class TestDeadRuns:
         """
         deliver(tmp_path, "1.jsonl", EVENTS, "nonsense")
         run = new_run(tmp_path, "dead", inputs=(f"{tmp_path}/in/1.jsonl",))
-        module = next(one for one in (journal, ledger, storage, delta) if hasattr(one, step))
+        module = next(one for one in (journal, ledger, storage, settling) if hasattr(one, step))
         real = getattr(module, step)
 
         def dies(*arguments: Any, **options: Any) -> Any:
-            if delta.published(run.root, run.id) is not None:
+            if delta.published(run.table, run.id) is not None:
                 raise KeyboardInterrupt
             return real(*arguments, **options)
 
@@ -267,5 +267,5 @@ class TestDeadRuns:
         assert kept["version"] in (0, 1)
         assert kept["table"]["rows"] == len(oracle(EVENTS))
         assert len(storage.read_bytes(kept["rejects"]).splitlines()) == 1
-        assert [Path(file.path).name for file in ledger.published(run.root)] == ["1.jsonl"]
+        assert [Path(file.path).name for file in ledger.published(run.table)] == ["1.jsonl"]
         assert not Path(run.staging).exists()

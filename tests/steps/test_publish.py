@@ -13,7 +13,8 @@ from pipeline.run import Run
 from pipeline.steps import plan, publish, route, write
 from pipeline.steps.publish import Outcome, ReconciliationError, TooManyPartitionsError
 from pipeline.steps.tally import Tally
-from pipeline.table import datafiles, delta
+from pipeline.table import commits, datafiles, delta, settling
+from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 from tests.helpers import (
     Event,
@@ -103,7 +104,7 @@ class TestSummary:
         summary = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
 
         assert summary.published is True
-        assert summary.version == delta.load(run.root).version
+        assert summary.version == delta.load(run.table).version
         assert summary.events == Events(
             read=4, kept=2, superseded=0, exact_duplicates=0, rejected=2
         )
@@ -186,7 +187,7 @@ class TestRefusals:
             TooManyPartitionsError, match=r"2 partitions, the limit is 1; .*--max-partitions"
         ):
             publish.publish(run, result)
-        assert delta.load(run.root).version == -1
+        assert delta.load(run.table).version == -1
         assert publish.publish(run._replace(max_partitions=2), result).published is True
 
     def test_a_run_that_was_overtaken(self, tmp_path: Path) -> None:
@@ -207,8 +208,8 @@ class TestOrder:
     STEPS = (
         (delta, "load"),
         (journal, "stage"),
-        (delta, "commit"),
-        (delta, "settle"),
+        (commits, "commit"),
+        (settling, "settle"),
         (journal, "_keep_rejects"),
         (ledger, "extend"),
         (storage, "write_bytes"),
@@ -274,9 +275,9 @@ class TestOrder:
 
         assert summary.published is True
         assert table_rows(run.root) == oracle(NEW)
-        assert delta.load(run.root).version == 1
+        assert delta.load(run.table).version == 1
         assert len(storage.read_bytes(summary.rejects).splitlines()) == 1
-        assert len(ledger.published(run.root)) == 1
+        assert len(ledger.published(run.table)) == 1
         assert not Path(run.staging).exists()
 
 
@@ -291,10 +292,10 @@ class TestRebuild:
         old_table(tmp_path)
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
         seen: list[tuple[int, int]] = []
-        real = delta.commit
+        real = commits.commit
 
         def commit(
-            root: str,
+            table: Table,
             base: delta.Snapshot,
             run_id: str,
             add: Sequence[DataFile],
@@ -303,10 +304,10 @@ class TestRebuild:
             **options: Any,
         ) -> int:
             seen.append((len(add), len(remove)))
-            return real(root, base, run_id, add, remove, *rest, **options)
+            return real(table, base, run_id, add, remove, *rest, **options)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(delta, "commit", commit)
+            patch.setattr(commits, "commit", commit)
             publish.publish(run, outcome(run, NEW))
 
         assert seen == [(2, 2)]
@@ -334,7 +335,7 @@ class TestRebuild:
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
         result = outcome(run, NEW)
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-            patch.setattr(delta, "commit", lambda *_, **__: 1 // 0)
+            patch.setattr(commits, "commit", lambda *_, **__: 1 // 0)
             publish.publish(run, result)
         assert table_rows(run.root) == oracle(OLD)
         again = run_job(new_run(tmp_path, "r2"))
@@ -396,7 +397,7 @@ class TestNoNews:
         run = new_run(tmp_path)
         summary = publish.publish(run, outcome(run, [], "nonsense"))
         assert (summary.published, summary.version) == (False, -1)
-        assert delta.load(run.root).version == -1
+        assert delta.load(run.table).version == -1
         assert storage.exists(summary.rejects)
 
     def test_a_run_without_news_changes_no_file(self, tmp_path: Path) -> None:
