@@ -21,7 +21,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline import storage
 from pipeline.bookkeeping import leases, ledger, places, recovery
-from pipeline.command import attempts, console, explain, options, runners
+from pipeline.command import attempts, beam_options, console, explain, options
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
 from pipeline.rows import parquet
@@ -160,18 +160,18 @@ def main(arguments: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     options.add_table_arguments(parser)
-    runners.tell_beams_options(parser, arguments)
+    beam_options.tell_beams_options(parser, arguments)
     own, rest = parser.parse_known_args(arguments)
     if not own.output:
         parser.error("--output is needed, the table's folder")
-    beam_options = PipelineOptions(rest)
-    runners.refuse_unknown(parser, beam_options, rest)
+    engine = PipelineOptions(rest)
+    beam_options.refuse_unknown(parser, engine, rest)
     root = storage.absolute(own.output)
-    if problem := explain.missing_extra(root) or explain.not_a_folder("--output", root):
+    if problem := explain.missing_extra(root) or explain.unusable_folder("--output", root):
         console.say(f"eventsift: {problem}", error=True)
         return console.FAILED
-    stores.configure(beam_options)
-    table = Table(root, stores.delta_options(root, beam_options))
+    stores.configure(engine)
+    table = Table(root, stores.delta_options(root, engine))
 
     def work(run_id: str) -> int:
         done = compact(table, run_id, own.target_file_mb << 20, own.keep_history)

@@ -1,4 +1,4 @@
-"""The command: options to a run, the run's report to the terminal."""
+"""The job: from the options to a run, and from its summary to the terminal."""
 
 import argparse
 import contextlib
@@ -13,7 +13,18 @@ from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 
 from pipeline import flow, processes, signals, storage
 from pipeline.bookkeeping import journal, ledger, places, recovery, summary
-from pipeline.command import attempts, console, explain, options, reasons, report, runners, watch
+from pipeline.command import (
+    attempts,
+    beam_options,
+    console,
+    explain,
+    options,
+    reasons,
+    report,
+    runner_checks,
+    runners,
+    watch,
+)
 from pipeline.input import sources
 from pipeline.run import Run
 from pipeline.storage import FileInfo, stores
@@ -32,35 +43,33 @@ def main(arguments: Sequence[str]) -> int:
         129, 130 or 143 if a signal has stopped it.
     """
     parser = options.parser()
-    runners.tell_beams_options(parser, arguments)
+    beam_options.tell_beams_options(parser, arguments)
     own, rest = parser.parse_known_args(arguments)
     if not own.input or not own.output:
         parser.error("--input and --output are needed, e.g. --input 'in/*.jsonl' --output out/")
     if own.rebuild and own.watch is not None:
-        parser.error("--rebuild makes the table afresh once, --watch never ends: choose one")
-    beam_options = PipelineOptions(rest)
+        parser.error("--rebuild replaces the table once, --watch never ends: choose one")
+    engine = PipelineOptions(rest)
     if own.verbose:
         logging.getLogger().setLevel(logging.INFO)
     paths = [*own.input, own.output, own.temp or own.output]
     try:
-        runners.check(beam_options, paths)
-        runners.refuse_unknown(parser, beam_options, rest)
-    except runners.RunnerError as error:
+        runner_checks.check(engine, paths)
+        beam_options.refuse_unknown(parser, engine, rest)
+    except runner_checks.RunnerError as error:
         parser.error(str(error))
     if missing := _first(explain.missing_extra, paths):
         parser.error(missing)
-    stores.configure(beam_options)
+    stores.configure(engine)
     root = storage.absolute(own.output)
     if inside := sources.within_table(own.input, root):
         parser.error(sources.only_own(inside, root))
-    job = _Job(own, beam_options, Table(root, stores.delta_options(root, beam_options)))
+    job = _Job(own, engine, Table(root, stores.delta_options(root, engine)))
     # Where nothing else is given, or a folder in the table, payloads are staged in the table.
     temp = root if places.is_inside(job.temp, root) else job.temp
     problem = (
-        explain.not_a_folder("--output", root)
-        or explain.not_writable("--output", root)
-        or explain.not_a_folder("--temp", temp)
-        or explain.not_writable("--temp", temp)
+        explain.unusable_folder("--output", root)
+        or explain.unusable_folder("--temp", temp)
         or (len(own.input) == 1 and explain.stream_input(own.input[0]))
     )
     if problem:
@@ -76,8 +85,8 @@ class _Job(NamedTuple):
     """What was asked for on the command line.
 
     Attributes:
-        own: The job's own options.
-        beam: All of Beam's options.
+        own: Our own options.
+        beam: The options of Beam and its runner.
         table: The table.
     """
 

@@ -25,8 +25,8 @@ class Found(NamedTuple):
     """The unpublished files of a poll.
 
     Attributes:
-        complete: Those that are as they were at the poll before.
-        growing: Those that are new, or have changed since.
+        complete: Files that are as they were at the poll before.
+        growing: Files that are new, or have changed since.
     """
 
     complete: list[FileInfo]
@@ -34,10 +34,10 @@ class Found(NamedTuple):
 
 
 class Poll:
-    """Looks for unpublished files, and remembers what it has seen the last time.
+    """Looks for unpublished files, and remembers what the last poll has found.
 
     Attributes:
-        left_out: What the last poll has found and cannot be read.
+        left_out: Files that the last poll has found and that cannot be read.
     """
 
     def __init__(self, patterns: Sequence[str], table: Table, temp: str = "") -> None:
@@ -50,7 +50,7 @@ class Poll:
         self._growing: set[FileInfo] = set()
 
     def look(self) -> Found:
-        """The files that are there now and were not published as they are.
+        """Returns the files that are there now and were not published as they are.
 
         Hidden files and files with temporary names are not among them.
 
@@ -58,7 +58,7 @@ class Poll:
             OSError: The input or the ledger cannot be read.
             datafiles.TableError: The table cannot be read.
         """
-        # The log changes with every commit, also where another tool makes it, or another table.
+        # The log changes with every commit, also if another tool or another table makes it.
         log_files = sorted(storage.list_files(storage.join(self._table.root, log.FOLDER)))
         known = [storage.info(storage.join(self._table.root, ledger.LEDGER)), *log_files]
         if known != self._known:
@@ -88,11 +88,11 @@ def watch(
 ) -> int:
     """Runs the job on new files until SIGINT or SIGTERM comes; a run under way ends first.
 
-    A round that fails says why; the next one tries again. One that rejects too many records is
-    tried again when the files are others: with the same ones it would fail in the same way.
+    A round that fails says why, and the next one tries again. A round that rejects too many records
+    is tried again only with other files: with the same files it would fail in the same way.
 
     Args:
-        patterns: Of the files to read.
+        patterns: Patterns of the files to read.
         table: The table.
         seconds: From the end of a round to the next poll.
         run: Runs the job on some files, prints a line about it, or about its failure, and returns
@@ -100,7 +100,7 @@ def watch(
         temp: The folder for temporary files; if not given, it lies in the table.
 
     Returns:
-        The exit code, that of the signal.
+        The exit code for the signal.
     """
     with signals.patience() as asked:
         poll = Poll(patterns, table, temp)
@@ -128,7 +128,7 @@ def watch(
 
 
 def _report(found: Found, last: Found | None) -> None:
-    """One line about a round, unless it says of itself what it did, or all is as it was."""
+    """Prints a line about a round that runs nothing, unless nothing has changed."""
     if found.growing and (last is None or found.growing != last.growing):
         _say(f"{len(found.growing):,} new files, left until they no longer change")
     elif not found.complete and not found.growing and found != last:
@@ -136,7 +136,7 @@ def _report(found: Found, last: Found | None) -> None:
 
 
 def _report_left_out(left_out: Sequence[LeftOut]) -> None:
-    """One line about files that cannot be read, and could be, or were not there, a poll before."""
+    """Prints a line about the files that cannot be read since this poll."""
     if left_out:
         _say(f"left out until they can be read: {sources.named_first(left_out)}")
 

@@ -196,7 +196,7 @@ class TestWatch:
             patch.setattr(watch.Poll, "look", look_and_change)
             watch.watch(
                 [str(inputs)],
-                str(inputs / "table"),
+                Table(str(inputs / "table")),
                 0.0,
                 lambda files: read.append(names(files)) or 0,
             )
