@@ -117,10 +117,10 @@ def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 
     add = [file for group in found for file in _merge(group, settings)]
     remove = [file for group in found for file in group]
     if add:
-        commits.commit(table, snapshot, run_id, add, remove, same_rows=True)
+        commits.commit(table, snapshot.version, run_id, add, remove, same_rows=True)
     after = settling.settle(table, keep_seconds)
     if add:
-        ledger.refresh(table, run_id)
+        ledger.refresh(table, after.origin, run_id)
     return Compacted(
         after.version,
         len({file.destination for file in add}),

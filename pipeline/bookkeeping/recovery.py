@@ -40,7 +40,7 @@ def secure(table: Table, run_id: str) -> str:
         TableError: The folder is somebody else's, or live files lie behind a link.
     """
     root = table.root
-    identity = delta.identity(table)
+    identity = delta.open_newest(table).origin().identity
     if not storage.is_local(root):
         return identity
     for name in _FOLDERS:
@@ -102,12 +102,12 @@ def _published(table: Table, run_id: str) -> int | None:
 
     After `retention.LOG_DAYS` days the log forgets who made a commit, but not the files it added.
     """
-    version = delta.published(table, run_id)
+    opened = delta.open_newest(table)
+    version = opened.published(run_id)
     if version is None:
-        snapshot = delta.load(table)
         own = re.compile(rf"part-{re.escape(run_id)}-\w+(\.parquet)?")
-        if any(own.fullmatch(file.path.rpartition("/")[2]) for file in snapshot.files):
-            return snapshot.version
+        if any(own.fullmatch(path.rpartition("/")[2]) for path in opened.paths()):
+            return opened.version
     return version
 
 
@@ -151,7 +151,7 @@ def abandon(table: Table, run: DeadRun, *, all_ended: bool = True) -> int | None
     version = None
     with contextlib.suppress(Exception):  # the next run does what cannot be done now
         run = run._replace(made=leases.made_folder(table.root, run.id))
-        version = delta.published(table, run.id)
+        version = delta.open_newest(table).published(run.id)
         if version is not None:
             journal.finish(table, run, version, run.id)
         _remove_staged(table.root, run)

@@ -12,7 +12,7 @@ from pipeline.run import Run
 from pipeline.steps.sizes import Sizes, divide
 from pipeline.steps.tally import Tally
 from pipeline.storage import LeftOut
-from pipeline.table import delta, settling
+from pipeline.table import settling
 from pipeline.table.datafiles import DataFile
 
 
@@ -90,8 +90,7 @@ def plan(run: Run) -> Plan:
     matched = found.files
     # Where the table has gone, what was published is no longer there.
     afresh = run.rebuild or snapshot.version < 0
-    origin = delta.origin(run.table) if snapshot.version >= 0 else None
-    published = ledger.published(run.table, run.id, origin) if not afresh else []
+    published = ledger.published(run.table, run.id, snapshot.origin) if not afresh else []
     files = ledger.unpublished(matched, published)
     inputs = storage.join(run.staging, "inputs.arrow.zst")
     ledger.write(inputs, files)
@@ -109,5 +108,5 @@ def plan(run: Run) -> Plan:
         began=began,
         left_out_count=len(found.left_out),
         left_out=tuple(found.left_out[: sources.NAMED_LIMIT]),
-        table=origin.identity if origin else "",
+        table=snapshot.origin.identity,
     )

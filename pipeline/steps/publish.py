@@ -23,7 +23,6 @@ from pipeline.steps.tally import Tally, add_up, disagreements
 from pipeline.steps.write import Written
 from pipeline.table import commits, delta, settling
 from pipeline.table.datafiles import DataFile
-from pipeline.table.delta import Snapshot
 
 
 class ReconciliationError(EventsiftError):
@@ -75,7 +74,7 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
         )
     (planned,) = outcome.plans
     counts, seconds = add_up(outcome.tallies)
-    snapshot = delta.load(run.table)
+    snapshot = delta.load(run.table) if run.rebuild else delta.NO_TABLE
     live = snapshot.files if snapshot.version == planned.version else ()
     add = [file for written in outcome.written for file in written.files]
     replaced = [file for written in outcome.written for file in written.replaced]
@@ -145,8 +144,9 @@ def publish(run: Run, outcome: Outcome) -> dict[str, Any]:
     journal.stage(staged, run.staging)
     published = -1
     if add or planned.version >= 0:  # no valid event and no table: none is made
-        base = Snapshot(planned.version, tuple(live))
-        published = commits.commit(run.table, base, run.id, add, remove, rebuild=run.rebuild)
+        published = commits.commit(
+            run.table, planned.version, run.id, add, remove, rebuild=run.rebuild
+        )
     after = settling.settle(run.table, run.keep_seconds)
     record["version"] = after.version
     record["wall_seconds"] = round(time.time() - planned.began, 3)
