@@ -31,23 +31,23 @@ def build(
     read = plan[tags.READS] | "read" >> do.Read(run, workers)
 
     # Rows that the table already has of these event_ids are versions like any other.
-    seen = (
+    delivery = (
         read[tags.DELIVERY_KEYS]
-        | "seen" >> beam.CombineGlobally(dofns.CombineDeliveryKeys()).without_defaults()
+        | "delivery keys" >> beam.CombineGlobally(dofns.CombineDeliveryKeys()).without_defaults()
     )
-    scan = plan[tags.SCANS] | "scan" >> do.Scan(run, workers, seen)
+    scan = plan[tags.SCANS] | "scan" >> do.Scan(run, workers, delivery)
 
     # Combine per key to the latest.
     versions = (read[tags.VERSIONS], scan[tags.VERSIONS]) | "versions" >> beam.Flatten()
     latest = versions | "latest" >> do.Latest(run, workers)
 
     # Route by domain, event_type and date.
-    sources = {
+    origins = {
         tags.SLICES: read[tags.SLICES],
         tags.LIVE: plan[tags.LIVE],
         tags.ROWS: latest[tags.ROWS],
     }
-    route = sources | "route" >> do.Route()
+    route = origins | "route" >> do.Route()
 
     # Write Parquet to dynamic destinations, without the rows that are superseded.
     write = route[tags.ROWS] | "write" >> do.Write(run, workers)

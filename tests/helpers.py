@@ -219,7 +219,7 @@ def read_events(
     *lines: str,
     number: int = versions.FIRST_BLOCK,
     buckets: int = 1,
-    groups: int = 1,
+    shards: int = 1,
     filter_size: delivery_keys.Size = NO_FILTER,
     store_versions: bool = False,
 ) -> read.BlockRead:
@@ -229,7 +229,7 @@ def read_events(
     settings = read.ReadSettings(
         run="r1",
         directory=new_run(folder).staging,
-        sizes=Sizes(ID_SEED, buckets, groups, filter_size),
+        sizes=Sizes(ID_SEED, buckets, shards, filter_size),
         max_event_bytes=1 << 20,
         store_versions=store_versions,
     )
@@ -253,6 +253,6 @@ def write_live(
     """Writes events of one destination to one data file of the table at `folder`/out."""
     settings = parquet.WriteSettings(f"{folder}/out", run_id, 1 << 28, keeps_history)
     routed = [route.Routed(slices, b"") for slices in read_events(folder, events).slices]
-    written, _ = write.write_group(routed, settings)
+    written, _ = write.write_shard(routed, settings)
     (file,) = written.files
     return file

@@ -228,7 +228,7 @@ def test_many_small_deliveries_leave_few_files(tmp_path: Path) -> None:
         content = table_of(events).append_column("domain", kind).append_column("event_type", kind)
         _, slices = staging.stage(content, str(tmp_path / "temp"), 0, 1)
         routed = [route.Routed(source, b"") for source in (*slices, *live)]
-        written, _ = write.write_group(routed, settings)
+        written, _ = write.write_shard(routed, settings)
         storage.delete(storage.join(root, file.path) for file in written.replaced)
         live = [*(file for file in live if file not in written.replaced), *written.files]
         most = max(most, len(live))

@@ -97,7 +97,7 @@ class TestGraph:
             for id_ in proto.components.transforms[root].subtransforms
         }
         assert names == {
-            *("Create", "plan", "read", "seen", "scan", "versions"),
+            *("Create", "plan", "read", "delivery keys", "scan", "versions"),
             *("latest", "route", "write", "tallies", "commit"),
         }
 
@@ -146,7 +146,7 @@ class TestGraph:
         kinds: dict[bool, set[type]] = {True: set(), False: set()}
         for part, found in arrived:
             (delivered,) = set(
-                (versions.source_of(found["where"]) >= versions.FIRST_BLOCK).tolist()
+                (versions.origins_of(found["location"]) >= versions.FIRST_BLOCK).tolist()
             )
             kinds[delivered].add(type(part))
             if isinstance(part, bytes):
@@ -250,10 +250,10 @@ class Hop(NamedTuple):
         if not self.kind:
             return True
         rows = element[1]
-        if isinstance(rows.source, staging.Slices):
+        if isinstance(rows.origin, staging.Slices):
             return self.kind == "slices"
         # On this day there is news, so the file is written anew though nothing of it is superseded.
-        folded = rows.source.destination.day == 2 and not len(rows.superseded)
+        folded = rows.origin.destination.day == 2 and not len(rows.superseded)
         return self.kind == ("folded file" if folded else "live file")
 
 
@@ -341,7 +341,7 @@ def test_every_hop_is_tried(tmp_path: Path) -> None:
         # These only bring the others together.
         if step.full_label not in ("Create", "versions", "tallies", "commit")
     }
-    assert outputs.pop("seen") == {None}
+    assert outputs.pop("delivery keys") == {None}
     assert outputs == {step.lower(): {None, *names[1:]} for step, names in OUTPUTS.items()}
 
 

@@ -158,7 +158,7 @@ def collect(
     """
     paths: tuple[str, ...] = ()
     if size.bits and len(id_hashes):
-        paths = (storage.join(directory, f"{uuid.uuid4().hex}.seen"),)
+        paths = (storage.join(directory, f"{uuid.uuid4().hex}.keys"),)
         storage.write_bytes(paths[0], np.stack([id_hashes, micros.view(np.uint64)]).tobytes())
     return DeliveryKeys(size, paths, 1, frozenset(days))
 
@@ -174,10 +174,10 @@ def union(parts: Iterable[DeliveryKeys]) -> DeliveryKeys:
     )
 
 
-def filter_of(seen: DeliveryKeys) -> Filter:
+def filter_of(delivery: DeliveryKeys) -> Filter:
     """The filter of a delivery; a process makes it once, whatever it scans."""
     with _LOADING:
-        return _load(seen.size, seen.paths)
+        return _load(delivery.size, delivery.paths)
 
 
 @functools.lru_cache(maxsize=1)
@@ -199,9 +199,9 @@ def build(size: Size, id_hashes: Hashes, micros: npt.NDArray[np.int64]) -> Filte
     return Filter(size, bitmap, ids, instants)
 
 
-def near(seen: DeliveryKeys, day: int, days: int) -> bool:
+def near(delivery: DeliveryKeys, day: int, days: int) -> bool:
     """Whether anything was delivered for a day, or at most so many days before or after it."""
-    return any(abs(delivered - day) <= days for delivered in seen.days)
+    return any(abs(delivered - day) <= days for delivered in delivery.days)
 
 
 def competes(filter_: Filter, id_hashes: Hashes) -> npt.NDArray[np.int64]:

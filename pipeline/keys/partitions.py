@@ -131,9 +131,9 @@ def directory(destination: Destination) -> str:
     )
 
 
-def group_of(destination: Destination, groups: int) -> int:
-    """Returns in which of some groups a destination is written: the same on every machine."""
-    return zlib.crc32(msgspec.json.encode(destination)) % groups
+def shard_of(destination: Destination, shards: int) -> int:
+    """Returns the shard in which a destination is written: the same on every machine."""
+    return zlib.crc32(msgspec.json.encode(destination)) % shards
 
 
 def day_number(year: int, month: int, day: int) -> int:

@@ -21,7 +21,7 @@ VERSION = np.dtype(
         ("id_low", "<u8"),
         ("timestamp", "<i8"),
         ("digest", "<i8"),
-        ("where", "<i8"),
+        ("location", "<i8"),
     ]
 )
 """A hash of the event_id (128 bits), microseconds since 1970, digest, and where the event lies."""
@@ -31,7 +31,7 @@ Versions = npt.NDArray[np.void]
 
 NONE: Versions = np.empty(0, VERSION)
 
-# `where` is the number of a source (a live file, or a block) and a row in it, in one integer.
+# A location is the number of an origin (a live file, or a block) and a row in it, in one integer.
 # Live files are numbered from 0 and blocks from here: 67 million of each (2 PB of input), with 69
 # billion rows in each.
 FIRST_BLOCK = 1 << 26
@@ -42,11 +42,11 @@ def pack(
     id_hashes: Sequence[npt.NDArray[np.uint64]] | npt.NDArray[np.uint64],
     micros: npt.NDArray[np.int64],
     digests: npt.NDArray[np.int64],
-    where: npt.NDArray[np.int64],
+    locations: npt.NDArray[np.int64],
 ) -> Versions:
     """Versions of n events: from `events.hash_ids`, shape (2, n), and the rest, shape (n,)."""
-    found = np.empty(len(where), VERSION)
-    columns = (*id_hashes, micros, digests, where)
+    found = np.empty(len(locations), VERSION)
+    columns = (*id_hashes, micros, digests, locations)
     for name, values in zip(VERSION.names or (), columns, strict=True):
         found[name] = values
     return found
@@ -135,16 +135,16 @@ def unpack(parts: Sequence[Packed]) -> Versions:
     return found
 
 
-def place(source: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The `where` of rows of a source (a block or a live file, by its number in the run)."""
-    return (np.int64(source) << _ROW_BITS) | rows
+def locate(origin: int, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Returns the locations of rows of an origin: a live file or a block, by its number."""
+    return (np.int64(origin) << _ROW_BITS) | rows
 
 
-def source_of(where: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The number of the source of each `where`."""
-    return where >> _ROW_BITS
+def origins_of(locations: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Returns the number of the origin of each location."""
+    return locations >> _ROW_BITS
 
 
-def row_of(where: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The row, in its source, of each `where`."""
-    return where & ((1 << _ROW_BITS) - 1)
+def rows_of(locations: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Returns the row, in its origin, of each location."""
+    return locations & ((1 << _ROW_BITS) - 1)

@@ -55,7 +55,7 @@ def test_graph(built: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     result = built[-1]
     graph = result.job.proto_pipeline
     steps = {name.split("/")[0] for name in _names(graph)}
-    assert steps >= {"plan", "read", "seen", "scan", "latest", "route", "write", "commit"}
+    assert steps >= {"plan", "read", "delivery keys", "scan", "latest", "route", "write", "commit"}
     packages = [
         dependency.role_payload
         for environment in graph.components.environments.values()

@@ -12,7 +12,7 @@ from apache_beam.pvalue import TaggedOutput
 from pipeline import processes
 from pipeline.graph import dofns, tags
 from pipeline.keys import delivery_keys, versions
-from pipeline.keys.partitions import Destination, day_number, group_of
+from pipeline.keys.partitions import Destination, day_number, shard_of
 from pipeline.rows import staging
 from pipeline.steps import read
 from pipeline.steps.latest import Superseded
@@ -124,7 +124,7 @@ class TestReadBlocks:
 
     @pytest.mark.parametrize("store_versions", [False, True])
     def test_outputs(self, tmp_path: Path, store_versions: bool) -> None:
-        """Versions by bucket, slices by source, the filter, the dead letters and all counts."""
+        """Versions by bucket, slices by origin, the filter, the dead letters and all counts."""
         block = read_events(
             tmp_path,
             [Event("a"), Event("b"), Event("a", "2021-01-09T00:00:00Z")],
@@ -142,7 +142,7 @@ class TestReadBlocks:
         kind = versions.Stored if store_versions else bytes
         assert {type(part) for _, part in found[MAIN]} == {kind}
         assert found[tags.SLICES] == [(BLOCK, tuple(block.slices))]
-        assert found[tags.DELIVERY_KEYS] == [block.seen]
+        assert found[tags.DELIVERY_KEYS] == [block.delivery_keys]
         assert found[tags.REJECTS] == [block.dead_letters]
         assert tally_of(found, "read") == {
             "blocks": 1,
@@ -180,8 +180,8 @@ class TestScanLiveFiles:
         )
 
         ((bucket, part),) = found[MAIN]
-        where = versions.unpack([part])["where"].tolist()
-        assert (bucket, where) == (0, [7 << versions._ROW_BITS, (7 << versions._ROW_BITS) + 1])
+        locations = versions.unpack([part])["location"].tolist()
+        assert (bucket, locations) == (0, [7 << versions._ROW_BITS, (7 << versions._ROW_BITS) + 1])
         assert tally_of(found, "scan") == {
             "live_files": 1,
             "versions": 2,
@@ -211,7 +211,7 @@ class TestScanLiveFiles:
         }
 
 
-class TestCombineSeen:
+class TestCombineDeliveryKeys:
     """The filters of all blocks become one."""
 
     def test_in_any_grouping(self, tmp_path: Path) -> None:
@@ -243,30 +243,32 @@ def numbers(rows: bytes) -> list[int]:
 
 
 def superseded(rows: Sequence[tuple[int, int, bool]], number: int) -> Superseded:
-    """What the combine gives for a bucket: (source, row, exact) of each superseded version."""
-    where = np.array([(source << versions._ROW_BITS) + row for source, row, _ in rows], np.int64)
-    return Superseded(where, np.array([exact for _, _, exact in rows], np.bool_), number, 0.5)
+    """What the combine gives for a bucket: (origin, row, exact) of each superseded version."""
+    locations = np.array(
+        [(origin << versions._ROW_BITS) + row for origin, row, _ in rows], np.int64
+    )
+    return Superseded(locations, np.array([exact for _, _, exact in rows], np.bool_), number, 0.5)
 
 
 def packed(*some: tuple[int, int, int, int, int]) -> bytes:
-    """Versions: event_id, timestamp, digest, source and row of each."""
+    """Versions: event_id, timestamp, digest, origin and row of each."""
     rows = [
-        (id_, id_, micros, digest, (source << versions._ROW_BITS) + row)
-        for id_, micros, digest, source, row in some
+        (id_, id_, micros, digest, (origin << versions._ROW_BITS) + row)
+        for id_, micros, digest, origin, row in some
     ]
     return np.array(rows, versions.VERSION).tobytes()
 
 
 class TestCombineLatest:
-    """The versions of a bucket are combined; its superseded rows go to their sources."""
+    """The versions of a bucket are combined; its superseded rows go to their origins."""
 
     def test_outputs(self) -> None:
-        """Rows of one source stay together; those of the table are counted apart."""
+        """Rows of one origin stay together; those of the table are counted apart."""
         rows = [(0, 4, False), (2, 1, True), (BLOCK, 0, True), (BLOCK, 9, False), (BLOCK, 10, True)]
 
         found = by_tag(dofns.CombineLatest(0).outputs(superseded(rows, 20)))
 
-        assert [(source, numbers(rows)) for source, rows in found[MAIN]] == [
+        assert [(origin, numbers(rows)) for origin, rows in found[MAIN]] == [
             (0, [4]),
             (2, [1]),
             (BLOCK, [0, 9, 10]),
@@ -283,7 +285,7 @@ class TestCombineLatest:
     def test_a_bucket_in_which_nothing_is_superseded(self) -> None:
         """Most buckets of a table's first run; only its versions are counted.
 
-        Seen to fail: the borders of no sources once did not match.
+        Seen to fail: the borders of no origins once did not match.
         """
         found = by_tag(dofns.CombineLatest(0).outputs(superseded([], 20)))
         assert MAIN not in found
@@ -317,7 +319,7 @@ class TestCombineLatest:
         for tag, values in by_tag(step.finish_bundle()).items():
             found.setdefault(tag, []).extend(value.value for value in values)
 
-        assert [(source, numbers(rows)) for source, rows in found[MAIN]] == [
+        assert [(origin, numbers(rows)) for origin, rows in found[MAIN]] == [
             (0, [4]),
             (BLOCK, [2, 3]),
             (BLOCK, [4]),
@@ -340,7 +342,7 @@ class TestCombineLatest:
         ]
 
 
-GROUPS = 4
+SHARDS = 4
 
 
 def staged(*destinations: Destination, first_row: int = 0) -> staging.Slices:
@@ -352,25 +354,25 @@ def staged(*destinations: Destination, first_row: int = 0) -> staging.Slices:
 
 
 def route(
-    source: int,
+    origin: int,
     slices: Sequence[staging.Slices] | None = None,
     files: Sequence[DataFile] = (),
     rows: Sequence[Sequence[int]] = (),
 ) -> dict[str, list[Any]]:
-    """Routes what belongs to one source."""
+    """Routes what belongs to one origin."""
     superseded = [np.array(some, np.int64).tobytes() for some in rows]
-    sizes = Sizes(ID_SEED, 1, GROUPS, NO_FILTER)
-    tasks = [ScanTask(source, file, sizes) for file in files]
+    sizes = Sizes(ID_SEED, 1, SHARDS, NO_FILTER)
+    tasks = [ScanTask(origin, file, sizes) for file in files]
     blocks = [] if slices is None else [tuple(slices)]
     groups = {tags.SLICES: blocks, tags.LIVE: tasks, tags.ROWS: superseded}
-    return by_tag(dofns.RouteRows().process((source, groups)))
+    return by_tag(dofns.RouteRows().process((origin, groups)))
 
 
 def routed(found: dict[str, list[Any]]) -> list[tuple[int, Any, list[int]]]:
-    """The groups, the sources and their superseded rows."""
+    """The shards, the origins and their superseded rows."""
     return [
-        (group, one.source, np.frombuffer(one.superseded, np.int64).tolist())
-        for group, one in found[MAIN]
+        (shard, one.origin, np.frombuffer(one.superseded, np.int64).tolist())
+        for shard, one in found[MAIN]
     ]
 
 
@@ -378,12 +380,12 @@ class TestRouteRows:
     """Superseded rows find the slices or the live file they are in."""
 
     def test_a_block(self) -> None:
-        """Each group gets its own, counted from its first row; buckets come in any order.
+        """Each shard gets its own, counted from its first row; buckets come in any order.
 
         Seen to fail with ``side="right"`` for the first row of the slices.
         """
         first = staged(MONDAY, TUESDAY)
-        second = staged(MONDAY, first_row=10)._replace(group=1)
+        second = staged(MONDAY, first_row=10)._replace(shard=1)
 
         found = route(BLOCK, slices=[first, second], rows=[[4, 10, 5], [9, 0, 14]])
 
@@ -398,7 +400,7 @@ class TestRouteRows:
     def test_a_live_file(self) -> None:
         """Its rows are counted from the file's first; it goes where its destination's slices go."""
         found = route(0, files=[LIVE_FILE], rows=[[7], [2]])
-        assert routed(found) == [(group_of(MONDAY, GROUPS), LIVE_FILE, [2, 7])]
+        assert routed(found) == [(shard_of(MONDAY, SHARDS), LIVE_FILE, [2, 7])]
         assert tally_of(found, "route") == {
             "live_files": 1,
             "blocks": 0,
@@ -406,11 +408,11 @@ class TestRouteRows:
             "superseded": 2,
         }
 
-    def test_a_source_of_which_nothing_is_superseded(self) -> None:
+    def test_an_origin_of_which_nothing_is_superseded(self) -> None:
         """Its rows go on all the same."""
         assert routed(route(BLOCK, slices=[staged(MONDAY)])) == [(3, staged(MONDAY), [])]
 
-    def test_superseded_rows_of_a_lost_source_are_counted(self) -> None:
+    def test_superseded_rows_of_a_lost_origin_are_counted(self) -> None:
         """Where a runner has lost the slices, the counts must not agree by chance."""
         found = route(BLOCK, rows=[[1, 2]])
         assert MAIN not in found
@@ -421,7 +423,7 @@ class TestWriteDestinations:
     """What was written is told, and counted."""
 
     def test_outputs(self, tmp_path: Path) -> None:
-        """A group with news gives its files."""
+        """A shard with news gives its files."""
         (slices,) = read_events(tmp_path, [Event("a"), Event("b")]).slices
         step = dofns.WriteDestinations(new_run(tmp_path), 0)
 

@@ -97,7 +97,7 @@ def test_read(tmp_path: Path, workers: int) -> None:
             is_true_of(
                 lambda found: (
                     rows_by_key(
-                        [(key, versions.unpack([part])["where"].copy()) for key, part in found]
+                        [(key, versions.unpack([part])["location"].copy()) for key, part in found]
                     )
                     == {0: [BLOCK << versions._ROW_BITS, (BLOCK << versions._ROW_BITS) + 1]}
                 )
@@ -127,7 +127,7 @@ def test_read(tmp_path: Path, workers: int) -> None:
         assert_that(
             step[tags.DELIVERY_KEYS],
             is_true_of(lambda found: [one.blocks for one in found] == [1]),
-            label="seen",
+            label="delivery keys",
         )
         assert_that(
             step[tags.REJECTS],
@@ -145,16 +145,16 @@ def test_scan(tmp_path: Path, workers: int) -> None:
         write_live(tmp_path, [Event("c"), Event("d")], "r00"),
     ]
     size = delivery_keys.Size(1 << 16, True)
-    delivered = read_events(tmp_path, [Event("b"), Event("c")], filter_size=size).seen
+    delivered = read_events(tmp_path, [Event("b"), Event("c")], filter_size=size).delivery_keys
     with local_pipeline() as pipeline:
-        everything = pipeline | "seen" >> beam.Create([delivered])
+        everything = pipeline | "delivery keys" >> beam.Create([delivered])
         scans = [plan.ScanTask(n, file, SIZES) for n, file in enumerate(files)]
         step = pipeline | beam.Create(scans) | do.Scan(new_run(tmp_path), workers, everything)
         assert_that(
             step[tags.VERSIONS],
             is_true_of(
                 lambda found: (
-                    sorted(versions.unpack([part for _, part in found])["where"].tolist())
+                    sorted(versions.unpack([part for _, part in found])["location"].tolist())
                     == [1, 1 << versions._ROW_BITS]
                 )
             ),
@@ -166,13 +166,13 @@ def test_scan(tmp_path: Path, workers: int) -> None:
 @pytest.mark.parametrize("workers", [0, 1, 2])
 @pytest.mark.parametrize("store", [False, True])
 def test_latest(tmp_path: Path, workers: int, store: bool) -> None:
-    """VERSIONS → ROWS that are superseded, by source; buckets are combined apart."""
+    """VERSIONS → ROWS that are superseded, by origin; buckets are combined apart."""
 
     def packed(*rows: tuple[int, int, int, int]) -> versions.Packed:
-        ids, times, digests, where = (
+        ids, times, digests, locations = (
             np.array(column, np.int64) for column in zip(*rows, strict=True)
         )
-        found = versions.pack(np.stack([ids, ids]).astype(np.uint64), times, digests, where)
+        found = versions.pack(np.stack([ids, ids]).astype(np.uint64), times, digests, locations)
         return versions.by_bucket(found, 1, str(tmp_path) if store else "").packed
 
     elements = [
@@ -207,7 +207,7 @@ def test_latest(tmp_path: Path, workers: int, store: bool) -> None:
 
 
 def test_route(tmp_path: Path) -> None:
-    """SLICES, LIVE and superseded ROWS → ROWS by group of destinations."""
+    """SLICES, LIVE and superseded ROWS → ROWS by shard."""
     file = write_live(tmp_path, [Event("a"), Event("b")])
     block = read_events(tmp_path, [Event("a"), Event("b", event_type="sale")])
     (staged,) = block.slices
@@ -226,8 +226,8 @@ def test_route(tmp_path: Path) -> None:
                 lambda found: (
                     sorted(
                         (
-                            directory(part.source.destination),
-                            isinstance(part.source, staging.Slice),
+                            directory(part.origin.destination),
+                            isinstance(part.origin, staging.Slice),
                             part.superseded.tolist(),
                         )
                         for _, routed in found
@@ -237,18 +237,18 @@ def test_route(tmp_path: Path) -> None:
                     == [(monday, False, [1]), (monday, True, []), (sale, True, [0])]
                 )
             ),
-            label="rows by group",
+            label="rows by shard",
         )
         assert_counts(step, {"route.slices": 2, "route.live_files": 1, "route.superseded": 2})
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_write(tmp_path: Path, workers: int) -> None:
-    """ROWS by group → WRITTEN; all of a destination come together."""
-    first = read_events(tmp_path, [Event("a")], groups=5)
+    """ROWS by shard → WRITTEN; all of a destination come together."""
+    first = read_events(tmp_path, [Event("a")], shards=5)
     some = [Event("b"), Event("c", event_type="sale")]
-    more = read_events(tmp_path, some, number=BLOCK + 1, groups=5)
-    parts = [(slices.group, route.Routed(slices, b"")) for slices in [*first.slices, *more.slices]]
+    more = read_events(tmp_path, some, number=BLOCK + 1, shards=5)
+    parts = [(slices.shard, route.Routed(slices, b"")) for slices in [*first.slices, *more.slices]]
     with local_pipeline() as pipeline:
         step = pipeline | beam.Create(parts) | do.Write(new_run(tmp_path), workers)
         assert_that(

@@ -160,7 +160,7 @@ class TestUnion:
 
         Seen to fail with `union` keeping only the last part.
         """
-        folder = str(tmp_path_factory.mktemp("seen"))
+        folder = str(tmp_path_factory.mktemp("keys"))
         a, b, c = (delivery_keys.collect(SIZE, *part, {5}, folder) for part in parts)
         whole = delivery_keys.union([a, b, c])
         assert whole.blocks == 3
@@ -181,7 +181,7 @@ class TestUnion:
 
         Seen to fail with only the first file read.
         """
-        folder = str(tmp_path_factory.mktemp("seen"))
+        folder = str(tmp_path_factory.mktemp("keys"))
         size = SIZE._replace(listed=listed)
         together = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
         whole = delivery_keys.union(

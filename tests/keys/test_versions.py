@@ -29,7 +29,7 @@ def many(number: int) -> Versions:
     """Versions of different event_ids."""
     rows = np.arange(number)
     ids = np.stack([rows, rows]).astype(np.uint64)
-    return versions.pack(ids, rows, rows, versions.place(versions.FIRST_BLOCK, rows))
+    return versions.pack(ids, rows, rows, versions.locate(versions.FIRST_BLOCK, rows))
 
 
 class TestWhere:
@@ -38,25 +38,25 @@ class TestWhere:
     @given(st.integers(0, MAX_SOURCE), st.integers(0, MAX_ROW))
     def test_source_and_row_come_back(self, source: int, row: int) -> None:
         """Round trip for any source and row that fit."""
-        where = versions.place(source, np.array([row]))
-        assert versions.source_of(where).tolist() == [source]
-        assert versions.row_of(where).tolist() == [row]
+        locations = versions.locate(source, np.array([row]))
+        assert versions.origins_of(locations).tolist() == [source]
+        assert versions.rows_of(locations).tolist() == [row]
 
     @pytest.mark.parametrize(
         "source", [0, versions.FIRST_BLOCK - 1, versions.FIRST_BLOCK, MAX_SOURCE]
     )
     @pytest.mark.parametrize("row", [0, MAX_ROW])
     def test_at_the_limits(self, source: int, row: int) -> None:
-        """The largest source and row fit, and stay positive: they are compared by `where`."""
-        where = versions.place(source, np.array([row]))
-        assert where.dtype == np.int64
-        assert where[0] >= 0
-        assert (versions.source_of(where)[0], versions.row_of(where)[0]) == (source, row)
+        """The largest source and row fit, and stay positive: they are compared by `location`."""
+        locations = versions.locate(source, np.array([row]))
+        assert locations.dtype == np.int64
+        assert locations[0] >= 0
+        assert (versions.origins_of(locations)[0], versions.rows_of(locations)[0]) == (source, row)
 
     def test_live_files_come_before_blocks(self) -> None:
-        """Of equal versions the smallest `where` stays, which then is the live one."""
-        live = versions.place(versions.FIRST_BLOCK - 1, np.array([MAX_ROW]))
-        block = versions.place(versions.FIRST_BLOCK, np.array([0]))
+        """Of equal versions the smallest `location` stays, which then is the live one."""
+        live = versions.locate(versions.FIRST_BLOCK - 1, np.array([MAX_ROW]))
+        block = versions.locate(versions.FIRST_BLOCK, np.array([0]))
         assert live[0] < block[0]
 
 
@@ -101,7 +101,7 @@ class TestBuckets:
         found = [
             (row, number)
             for number, part in parts
-            for row in versions.unpack([part])["where"].tolist()
+            for row in versions.unpack([part])["location"].tolist()
         ]
         assert sorted(found) == [(row, hash_ % buckets) for row, hash_ in enumerate(hashes)]
         assert len({number for number, _ in parts}) == len(parts)

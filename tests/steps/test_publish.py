@@ -38,7 +38,7 @@ def outcome(run: Run, events: Sequence[Event], *lines: str) -> Outcome:
     block = read_events(folder, events, *lines)
     settings = parquet.WriteSettings(run.root, run.id, run.target_file_bytes)
     written = [
-        write.write_group([route.Routed(slices, b"")], settings)[0] for slices in block.slices
+        write.write_shard([route.Routed(slices, b"")], settings)[0] for slices in block.slices
     ]
     letters = [block.dead_letters] if block.dead_letters else []
     planned_counts = planned.tally().counts

@@ -107,10 +107,10 @@ def test_what_a_block_gives(tmp_path: Path) -> None:
     assert [(row, event[1], event[-2]) for row, event in staged(read)] == [
         (0, "a", "1"), (1, "a", "1"), (2, "b", "[2]"), (3, "c", "1"),
     ]  # fmt: skip
-    where = np.sort(versions.unpack([read.versions.packed])["where"])
+    locations = np.sort(versions.unpack([read.versions.packed])["location"])
     assert {bucket for bucket, _ in read.versions.split()} <= {0, 1, 2}
-    assert versions.source_of(where).tolist() == [FIRST] * 4
-    assert versions.row_of(where).tolist() == [0, 1, 2, 3]
+    assert versions.origins_of(locations).tolist() == [FIRST] * 4
+    assert versions.rows_of(locations).tolist() == [0, 1, 2, 3]
     assert read.rejected == Counter({"not-json": 1})
     (letter,) = letters(read)
     assert letter == {
@@ -146,7 +146,9 @@ def test_versions_are_the_same_stored_or_not(tmp_path: Path, buckets: int) -> No
     assert staged(stored) == staged(returned)
     assert letters(stored) == letters(returned)
     assert (stored.rows, stored.bytes) == (returned.rows, returned.bytes)
-    for one, other in zip(*map(delivery_keys.filter_of, (stored.seen, returned.seen)), strict=True):
+    for one, other in zip(
+        *map(delivery_keys.filter_of, (stored.delivery_keys, returned.delivery_keys)), strict=True
+    ):
         assert np.array_equal(one, other)
 
 

@@ -29,7 +29,7 @@ def scanned(
 ) -> dict[int, tuple[str, int, int]]:
     """By row of the live file: event_id, timestamp and digest of those that compete."""
     file = write_live(folder, live)
-    delivery = delivery_keys.union([read_events(folder, delivered, filter_size=size).seen])
+    delivery = delivery_keys.union([read_events(folder, delivered, filter_size=size).delivery_keys])
     found = scan.scan_file(f"{folder}/out", NUMBER, file, delivery, ID_SEED, 3)
     ids = sorted({event.id for event in live})
     names = dict(zip(events.hash_ids(ids, ID_SEED)[1].tolist(), ids, strict=True))
@@ -123,12 +123,12 @@ class TestScan:
     def test_it_says_how_much_of_the_delivery_it_knew(self, tmp_path: Path) -> None:
         """A block missing from the filter must show in the counts (invariant 3)."""
         file = write_live(tmp_path, LIVE)
-        part = read_events(tmp_path, [Event("new")], filter_size=FILTER).seen
+        part = read_events(tmp_path, [Event("new")], filter_size=FILTER).delivery_keys
         for blocks in (0, 1, 3):
             found = scan.scan_file(
                 f"{tmp_path}/out", 0, file, delivery_keys.union([part] * blocks), ID_SEED, 1
             )
-            assert found.seen == blocks
+            assert found.blocks == blocks
 
     def test_a_file_that_has_gone_is_a_conflict(self, tmp_path: Path) -> None:
         """Another run has superseded it: start again from the new table."""

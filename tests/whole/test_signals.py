@@ -150,7 +150,7 @@ def delivery(tmp_path: Path) -> Path:
         ("before pipeline.command.job.main", signal.SIGINT),
         ("before pipeline.steps.plan.plan", signal.SIGTERM),
         ("before pipeline.steps.read.read_block", signal.SIGINT),
-        ("before pipeline.steps.write.write_group", signal.SIGTERM),
+        ("before pipeline.steps.write.write_shard", signal.SIGTERM),
         ("after pipeline.bookkeeping.journal.stage", signal.SIGINT),
         ("after pipeline.bookkeeping.journal.stage", signal.SIGTERM),
         ("after pipeline.bookkeeping.journal.stage", signal.SIGHUP),

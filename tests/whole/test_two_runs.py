@@ -68,16 +68,16 @@ def test_two_at_once(tmp_path: Path, same: bool, new: bool, attempt: int) -> Non
 
 
 def waiting_run(root: Path, inputs: Path, output: Path, there: Flag, go: Flag, temp: str) -> None:
-    """A process whose run stops for a while when it has written its first group of destinations."""
-    write_group = write.write_group
+    """A process whose run stops for a while when it has written its first shard."""
+    write_shard = write.write_shard
 
     def slow(*arguments: Any) -> tuple[write.Written, float]:
-        written = write_group(*arguments)
+        written = write_shard(*arguments)
         there.set()
         go.wait()
         return written
 
-    with mock.patch.object(write, "write_group", slow):
+    with mock.patch.object(write, "write_shard", slow):
         run(root, inputs, output, None, "--temp", temp)
 
 
