@@ -107,9 +107,7 @@ def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 
         LostRowsError: See there.
     """
     root = table.root
-    dead = leases.dead(root, run_id)
-    snapshot = settling.settle(table, keep_seconds)
-    recovery.clear(table, run_id, dead)
+    snapshot = recovery.heal(table, run_id, keep_seconds)
     if snapshot.version < 0:
         raise datafiles.TableError(f"{root}: there is no table; --output names the table's folder")
     settings = WriteSettings(root, run_id, target_bytes, keep_seconds > 0)

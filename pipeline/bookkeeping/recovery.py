@@ -14,6 +14,7 @@ from pipeline.storage import FileInfo
 from pipeline.table import delta, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import NEW_FOLDER, TableError
+from pipeline.table.delta import Snapshot
 
 # How the store below deltalake 1.6 (object_store's LocalFileSystem) calls what it has begun.
 _DELTA_TEMPORARY = re.compile(r"/_delta_log/[^/]+#\d+$")
@@ -63,6 +64,38 @@ def _set_folder_aside(table: Table, name: str, run_id: str) -> None:
                 " put the folder itself there"
             )
     state.set_aside(path, run_id, "is not a folder of its own")
+
+
+def heal(table: Table, run_id: str, keep_seconds: float = 0.0, rebuild: bool = False) -> Snapshot:
+    """Finishes what runs before have left undone: every run begins with it, and so does compaction.
+
+    The order is what makes it safe. A run may die at any moment, also while this goes on:
+
+    1. The dead are found. A run that dies later is left to the next run.
+    2. The files are settled. The log is read after the dead were found, so it has all that they
+       have committed, and those files get their places in the partitions. Were the dead found
+       after it, one of them might have committed in between, and its live files would still lie
+       among its own.
+    3. The dead are cleared: what they have published is recorded, with the settled table in it;
+       what they have not published is removed.
+
+    Args:
+        table: The table.
+        run_id: The run that begins.
+        keep_seconds: How long superseded files stay; see `settling.settle`.
+        rebuild: Whether the table is about to be rebuilt; see there.
+
+    Returns:
+        The table as it now is.
+
+    Raises:
+        OSError: Something cannot be removed, or recorded.
+        datafiles.TableError: The folder is not a table of ours, or cannot be read or settled.
+    """
+    dead = leases.dead(table.root, run_id)
+    snapshot = settling.settle(table, keep_seconds, rebuild)
+    clear(table, run_id, dead)
+    return snapshot
 
 
 def clear(table: Table, run_id: str, dead: Sequence[DeadRun]) -> None:
