@@ -20,7 +20,7 @@ from typing import NamedTuple
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline import storage
-from pipeline.bookkeeping import leases, ledger, places, recovery
+from pipeline.bookkeeping import ledger, places, recovery
 from pipeline.command import attempts, beam_options, console, explain, options
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
@@ -100,9 +100,7 @@ def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 
         LostRowsError: See there.
     """
     root = table.root
-    dead = leases.dead(root, run_id)
-    snapshot = settling.settle(table, keep_seconds)
-    recovery.clear(table, run_id, dead)
+    snapshot = recovery.heal(table, run_id, keep_seconds)
     if snapshot.version < 0:
         raise datafiles.TableError(f"{root}: there is no table; --output names the table's folder")
     settings = WriteSettings(root, run_id, target_bytes, keep_seconds > 0)
@@ -110,10 +108,10 @@ def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 
     add = [file for group in found for file in _merge(group, settings)]
     remove = [file for group in found for file in group]
     if add:
-        commits.commit(table, snapshot, run_id, add, remove, same_rows=True)
+        commits.commit(table, snapshot.version, run_id, add, remove, same_rows=True)
     after = settling.settle(table, keep_seconds)
     if add:
-        ledger.refresh(table, run_id)
+        ledger.refresh(table, after.origin, run_id)
     return Compacted(
         after.version,
         len({file.destination for file in add}),

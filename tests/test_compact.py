@@ -38,7 +38,7 @@ def publish(root: Path, run_id: str, delivered: dict[Destination, list[Event]]) 
         for destination, events in delivered.items()
         for file in parquet.write([[staged(root, events, destination)]], settings)
     ]
-    commits.commit(Table(str(root)), snapshot, run_id, add, [])
+    commits.commit(Table(str(root)), snapshot.version, run_id, add, [])
     settling.settle(Table(str(root)))
 
 

@@ -143,7 +143,7 @@ def keep(
     rejects, path = rejects_path(root, run_id), summary_path(root, run_id)
     _keep_rejects(rejects, letters)
     inputs = storage.join(staging, journal.inputs)
-    ledger.extend(table, inputs, published, run_id)
+    ledger.extend(table, inputs, published, now.origin, run_id)
     storage.write_bytes(path, summary.encode(complete))
     kept = (rejects, storage.join(root, ledger.LEDGER), path)
     durable.sync(filter(storage.exists, kept), root)
@@ -176,11 +176,11 @@ def finish(table: Table, run: DeadRun, published: int, clearing: str = "run") ->
             f" what is left of the journal is kept as {_set_aside(root, path, run, clearing)}"
         )
         return
-    if journal.table not in ("", delta.identity(table)):
+    now = delta.load(table)
+    if journal.table not in ("", now.origin.identity):
         notices.say(f"the journal of run {run.id} is not about the table at {root}; it is ignored")
         return
     with contextlib.suppress(FileNotFoundError):  # as above
-        now = delta.load(table)
         keep(table, run.id, run.staging, journal, published, now)
 
 

@@ -100,7 +100,7 @@ def published(table: Table, run_id: str = "run", origin: Origin | None = None) -
     found = _load(table.root, run_id)
     if not len(found.entries):
         return []
-    return _files(_valid(table.root, found, origin or delta.origin(table)))
+    return _files(_valid(table.root, found, origin or delta.open_newest(table).origin()))
 
 
 def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> list[FileInfo]:
@@ -109,7 +109,7 @@ def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> lis
     return [file for file in files if file not in known]
 
 
-def extend(table: Table, listing: str, version: int, run_id: str = "run") -> None:
+def extend(table: Table, listing: str, version: int, origin: Origin, run_id: str = "run") -> None:
     """Adds files that are published as of a version of the table, and drops void entries.
 
     The newest entry of a path is the one that counts.
@@ -118,6 +118,7 @@ def extend(table: Table, listing: str, version: int, run_id: str = "run") -> Non
         table: The table.
         listing: Where `write` has put the files; nothing is added if it is damaged.
         version: The version of the table that has their events.
+        origin: Of the table as it is now.
         run_id: The run; see `published`.
     """
     try:
@@ -131,21 +132,23 @@ def extend(table: Table, listing: str, version: int, run_id: str = "run") -> Non
         return
     versions = pa.array([version] * len(added), pa.int64())
     added = added.append_column(_LEDGER_SCHEMA.field("version"), versions)
-    _renew(table, added, run_id)
+    _renew(table, added, origin, run_id)
 
 
-def refresh(table: Table, run_id: str) -> None:
+def refresh(table: Table, origin: Origin, run_id: str) -> None:
     """Drops void entries, and notes that the rest was checked with the log as it is now.
 
     For commits that add no entry: the log forgets them, and then nobody could check any more.
     """
     if storage.exists(storage.join(table.root, LEDGER)):
-        _renew(table, _LEDGER_SCHEMA.empty_table(), run_id)
+        _renew(table, _LEDGER_SCHEMA.empty_table(), origin, run_id)
 
 
-def _renew(table: Table, added: pa.Table, run_id: str) -> None:
+def _renew(table: Table, added: pa.Table, origin: Origin, run_id: str) -> None:
     root = table.root
-    found, origin = _load(root, run_id), delta.origin(table)
+    found = _load(root, run_id)
+    if found.checked.version > origin.version:  # a run that published later was faster
+        origin = delta.open_newest(table).origin()
     before = _valid(root, found, origin)
     kept = pc.invert(pc.is_in(before["path"], added["path"].combine_chunks()))
     entries = pa.concat_tables([before.filter(kept), added])

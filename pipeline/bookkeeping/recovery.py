@@ -14,6 +14,7 @@ from pipeline.storage import FileInfo
 from pipeline.table import delta, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import NEW_FOLDER, TableError
+from pipeline.table.delta import Snapshot
 
 # How the store below deltalake 1.6 (object_store's LocalFileSystem) calls what it has begun.
 _DELTA_TEMPORARY = re.compile(r"/_delta_log/[^/]+#\d+$")
@@ -43,7 +44,7 @@ def secure(table: Table, run_id: str) -> str:
     root = table.root
     if not storage.is_local(root):
         return ""
-    identity = delta.identity(table)
+    identity = delta.open_newest(table).origin().identity
     for name in _FOLDERS:
         path = storage.join(root, name)
         if os.path.islink(path) or (os.path.lexists(path) and not os.path.isdir(path)):
@@ -64,6 +65,38 @@ def _set_folder_aside(table: Table, name: str, run_id: str) -> None:
                 " put the folder itself there"
             )
     state.set_aside(path, run_id, "is not a folder of its own")
+
+
+def heal(table: Table, run_id: str, keep_seconds: float = 0.0, rebuild: bool = False) -> Snapshot:
+    """Finishes what runs before have left undone: every run begins with it, and so does compaction.
+
+    The order is what makes it safe. A run may die at any moment, also while this goes on:
+
+    1. The dead are found. A run that dies later is left to the next run.
+    2. The files are settled. The log is read after the dead were found, so it has all that they
+       have committed, and those files get their places in the partitions. Were the dead found
+       after it, one of them might have committed in between, and its live files would still lie
+       among its own.
+    3. The dead are cleared: what they have published is recorded, with the settled table in it;
+       what they have not published is removed.
+
+    Args:
+        table: The table.
+        run_id: The run that begins.
+        keep_seconds: How long superseded files stay; see `settling.settle`.
+        rebuild: Whether the table is about to be rebuilt; see there.
+
+    Returns:
+        The table as it now is.
+
+    Raises:
+        OSError: Something cannot be removed, or recorded.
+        datafiles.TableError: The folder is not a table of ours, or cannot be read or settled.
+    """
+    dead = leases.dead(table.root, run_id)
+    snapshot = settling.settle(table, keep_seconds, rebuild)
+    clear(table, run_id, dead)
+    return snapshot
 
 
 def clear(table: Table, run_id: str, dead: Sequence[DeadRun]) -> None:
@@ -103,12 +136,12 @@ def _published(table: Table, run_id: str) -> int | None:
 
     After `retention.LOG_DAYS` days the log forgets who made a commit, but not the files it added.
     """
-    version = delta.published(table, run_id)
+    opened = delta.open_newest(table)
+    version = opened.published(run_id)
     if version is None:
-        snapshot = delta.load(table)
         own = re.compile(rf"part-{re.escape(run_id)}-\w+(\.parquet)?")
-        if any(own.fullmatch(file.path.rpartition("/")[2]) for file in snapshot.files):
-            return snapshot.version
+        if any(own.fullmatch(path.rpartition("/")[2]) for path in opened.paths()):
+            return opened.version
     return version
 
 
@@ -152,7 +185,7 @@ def abandon(table: Table, run: DeadRun, *, all_ended: bool = True) -> int | None
     version = None
     with contextlib.suppress(Exception):  # the next run does what cannot be done now
         run = run._replace(made=leases.made_folder(table.root, run.id))
-        version = delta.published(table, run.id)
+        version = delta.open_newest(table).published(run.id)
         if version is not None:
             journal.finish(table, run, version, run.id)
         _remove_staged(table.root, run)

@@ -23,7 +23,6 @@ from pipeline.steps.tally import Tally, add_up, disagreements
 from pipeline.steps.write import Written
 from pipeline.table import commits, delta, settling
 from pipeline.table.datafiles import DataFile
-from pipeline.table.delta import Snapshot
 
 
 class ReconciliationError(EventsiftError):
@@ -76,7 +75,7 @@ def publish(run: Run, outcome: Outcome) -> RunSummary:
             f"nothing was published: the run has {len(outcome.plans)} plans, it must have one"
         )
     (planned,) = outcome.plans
-    snapshot = delta.load(run.table)
+    snapshot = delta.load(run.table) if run.rebuild else delta.NO_TABLE
     live = snapshot.files if snapshot.version == planned.version else ()
     change = _change(run, outcome, live)
     counts, seconds = add_up(outcome.tallies)
@@ -90,9 +89,8 @@ def publish(run: Run, outcome: Outcome) -> RunSummary:
     journal.stage(staged, run.staging)
     published = -1
     if change.add or planned.version >= 0:  # no valid event and no table: none is made
-        base = Snapshot(planned.version, tuple(live))
         published = commits.commit(
-            run.table, base, run.id, change.add, change.remove, rebuild=run.rebuild
+            run.table, planned.version, run.id, change.add, change.remove, rebuild=run.rebuild
         )
     after = settling.settle(run.table, run.keep_seconds)
     complete = msgspec.structs.replace(

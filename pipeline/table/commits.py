@@ -24,7 +24,7 @@ from pipeline.table.datafiles import (
     relative,
     settled_path,
 )
-from pipeline.table.delta import REBUILT, TABLE_SCHEMA, Snapshot
+from pipeline.table.delta import REBUILT, TABLE_SCHEMA, Opened
 from pipeline.table.retention import LOG_DAYS
 
 # Two commits every few minutes for years: the log has to stay small to list and quick to replay.
@@ -43,7 +43,7 @@ _EPOCH = datetime.datetime(1970, 1, 1)
 
 def commit(
     table: Table,
-    snapshot: Snapshot,
+    version: int,
     run_id: str,
     add: Sequence[DataFile],
     remove: Sequence[DataFile],
@@ -58,7 +58,8 @@ def commit(
 
     Args:
         table: The table.
-        snapshot: What the run has read; it holds all of `remove`.
+        version: The version that the run has worked on; all of `remove` are live in it. -1 if
+            there was no table.
         run_id: The run; the same for a retry of the same work.
         add: Files of the run, written to `new_path`.
         remove: Files whose rows are superseded, or are in `add` again.
@@ -70,73 +71,95 @@ def commit(
         The version in which the run's files are live.
 
     Raises:
-        ConflictError: The table is no longer that of `snapshot`. Nothing was published.
-        TableError: A file to add is missing, or one to remove is not in the snapshot.
+        ConflictError: The table has another version by now. Nothing was published.
+        TableError: A file to add is missing, or one to remove is not live.
     """
-    table = delta.usable(table)
-    root = table.root
     opened = delta.open_newest(table)
-    published = delta.version_of(opened, run_id)
+    root = opened.table.root
+    published = opened.published(run_id)
     if published is not None:
         return published
-    version = -1 if opened is None else opened.version()
-    if version != snapshot.version:
-        raise _conflict(root, run_id, snapshot.version, version)
+    if opened.version != version:
+        raise _conflict(root, run_id, version, opened.version)
     _check_added(root, run_id, add)
-    _check_removed(root, snapshot, remove)
+    _check_removed(opened, remove)
     durable.sync((storage.join(root, file.path) for file in add), root)
-    if opened is not None and not add and not remove:
+    if version >= 0 and not add and not remove:
         return version
-    # Only the very next version will do (no retries), so it is known already, and what the log
-    # remembers of this run is where it was published.
     now = _now_millis()
-    transactions = [Transaction(delta.transaction_id(run_id), version + 1, now)]
-    if rebuild:
-        transactions.append(Transaction(REBUILT, version + 1))  # without a time it never expires
-    properties = CommitProperties(
-        custom_metadata={"run": run_id}, max_commit_retries=0, app_transactions=transactions
-    )
     adds = [_add_action(file, file.path, now, data_change=not same_rows) for file in add]
     removes = [_remove_action(file, now, data_change=not same_rows) for file in remove]
     try:
-        if opened is None:
-            create_table_with_add_actions(
-                root,
-                Schema.from_arrow(TABLE_SCHEMA),
-                adds,
-                mode="error",
-                partition_by=list(PARTITION_COLUMNS),
-                name="eventsift",
-                configuration=TABLE_PROPERTIES,
-                storage_options=dict(table.storage_options),
-                commit_properties=properties,
-            )
-        else:
-            _write(opened, [*adds, *removes], properties)
+        _publish(opened, adds, removes, _properties(run_id, version + 1, now, rebuild=rebuild))
     except (DeltaError, OSError) as error:
         # Also when the commit was made but its answer was lost, or the checkpoint after it failed.
         opened = delta.open_newest(table)
-        published = delta.version_of(opened, run_id)
+        published = opened.published(run_id)
         if published is not None:
             _sync_log(root, published)
             return published
-        found = -1 if opened is None else opened.version()
-        if found != version:
-            raise _conflict(root, run_id, version, found) from error
+        if opened.version != version:
+            raise _conflict(root, run_id, version, opened.version) from error
         said = log.said(error)
         raise TableError(f"{root}: run {run_id} could not be committed: {said}") from error
     _sync_log(root, version + 1)
     return version + 1
 
 
-def commit_places(root: str, opened: DeltaTable, hidden: Sequence[DataFile]) -> None:
-    """Commit the partition paths of `hidden`, unless another commit has come first."""
-    if hidden:
-        now = _now_millis()
-        adds = [_add_action(file, settled_path(file), now, data_change=False) for file in hidden]
-        removes = [_remove_action(file, now, data_change=False) for file in hidden]
-        _write(opened, [*adds, *removes], CommitProperties(max_commit_retries=0))
-        _sync_log(root, opened.version() + 1)
+def commit_places(opened: Opened, hidden: Sequence[DataFile]) -> None:
+    """Commits the partition paths of hidden files, unless another commit has come first.
+
+    Args:
+        opened: The version of the table that they are live in.
+        hidden: The files, by their hidden paths; if there are none, there is no commit.
+
+    Raises:
+        DeltaError: Another commit has come first.
+    """
+    if opened.delta_table is None or not hidden:
+        return
+    now = _now_millis()
+    adds = [_add_action(file, settled_path(file), now, data_change=False) for file in hidden]
+    removes = [_remove_action(file, now, data_change=False) for file in hidden]
+    _write(opened.delta_table, [*adds, *removes], CommitProperties(max_commit_retries=0))
+    _sync_log(opened.table.root, opened.version + 1)
+
+
+def _properties(run_id: str, version: int, now: int, *, rebuild: bool) -> CommitProperties:
+    """Returns what the log is to remember of a run's commit.
+
+    Only the very next version will do (no retries). So it is known already, and what the log
+    remembers of this run is where it was published.
+    """
+    transactions = [Transaction(delta.transaction_id(run_id), version, now)]
+    if rebuild:
+        transactions.append(Transaction(REBUILT, version))  # without a time it never expires
+    return CommitProperties(
+        custom_metadata={"run": run_id}, max_commit_retries=0, app_transactions=transactions
+    )
+
+
+def _publish(
+    opened: Opened,
+    adds: list[AddAction],
+    removes: list[RemoveAction],
+    properties: CommitProperties,
+) -> None:
+    """Makes the commit; with it the table, if there is none."""
+    if opened.delta_table is not None:
+        _write(opened.delta_table, [*adds, *removes], properties)
+        return
+    create_table_with_add_actions(
+        opened.table.root,
+        Schema.from_arrow(TABLE_SCHEMA),
+        adds,
+        mode="error",
+        partition_by=list(PARTITION_COLUMNS),
+        name="eventsift",
+        configuration=TABLE_PROPERTIES,
+        storage_options=dict(opened.table.storage_options),
+        commit_properties=properties,
+    )
 
 
 def _write(
@@ -217,14 +240,14 @@ def _check_added(root: str, run_id: str, add: Sequence[DataFile]) -> None:
         )
 
 
-def _check_removed(root: str, snapshot: Snapshot, remove: Sequence[DataFile]) -> None:
-    """The log takes any path as removed (deltalake 1.6), also one that is not live."""
-    live = {file.path for file in snapshot.files}
+def _check_removed(opened: Opened, remove: Sequence[DataFile]) -> None:
+    """Refuses files that are not live: the log takes any path as removed (deltalake 1.6)."""
+    live = opened.paths() if remove else set()
     for file in remove:
         if file.path not in live:
             raise TableError(
-                f"{root}: {file.path} cannot be superseded: "
-                f"it is not live in version {snapshot.version}"
+                f"{opened.table.root}: {file.path} cannot be superseded: "
+                f"it is not live in version {opened.version}"
             )
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -27,74 +28,123 @@ _PLAIN = (f"{PARTITION_COLUMNS[0]}=", f"{NEW_FOLDER}/")  # nearly all paths, and
 _OUTSIDE = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:|^/|(?:^|/)\.\.(?:/|$)")
 
 
-class Snapshot(NamedTuple):
-    """The table as of one commit.
-
-    Attributes:
-        version: the commit's number; -1 if there is no table yet.
-        files: the live files, sorted by path.
-    """
-
-    version: int
-    files: tuple[DataFile, ...]
-
-
-NO_TABLE = Snapshot(-1, ())
-
-
-def load(table: Table) -> Snapshot:
-    """Returns the newest snapshot of a table; one with version -1 if nothing is there.
-
-    Raises:
-        TableError: Its folder holds something else than a table of ours, or cannot be read.
-    """
-    table = usable(table)
-    opened = open_newest(table)
-    return NO_TABLE if opened is None else snapshot_of(table.root, opened)
-
-
-def published(table: Table, run_id: str) -> int | None:
-    """Returns the version in which a run was committed.
-
-    None if it was not, or more than `LOG_DAYS` days ago.
-    """
-    return version_of(open_newest(usable(table)), run_id)
-
-
-def version_of(opened: DeltaTable | None, run_id: str) -> int | None:
-    """Returns the version in which a run was committed; see `published`."""
-    return None if opened is None else opened.transaction_version(transaction_id(run_id))
-
-
-def identity(table: Table) -> str:
-    """Returns a table's id, which only a copy of it has as well; "" if there is no table."""
-    return origin(table).identity
-
-
 class Origin(NamedTuple):
-    """Where a table's content comes from.
+    """Which table it is, and how its content came about.
 
     Attributes:
-        identity: The table's id; see `identity`.
+        identity: The table's id, which only a copy of it has as well; "" if there is no table.
         version: Its newest version; -1 if there is no table.
         rebuilt: The version in which it was last rebuilt; -1 if it never was.
     """
 
-    identity: str
-    version: int
-    rebuilt: int
+    identity: str = ""
+    version: int = -1
+    rebuilt: int = -1
 
 
-def origin(table: Table) -> Origin:
-    """Returns where a table's content comes from, by one look at its log."""
-    opened = open_newest(usable(table))
-    if opened is None:
-        return Origin("", -1, -1)
-    rebuilt = opened.transaction_version(REBUILT)
-    return Origin(str(opened.metadata().id), opened.version(), -1 if rebuilt is None else rebuilt)
+class Snapshot(NamedTuple):
+    """The table as of one commit.
+
+    Attributes:
+        origin: Which table, in which version.
+        files: The live files, sorted by path.
+    """
+
+    origin: Origin
+    files: tuple[DataFile, ...]
+
+    @property
+    def version(self) -> int:
+        """The commit's number; -1 if there is no table yet."""
+        return self.origin.version
 
 
-def usable(table: Table) -> Table:
+NO_TABLE = Snapshot(Origin(), ())
+
+
+class Opened(NamedTuple):
+    """A table's log, open at what was the newest version.
+
+    Attributes:
+        table: The table; its root is absolute.
+        delta_table: What deltalake has opened; None if there is no table.
+    """
+
+    table: Table
+    delta_table: DeltaTable | None
+
+    @property
+    def version(self) -> int:
+        """The number of the newest commit; -1 if there is no table."""
+        return -1 if self.delta_table is None else self.delta_table.version()
+
+    def origin(self) -> Origin:
+        """Returns which table it is, and in which version."""
+        if self.delta_table is None:
+            return Origin()
+        rebuilt = self.delta_table.transaction_version(REBUILT)
+        identity = str(self.delta_table.metadata().id)
+        return Origin(identity, self.version, -1 if rebuilt is None else rebuilt)
+
+    def published(self, run_id: str) -> int | None:
+        """Returns the version in which a run was committed.
+
+        None if it was not, or more than `LOG_DAYS` days ago.
+        """
+        if self.delta_table is None:
+            return None
+        return self.delta_table.transaction_version(transaction_id(run_id))
+
+    def paths(self) -> set[str]:
+        """Returns the paths of the live files."""
+        if self.delta_table is None:
+            return set()
+        return set(_paths(_adds(self.delta_table)))
+
+    def snapshot(self) -> Snapshot:
+        """Returns the live files with all that the log says of them.
+
+        Raises:
+            TableError: Another tool has given the table files that have no place in ours.
+        """
+        if self.delta_table is None:
+            return NO_TABLE
+        return Snapshot(self.origin(), tuple(_live_files(self.table.root, self.delta_table)))
+
+
+def load(table: Table) -> Snapshot:
+    """Returns the newest snapshot of a table; `NO_TABLE` if nothing is there.
+
+    Raises:
+        TableError: Its folder holds something else than a table of ours, or cannot be read.
+    """
+    return open_newest(table).snapshot()
+
+
+def open_newest(table: Table) -> Opened:
+    """Opens the newest version of a table; there is none if its folder is empty or missing.
+
+    Raises:
+        TableError: Its folder holds something else than a table of ours, or cannot be read.
+    """
+    table = _usable(table)
+    root = table.root
+    found = _open_any(table)
+    if found is None:
+        foreign = [relative(root, file) for file in storage.list_files(root, hidden=False)]
+        # Listed first: the files of a table that is made at this moment are none the second time.
+        found = _open_any(table) if foreign else None
+        if foreign and found is None:
+            raise TableError(
+                f"{root}: not empty, but no Delta table either: it has {min(foreign)!r}; "
+                "choose an empty or a new folder"
+            )
+    if found is not None:
+        _check_ours(root, found)
+    return Opened(table, found)
+
+
+def _usable(table: Table) -> Table:
     """Returns a table with an absolute root, if deltalake takes it for what it is."""
     root = storage.absolute(table.root)
     unusable = _UNUSABLE.search(root) if storage.is_local(root) else None
@@ -104,24 +154,6 @@ def usable(table: Table) -> Table:
             "choose a folder with a plainer name"
         )
     return table._replace(root=root)
-
-
-def open_newest(table: Table) -> DeltaTable | None:
-    """Opens the newest version of a table; None if its folder is empty or not there."""
-    root = table.root
-    opened = _open_any(table)
-    if opened is None:
-        foreign = [relative(root, file) for file in storage.list_files(root, hidden=False)]
-        # Listed first: the files of a table that is made at this moment are none the second time.
-        opened = _open_any(table) if foreign else None
-        if foreign and opened is None:
-            raise TableError(
-                f"{root}: not empty, but no Delta table either: it has {min(foreign)!r}; "
-                "choose an empty or a new folder"
-            )
-    if opened is not None:
-        _check_ours(root, opened)
-    return opened
 
 
 def _open_any(table: Table) -> DeltaTable | None:
@@ -135,10 +167,10 @@ def _open_any(table: Table) -> DeltaTable | None:
         raise TableError(f"{root}: its Delta log cannot be read: {log.why(root, error)}") from error
 
 
-def _check_ours(root: str, opened: DeltaTable) -> None:
-    columns = [(field.name, str(field.type)) for field in opened.schema().fields]
+def _check_ours(root: str, found: DeltaTable) -> None:
+    columns = [(field.name, str(field.type)) for field in found.schema().fields]
     ours = [(field.name, str(field.type)) for field in Schema.from_arrow(TABLE_SCHEMA).fields]
-    if columns != ours or tuple(opened.metadata().partition_columns) != PARTITION_COLUMNS:
+    if columns != ours or tuple(found.metadata().partition_columns) != PARTITION_COLUMNS:
         names = ", ".join(name for name, _ in columns)
         raise TableError(
             f"{root}: a Delta table, but not of eventsift: its columns are {names}; "
@@ -146,16 +178,16 @@ def _check_ours(root: str, opened: DeltaTable) -> None:
         )
     # Reader version 2 and up: column mapping, deletion vectors. A file that replaced one with a
     # deletion vector would bring deleted rows back.
-    if opened.protocol().min_reader_version != 1:
+    if found.protocol().min_reader_version != 1:
         raise TableError(
             f"{root}: another tool has switched on Delta features that eventsift does not know "
-            f"(reader version {opened.protocol().min_reader_version}); write a new table"
+            f"(reader version {found.protocol().min_reader_version}); write a new table"
         )
 
 
-def snapshot_of(root: str, opened: DeltaTable) -> Snapshot:
-    """Returns the snapshot of a table that is open."""
-    actions = pa.table(opened.get_add_actions(flatten=True))
+def _live_files(root: str, delta_table: DeltaTable) -> Iterator[DataFile]:
+    """Yields the live files, sorted by path."""
+    actions = _adds(delta_table)
     count = actions.num_rows
 
     def column(name: str) -> list[Any]:
@@ -169,19 +201,26 @@ def snapshot_of(root: str, opened: DeltaTable) -> Snapshot:
     destinations = map(Destination, *(column(f"partition.{name}") for name in PARTITION_COLUMNS))
     files = map(
         DataFile,
-        map(unquote, column("path")),  # encoded in the log: Delta protocol, "Add File"
+        _paths(actions),
         destinations,
         column("num_records"),
         column("size_bytes"),
         micros("min.timestamp"),
         micros("max.timestamp"),
     )
-    live = sorted(files)
-    for number, file in enumerate(live):
+    for file in sorted(files):
         _check_live(root, file)
-        if file.rows is None:
-            live[number] = file._replace(rows=_rows_of(root, file))
-    return Snapshot(opened.version(), tuple(live))
+        yield file if file.rows is not None else file._replace(rows=_rows_of(root, file))
+
+
+def _adds(delta_table: DeltaTable) -> pa.Table:
+    """Returns the log's add actions of the live files."""
+    return pa.table(delta_table.get_add_actions(flatten=True))
+
+
+def _paths(adds: pa.Table) -> Iterator[str]:
+    """Yields the paths of add actions; the log has them encoded (Delta protocol, "Add File")."""
+    return map(unquote, adds["path"].to_pylist())
 
 
 def _rows_of(root: str, file: DataFile) -> int:

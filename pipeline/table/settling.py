@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from pipeline import storage
@@ -19,7 +18,7 @@ from pipeline.table.datafiles import (
     relative,
     settled_path,
 )
-from pipeline.table.delta import Snapshot
+from pipeline.table.delta import Opened, Snapshot
 from pipeline.table.retention import LOG_DAYS
 
 _ATTEMPTS = 10
@@ -54,44 +53,50 @@ def settle(table: Table, keep_seconds: float = 0.0, rebuild: bool = False) -> Sn
     """
     if not 0 <= keep_seconds <= LOG_DAYS * 86_400:
         raise ValueError(f"keep_seconds must be 0 to {LOG_DAYS} days, not {keep_seconds}")
-    table = delta.usable(table)
-    root = table.root
     failure: Exception | None = None
     for _ in range(_ATTEMPTS):
-        listed = deletable.listed(root)
-        opened = delta.open_newest(table)
-        if opened is None:
-            return delta.NO_TABLE
-        snapshot = delta.snapshot_of(root, opened)
-        hidden = [file for file in snapshot.files if file.path.startswith(f"{NEW_FOLDER}/")]
         try:
-            lost = _lost(root, hidden, listed)
-            if lost and _is_newest(table, snapshot):
-                if not rebuild:
-                    raise TableError(
-                        f"{root}: its files could not be settled: {missing(lost[0].path)}"
-                    )
-                hidden = [file for file in hidden if file not in lost]
-            places = {file.path: settled_path(file) for file in hidden}
-            kept = {*places.values(), *(file.path for file in snapshot.files)}
-            at = deletable.now([*listed.values(), *log.commits(root).values()])
-            if keep_seconds:
-                kept |= _history(root, at - keep_seconds)
-            _place(root, places, listed)
-            _delete(root, _leftovers(root, opened, listed, kept, at))
-            if not keep_seconds:
-                commits.commit_places(root, opened, hidden)
+            return _settle_once(table, keep_seconds, rebuild)
         except (DeltaError, FileNotFoundError) as error:  # another process was faster
             failure = error
-            continue
-        if keep_seconds:
-            _tidy(root)
-            return snapshot
-        _delete(root, deletable.deletable(root, places, (), places.keys, places.values()))
+    root, said = storage.absolute(table.root), log.said(failure)
+    raise TableError(f"{root}: its files could not be settled: {said}") from failure
+
+
+def _settle_once(table: Table, keep_seconds: float, rebuild: bool) -> Snapshot:
+    """Settles a table's files; see `settle`.
+
+    Raises:
+        DeltaError, FileNotFoundError: Another process has changed the table meanwhile.
+    """
+    root = storage.absolute(table.root)
+    listed = deletable.listed(root)  # before the log is read; see the package
+    opened = delta.open_newest(table)
+    if opened.delta_table is None:
+        return delta.NO_TABLE
+    origin, files = opened.snapshot()
+    hidden = [file for file in files if file.path.startswith(f"{NEW_FOLDER}/")]
+    lost = _lost(root, hidden, listed)
+    if lost and delta.open_newest(table).version == origin.version:
+        if not rebuild:
+            raise TableError(f"{root}: its files could not be settled: {missing(lost[0].path)}")
+        hidden = [file for file in hidden if file not in lost]
+    places = {file.path: settled_path(file) for file in hidden}
+    kept = {*places.values(), *(file.path for file in files)}
+    at = deletable.now([*listed.values(), *log.commits(root).values()])
+    if keep_seconds:
+        kept |= _history(root, at - keep_seconds)
+    _place(root, places, listed)
+    _delete(root, _leftovers(opened, listed, kept, at))
+    if keep_seconds:
         _tidy(root)
-        moved = (file._replace(path=places.get(file.path, file.path)) for file in snapshot.files)
-        return Snapshot(snapshot.version + bool(hidden), tuple(sorted(moved)))
-    raise TableError(f"{root}: its files could not be settled: {log.said(failure)}") from failure
+        return Snapshot(origin, files)
+    commits.commit_places(opened, hidden)
+    _delete(root, deletable.deletable(root, places, (), places.keys, places.values()))
+    _tidy(root)
+    moved = (file._replace(path=places.get(file.path, file.path)) for file in files)
+    now = origin._replace(version=origin.version + bool(hidden))
+    return Snapshot(now, tuple(sorted(moved)))
 
 
 def drop_uncommitted(table: Table, run_id: str, keep_seconds: float = LOG_DAYS * 86_400.0) -> None:
@@ -109,13 +114,12 @@ def drop_uncommitted(table: Table, run_id: str, keep_seconds: float = LOG_DAYS *
     Raises:
         TableError: As `load`. Nothing was deleted.
     """
-    table = delta.usable(table)
-    root = table.root
+    root = storage.absolute(table.root)
     folder = new_path(run_id, "0").rpartition("/")[0]
     listed = {relative(root, file): file for file in storage.list_files(f"{root}/{folder}")}
     if not listed:
         return
-    live = {file.path for file in delta.load(table).files}
+    live = delta.open_newest(table).paths()
     if any(path not in live for path in listed):
         at = deletable.now([*listed.values(), *log.commits(root).values()])
         kept = live | log.removed_since(root, at - keep_seconds)
@@ -138,11 +142,6 @@ def _lost(
     ]
 
 
-def _is_newest(table: Table, snapshot: Snapshot) -> bool:
-    opened = delta.open_newest(table)
-    return opened is not None and opened.version() == snapshot.version
-
-
 def _place(root: str, places: Mapping[str, str], listed: Mapping[str, storage.FileInfo]) -> None:
     """Make every hidden live file appear in its partition."""
     storage.copy_all(
@@ -157,19 +156,19 @@ def _place(root: str, places: Mapping[str, str], listed: Mapping[str, storage.Fi
 
 
 def _leftovers(
-    root: str,
-    opened: DeltaTable,
+    opened: Opened,
     listed: Mapping[str, storage.FileInfo],
     kept: Collection[str],
     at: float,
 ) -> Iterator[str]:
     """The files, among those listed before the log was read, that nobody needs any more."""
+    root = opened.table.root
     return deletable.leftovers(
         root,
         listed,
         kept,
         lambda: log.removed(root),
-        lambda run_id: delta.version_of(opened, run_id) is not None,
+        lambda run_id: opened.published(run_id) is not None,
         at,
     )
 

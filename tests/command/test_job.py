@@ -11,7 +11,7 @@ from end_to_end import event, files_of, published, write_events
 from pipeline import flow
 from pipeline.command import console, job
 from pipeline.steps import publish
-from pipeline.table import commits, datafiles, delta
+from pipeline.table import commits, datafiles
 from pipeline.table.address import Table
 
 ENOUGH = ["--input", "a", "--output", "b"]
@@ -150,13 +150,11 @@ def test_a_run_that_was_overtaken_starts_again(
     commit = commits.commit
     calls: list[str] = []
 
-    def overtaken(
-        table: Table, snapshot: delta.Snapshot, run_id: str, *rest: Any, **options: Any
-    ) -> int:
+    def overtaken(table: Table, version: int, run_id: str, *rest: Any, **options: Any) -> int:
         calls.append(run_id)
         if len(calls) == 1:
             raise datafiles.ConflictError("another run has committed version 7")
-        return commit(table, snapshot, run_id, *rest, **options)
+        return commit(table, version, run_id, *rest, **options)
 
     monkeypatch.setattr(commits, "commit", overtaken)
 

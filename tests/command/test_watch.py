@@ -16,6 +16,7 @@ from pipeline import signals, storage
 from pipeline.bookkeeping import ledger
 from pipeline.command import options, watch
 from pipeline.storage import FileInfo
+from pipeline.table import delta
 from pipeline.table.address import Table
 from tests import deliveries
 from tests.bookkeeping import test_ledger
@@ -84,7 +85,8 @@ class TestPoll:
         """Enters a file in the ledger."""
         listing = str(root.parent / "listing")
         ledger.write(listing, storage.match([str(file)]).files)
-        ledger.extend(Table(str(root)), listing, version)
+        table = Table(str(root))
+        ledger.extend(table, listing, version, delta.load(table).origin)
 
     def test_what_was_published_is_not_new_until_it_changes(
         self, tmp_path: Path, poll: watch.Poll, inputs: Path

@@ -271,7 +271,7 @@ class TestDamage:
     def test_a_file_that_was_superseded_is_a_conflict(self, root: str) -> None:
         """Then another run was faster, and this one starts again from the new table."""
         snapshot = delta.load(Table(root))
-        commits.commit(Table(root), snapshot, "r3", [], snapshot.files[:1])
+        commits.commit(Table(root), snapshot.version, "r3", [], snapshot.files[:1])
         settling.settle(Table(root))
 
         with pytest.raises(datafiles.ConflictError, match="another run has superseded"):

@@ -66,9 +66,8 @@ def write_file(
 def publish(root: str, run_id: str, rows: dict[str, int], destination: Destination = MONDAY) -> int:
     """A whole run that adds one file."""
     snapshot = settling.settle(Table(root))
-    version = commits.commit(
-        Table(root), snapshot, run_id, [write_file(root, run_id, "0", rows, destination)], []
-    )
+    add = [write_file(root, run_id, "0", rows, destination)]
+    version = commits.commit(Table(root), snapshot.version, run_id, add, [])
     settling.settle(Table(root))
     return version
 
@@ -160,7 +159,7 @@ class TestReaders:
             write_file(root, "r1", "0", {"a": 1, "b": 2}),
             write_file(root, "r1", "1", {"c": 3}, OTHER),
         ]
-        assert commits.commit(Table(root), delta.load(Table(root)), "r1", add, []) == 0
+        assert commits.commit(Table(root), delta.load(Table(root)).version, "r1", add, []) == 0
         settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account"), ("b", 2, "account"), ("c", 3, "shop")])
         assert parquet_files(root) == [
@@ -179,7 +178,7 @@ class TestReaders:
         publish(root, "r1", {"a": 1})
         snapshot = delta.load(Table(root))
         add = [write_file(root, "r2", "0", {"a": 2, "b": 2})]
-        commits.commit(Table(root), snapshot, "r2", add, snapshot.files)
+        commits.commit(Table(root), snapshot.version, "r2", add, snapshot.files)
         new = [("a", 2, "account"), ("b", 2, "account")]
         assert [reader(root) for reader in ALL_READERS] == [new] * 2 + [[("a", 1, "account")]] * 4
         settling.settle(Table(root))
@@ -190,7 +189,11 @@ class TestReaders:
         publish(root, "r1", {"a": 1}, OTHER)
         snapshot = delta.load(Table(root))
         commits.commit(
-            Table(root), snapshot, "r2", [write_file(root, "r2", "0", {"a": 2})], snapshot.files
+            Table(root),
+            snapshot.version,
+            "r2",
+            [write_file(root, "r2", "0", {"a": 2})],
+            snapshot.files,
         )
         settling.settle(Table(root))
         assert_settled(root, [("a", 2, "account")])
@@ -202,7 +205,7 @@ class TestReaders:
         publish(root, "r2", {"b": 2}, OTHER)
         snapshot = delta.load(Table(root))
         add = [write_file(root, "r3", "0", {"a": 3, "b": 3})]
-        version = commits.commit(Table(root), snapshot, "r3", add, snapshot.files)
+        version = commits.commit(Table(root), snapshot.version, "r3", add, snapshot.files)
         assert delta_rows(root) == [("a", 3, "account"), ("b", 3, "account")]
         assert version == snapshot.version + 1
         settling.settle(Table(root))
@@ -210,9 +213,10 @@ class TestReaders:
 
     def test_a_run_without_events_makes_an_empty_table(self, root: str) -> None:
         """Readers of the log get no rows instead of an error, and the next run goes on."""
-        assert commits.commit(Table(root), delta.load(Table(root)), "r1", [], []) == 0
+        assert commits.commit(Table(root), delta.load(Table(root)).version, "r1", [], []) == 0
         assert DeltaTable(root).to_pyarrow_table().num_rows == 0
-        assert settling.settle(Table(root)) == delta.Snapshot(0, ())
+        settled = settling.settle(Table(root))
+        assert (settled.version, settled.files) == (0, ())
         publish(root, "r2", {"a": 1})
         assert_settled(root, [("a", 1, "account")])
 
@@ -220,7 +224,7 @@ class TestReaders:
         """Removing every file leaves an empty snapshot, not an error."""
         publish(root, "r1", {"a": 1})
         snapshot = delta.load(Table(root))
-        commits.commit(Table(root), snapshot, "r2", [], snapshot.files)
+        commits.commit(Table(root), snapshot.version, "r2", [], snapshot.files)
         assert settling.settle(Table(root)).files == ()
         assert parquet_files(root) == []
 
@@ -236,7 +240,7 @@ class TestReaders:
         snapshot = delta.load(Table(root))
         assert [file.destination for file in snapshot.files] == [destination]
         add = [write_file(root, "r2", "0", {"a": 2}, destination)]
-        commits.commit(Table(root), snapshot, "r2", add, snapshot.files)
+        commits.commit(Table(root), snapshot.version, "r2", add, snapshot.files)
         settling.settle(Table(root))
         assert_settled(root, [("a", 2, domain)])
 
@@ -257,17 +261,19 @@ class TestSnapshot:
     def test_it_has_what_was_committed(self, root: str) -> None:
         """Paths as on disk, counts and times are those of the writer, before and after settling."""
         add = write_file(root, "r1", "0", {"a": 1, "b": 2}, Destination("a/b", "%", 2021, 1, 8))
-        commits.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
-        assert delta.load(Table(root)) == delta.Snapshot(0, (add,))
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
+        loaded = delta.load(Table(root))
+        assert (loaded.version, loaded.files) == (0, (add,))
         settled = settling.settle(Table(root))
-        assert settled == delta.Snapshot(1, (add._replace(path=datafiles.settled_path(add)),))
+        assert settled.origin == loaded.origin._replace(version=1)
+        assert settled.files == (add._replace(path=datafiles.settled_path(add)),)
         assert delta.load(Table(root)) == settled
 
     def test_times_let_readers_skip_files_but_never_rows(self, root: str) -> None:
         """A filter on the very first and last microsecond finds its row, also by a checkpoint."""
         first = 1_610_064_000_123_456
         add = write_file(root, "r1", "0", {"a": 1, "b": 2, "c": 3}, micros=first)
-        commits.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
         settling.settle(Table(root))
         DeltaTable(root).create_checkpoint()
         assert [file[4:] for file in delta.load(Table(root)).files] == [(first, first + 2)]
@@ -285,18 +291,18 @@ class TestSnapshot:
         micros = (start - epoch) // datetime.timedelta(microseconds=1)
         destination = Destination("account", "created", year, 1, 8)
         add = write_file(root, "r1", "0", {"a": 1}, destination, micros)
-        commits.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
         assert settling.settle(Table(root)).files == delta.load(Table(root)).files
         assert delta.load(Table(root)).files == (add._replace(path=datafiles.settled_path(add)),)
 
     def test_where_nothing_is_there_is_no_table(self, root: str) -> None:
         """A missing, an empty and an only just begun folder are the start of a new table."""
-        assert delta.load(Table(root)) == delta.Snapshot(-1, ())
+        assert delta.load(Table(root)) == delta.NO_TABLE
         os.makedirs(root)
-        assert delta.load(Table(root)) == delta.Snapshot(-1, ())
+        assert delta.load(Table(root)) == delta.NO_TABLE
         write_file(root, "r1", "0", {"a": 1})
-        assert delta.load(Table(root)) == delta.Snapshot(-1, ())
-        assert settling.settle(Table(root)) == delta.Snapshot(-1, ())
+        assert delta.load(Table(root)) == delta.NO_TABLE
+        assert settling.settle(Table(root)) == delta.NO_TABLE
 
     def test_a_folder_with_other_files_is_refused(self, root: str) -> None:
         """Nobody's documents get mixed into a table."""
@@ -368,18 +374,18 @@ class TestCommit:
         publish(root, "r2", {"b": 2})
         add = [write_file(root, "r3", "0", {"b": 3})]
         with pytest.raises(datafiles.ConflictError, match="3 while run r3 worked on version 1"):
-            commits.commit(Table(root), snapshot, "r3", add, [])
+            commits.commit(Table(root), snapshot.version, "r3", add, [])
         settling.settle(Table(root))
         assert delta_rows(root) == [("a", 1, "account"), ("b", 2, "account")]
 
     def test_settling_in_between_is_a_conflict(self, root: str) -> None:
         """The paths that the run has read are gone; it must not remove what it cannot name."""
         add = [write_file(root, "r1", "0", {"a": 1})]
-        commits.commit(Table(root), delta.load(Table(root)), "r1", add, [])
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", add, [])
         snapshot = delta.load(Table(root))
         settling.settle(Table(root))
         with pytest.raises(datafiles.ConflictError):
-            commits.commit(Table(root), snapshot, "r2", [], snapshot.files)
+            commits.commit(Table(root), snapshot.version, "r2", [], snapshot.files)
 
     def test_a_conflict_at_the_last_moment_is_seen(
         self, root: str, monkeypatch: pytest.MonkeyPatch
@@ -397,7 +403,7 @@ class TestCommit:
 
         monkeypatch.setattr(commits, "_write", overtaken)
         with pytest.raises(datafiles.ConflictError):
-            commits.commit(Table(root), snapshot, "r3", add, [])
+            commits.commit(Table(root), snapshot.version, "r3", add, [])
         assert delta_rows(root) == [("a", 1, "account"), ("b", 2, "account")]
 
     def test_both_creating_the_table_is_a_conflict(
@@ -415,7 +421,7 @@ class TestCommit:
 
         monkeypatch.setattr(commits, "create_table_with_add_actions", overtaken)
         with pytest.raises(datafiles.ConflictError, match="while run r2 was making the table"):
-            commits.commit(Table(root), snapshot, "r2", add, [])
+            commits.commit(Table(root), snapshot.version, "r2", add, [])
         assert delta_rows(root) == [("a", 1, "account")]
 
     @pytest.mark.parametrize("first", [True, False])
@@ -425,12 +431,12 @@ class TestCommit:
             publish(root, "r0", {"z": 0})
         snapshot = delta.load(Table(root))
         add = [write_file(root, "r1", "0", {"a": 1})]
-        version = commits.commit(Table(root), snapshot, "r1", add, [])
-        assert commits.commit(Table(root), snapshot, "r1", add, []) == version
+        version = commits.commit(Table(root), snapshot.version, "r1", add, [])
+        assert commits.commit(Table(root), snapshot.version, "r1", add, []) == version
         assert delta.load(Table(root)).version == version
         publish(root, "r2", {"b": 2})
         DeltaTable(root).create_checkpoint()
-        assert commits.commit(Table(root), snapshot, "r1", add, []) == version
+        assert commits.commit(Table(root), snapshot.version, "r1", add, []) == version
         assert ("a", 1, "account") in delta_rows(root)
 
     @pytest.mark.parametrize("first", [True, False])
@@ -452,7 +458,7 @@ class TestCommit:
             monkeypatch.setattr(commits, name, fails_after(getattr(commits, name)))
         snapshot = delta.load(Table(root))
         add = [write_file(root, "r1", "0", {"a": 1})]
-        assert commits.commit(Table(root), snapshot, "r1", add, []) == snapshot.version + 1
+        assert commits.commit(Table(root), snapshot.version, "r1", add, []) == snapshot.version + 1
 
     def test_a_failing_commit_is_reported(self, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """An error without a commit, and without another run to blame, says what went wrong."""
@@ -464,13 +470,13 @@ class TestCommit:
         monkeypatch.setattr(commits, "_write", fails)
         add = [write_file(root, "r2", "0", {"b": 1})]
         with pytest.raises(datafiles.TableError, match="r2 could not be committed: disk full"):
-            commits.commit(Table(root), delta.load(Table(root)), "r2", add, [])
+            commits.commit(Table(root), delta.load(Table(root)).version, "r2", add, [])
 
     def test_a_run_that_changes_nothing_makes_no_commit(self, root: str) -> None:
         """A delivery of duplicates leaves the log as it is."""
         publish(root, "r1", {"a": 1})
         snapshot = delta.load(Table(root))
-        assert commits.commit(Table(root), snapshot, "r2", [], []) == snapshot.version
+        assert commits.commit(Table(root), snapshot.version, "r2", [], []) == snapshot.version
         assert delta.load(Table(root)) == snapshot
 
     @pytest.mark.parametrize("fault", ["missing", "size", "twice", "elsewhere"])
@@ -487,7 +493,7 @@ class TestCommit:
         else:
             add = [write_file(root, "r2", "0", {"a": 1})]
         with pytest.raises(datafiles.TableError, match="run r1 has lost 1 of"):
-            commits.commit(Table(root), delta.load(Table(root)), "r1", add, [])
+            commits.commit(Table(root), delta.load(Table(root)).version, "r1", add, [])
         assert delta.load(Table(root)).version == -1
 
     def test_only_live_files_can_be_removed(self, root: str) -> None:
@@ -496,7 +502,7 @@ class TestCommit:
         snapshot = delta.load(Table(root))
         gone = snapshot.files[0]._replace(path="domain=x/part-r0-0.parquet")
         with pytest.raises(datafiles.TableError, match="cannot be superseded"):
-            commits.commit(Table(root), snapshot, "r2", [], [gone])
+            commits.commit(Table(root), snapshot.version, "r2", [], [gone])
 
 
 class Killed(BaseException):
@@ -535,14 +541,14 @@ def unsettled(root: str) -> None:
         write_file(root, "r1", "0", {"a": 1, "b": 1}),
         write_file(root, "r1", "1", {"c": 1}, OTHER),
     ]
-    commits.commit(Table(root), delta.load(Table(root)), "r1", add, [])
+    commits.commit(Table(root), delta.load(Table(root)).version, "r1", add, [])
     snapshot = settling.settle(Table(root))
     add = [
         write_file(root, "r2", "0", {"a": 2, "b": 1}),
         write_file(root, "r2", "1", {"c": 2, "d": 2}, TUESDAY),
         write_file(root, "r2", "9", {"c": 2, "d": 2}, TUESDAY),  # a step that ran twice
     ]
-    commits.commit(Table(root), snapshot, "r2", add[:2], snapshot.files)
+    commits.commit(Table(root), snapshot.version, "r2", add[:2], snapshot.files)
 
 
 SETTLE_STEPS = 13  # a link fails first where its folder is missing
@@ -610,7 +616,7 @@ class TestSettle:
             snapshot = delta.load(Table(root))
             add = [write_file(root, "r3", "0", {"a": 3, "e": 3})]
             old = [file for file in snapshot.files if file.destination == MONDAY]
-            commits.commit(Table(root), snapshot, "r3", add, old)
+            commits.commit(Table(root), snapshot.version, "r3", add, old)
 
         with monkeypatch.context() as patch:
             at_step(patch, number, run)
@@ -674,7 +680,7 @@ class TestSettle:
         snapshot = delta.load(Table(root))
         add = [write_file(root, "r2", "0", {"b": 2})]
         settling.settle(Table(root))
-        commits.commit(Table(root), snapshot, "r2", add, [])
+        commits.commit(Table(root), snapshot.version, "r2", add, [])
         settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account"), ("b", 2, "account")])
 
@@ -736,7 +742,7 @@ class TestSettle:
         with monkeypatch.context() as patch:
             patch.setattr(time, "time", lambda: ahead)
             settling.settle(Table(root))
-        commits.commit(Table(root), snapshot, "r2", add, [])
+        commits.commit(Table(root), snapshot.version, "r2", add, [])
         settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account"), ("b", 2, "account")])
 
@@ -762,10 +768,10 @@ class TestSettle:
         A plain reader never sees them.
         """
         first = write_file(root, "r1", "0", {"a": 1})
-        commits.commit(Table(root), delta.load(Table(root)), "r1", [first], [])
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [first], [])
         snapshot = settling.settle(Table(root), keep_seconds=3600)
         add = [write_file(root, "r2", "0", {"a": 2})]
-        version = commits.commit(Table(root), snapshot, "r2", add, snapshot.files)
+        version = commits.commit(Table(root), snapshot.version, "r2", add, snapshot.files)
         settling.settle(Table(root), keep_seconds=3600)
         assert delta_rows(root) == duckdb_rows(root) == [("a", 2, "account")]
         for old, held in ((snapshot.version, 1), (version, 2)):
@@ -787,7 +793,7 @@ class TestSettle:
     def test_a_missing_live_file_is_reported(self, root: str) -> None:
         """What cannot be repaired is an error that names the file, not an endless attempt."""
         add = write_file(root, "r1", "0", {"a": 1})
-        commits.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
         os.unlink(f"{root}/{add.path}")
         with pytest.raises(datafiles.TableError, match=r"could not be settled.*part-r1-0 "):
             settling.settle(Table(root))
@@ -815,7 +821,7 @@ class TestSettle:
         assert_settled(root, expected)
         snapshot = delta.load(Table(root))
         add = [write_file(root, "r3", "0", {"a": 3, "b": 3})]
-        commits.commit(Table(root), snapshot, "r3", add, snapshot.files)
+        commits.commit(Table(root), snapshot.version, "r3", add, snapshot.files)
         assert delta_rows(root) == [("a", 3, "account"), ("b", 3, "account")]
 
 
@@ -840,9 +846,14 @@ class TestLog:
                 monkeypatch.setattr(commits, "_now_millis", lambda now=int(now): now)
             add = write_file(root, f"r{number}", "0", {"a": number})
             version = commits.commit(
-                Table(root), snapshot, f"r{number}", [add], snapshot.files, rebuild=number == 5
+                Table(root),
+                snapshot.version,
+                f"r{number}",
+                [add],
+                snapshot.files,
+                rebuild=number == 5,
             )
-            snapshot = delta.Snapshot(version, (add,))
+            snapshot = delta.Snapshot(delta.Origin(version=version), (add,))
         names = sorted(os.listdir(f"{root}/_delta_log"))
         assert len([name for name in names if name.endswith(".json")]) <= 250 - 180
         checkpoint = pq.read_table(
@@ -859,11 +870,11 @@ class TestLog:
         assert latest.transaction_version("eventsift/r205") == 205
         assert latest.transaction_version("eventsift/r5") is None
         # But that a table was made afresh is never forgotten: older entries of the ledger are void.
-        assert delta.origin(Table(root)).rebuilt == 5
+        assert delta.load(Table(root)).origin.rebuilt == 5
 
     def test_the_table_carries_its_limits(self, root: str) -> None:
         """Whoever writes to the table, with whatever tool, keeps its log as small."""
-        commits.commit(Table(root), delta.load(Table(root)), "r1", [], [])
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [], [])
         assert DeltaTable(root).metadata().configuration == commits.TABLE_PROPERTIES
 
     def test_it_says_which_run_made_a_version(self, root: str) -> None:
@@ -906,7 +917,9 @@ def _race(root: str, run_id: str, remove: bool) -> int | None:
     add = [write_file(root, run_id, "0", {"a": 1})]
     _barrier.wait(30)
     try:
-        return commits.commit(Table(root), snapshot, run_id, add, snapshot.files if remove else [])
+        return commits.commit(
+            Table(root), snapshot.version, run_id, add, snapshot.files if remove else []
+        )
     except datafiles.ConflictError:
         return None
 
@@ -925,7 +938,7 @@ def _count(root: str, name: str, runs: int) -> int:
                     path = storage.join(root, live.path)
                     count = int(pq.read_table(path, partitioning=None)["data"][0].as_py())
                 add = [write_file(root, run_id, "0", {"a": count + 1})]
-                commits.commit(Table(root), snapshot, run_id, add, snapshot.files)
+                commits.commit(Table(root), snapshot.version, run_id, add, snapshot.files)
             except (datafiles.ConflictError, FileNotFoundError):
                 conflicts += 1
                 continue

@@ -44,7 +44,7 @@ def replace(root: str, run_id: str, version: int, keep_seconds: float = 0.0) -> 
     """A run that supersedes all there is."""
     snapshot = settling.settle(Table(root), keep_seconds=keep_seconds)
     add = [write_file(root, run_id, "0", {"a": version})]
-    commits.commit(Table(root), snapshot, run_id, add, snapshot.files)
+    commits.commit(Table(root), snapshot.version, run_id, add, snapshot.files)
     settling.settle(Table(root), keep_seconds=keep_seconds)
 
 
@@ -277,14 +277,14 @@ class TestOtherWriters:
 def test_a_missing_live_file_does_not_stop_a_rebuild(root: str) -> None:
     """A rebuild is the way out, so it must not fail for what it is to mend."""
     add = write_file(root, "r1", "0", {"a": 1})
-    commits.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
+    commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
     os.unlink(f"{root}/{add.path}")
     with pytest.raises(datafiles.TableError, match=r"missing.*--rebuild"):
         settling.settle(Table(root))
 
     snapshot = settling.settle(Table(root), rebuild=True)
     news = [write_file(root, "r2", "0", {"a": 2}, MONDAY)]
-    commits.commit(Table(root), snapshot, "r2", news, snapshot.files, rebuild=True)
+    commits.commit(Table(root), snapshot.version, "r2", news, snapshot.files, rebuild=True)
     settling.settle(Table(root))
 
     assert_settled(root, [("a", 2, "account")])

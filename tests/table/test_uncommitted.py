@@ -55,10 +55,10 @@ def test_live_files_stay_when_the_log_has_forgotten_their_run(
     with monkeypatch.context() as patch:
         patch.setattr(commits, "_now_millis", lambda: long_ago)
         add = write_file(root, "r1", "0", {"a": 1})
-        commits.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
         settling.settle(Table(root), keep_seconds=WEEK)
     write_file(root, "r1", "1", {"a": 1})  # of a step that ran twice
-    assert delta.published(Table(root), "r1") is None
+    assert delta.open_newest(Table(root)).published("r1") is None
 
     settling.drop_uncommitted(Table(root), "r1")
 
@@ -70,10 +70,14 @@ def test_live_files_stay_when_the_log_has_forgotten_their_run(
 def test_history_stays(root: str) -> None:
     """What was removed lately may be wanted by readers of older versions."""
     add = write_file(root, "r1", "0", {"a": 1})
-    commits.commit(Table(root), delta.load(Table(root)), "r1", [add], [])
+    commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
     snapshot = settling.settle(Table(root), keep_seconds=WEEK)
     commits.commit(
-        Table(root), snapshot, "r2", [write_file(root, "r2", "0", {"a": 2})], list(snapshot.files)
+        Table(root),
+        snapshot.version,
+        "r2",
+        [write_file(root, "r2", "0", {"a": 2})],
+        list(snapshot.files),
     )
 
     settling.drop_uncommitted(Table(root), "r1")
@@ -93,11 +97,11 @@ def test_only_a_run_can_be_named(root: str, run_id: str) -> None:
 
 def test_a_table_is_told_by_its_id(root: str, tmp_path: Path) -> None:
     """It stays the same, and no two tables have the same one."""
-    assert delta.identity(Table(root)) == ""
+    assert delta.load(Table(root)).origin.identity == ""
     publish(root, "r1", {"a": 1})
-    own = delta.identity(Table(root))
+    own = delta.load(Table(root)).origin.identity
     publish(root, "r2", {"b": 1})
     publish(str(tmp_path / "other"), "r1", {"a": 1})
 
-    assert own == delta.identity(Table(root)) != ""
-    assert delta.identity(Table(str(tmp_path / "other"))) != own
+    assert own == delta.load(Table(root)).origin.identity != ""
+    assert delta.load(Table(str(tmp_path / "other"))).origin.identity != own
