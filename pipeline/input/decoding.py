@@ -1,6 +1,6 @@
 """Bytes of any framing to events and rejects.
 
-Long runs of records are decoded in one call (`runs`). Where a run has anything else in it than
+Long runs of records are decoded in one call (`stretches`). Where a run has anything else in it than
 events, shorter ones are tried, and in the end one record is taken by itself; a record that is no
 event becomes a `Reject`. The result is that of decoding record by record: tests compare the two.
 """
@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from pipeline.framing.skipped import PREVIEW_BYTES
 from pipeline.framing.walk import START, Record, State, Walk
-from pipeline.input import runs
+from pipeline.input import stretches
 from pipeline.input.records import Event, is_event, parse, too_large
 from pipeline.input.rejects import Problem, Reject
-from pipeline.input.runs import Run
+from pipeline.input.stretches import Run
 
 ENVELOPE_BYTES = 1 << 20
 """What one record may have besides its data and extra fields.
@@ -105,7 +105,7 @@ def decode(part: Part, *, in_runs: bool = True) -> Decoded:
 
 def spans(part: Part, decoded: Decoded, rows: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Yields (start, end) in the part of some of its events, given by their position, ascending."""
-    return runs.spans(part.data, decoded.runs, rows)
+    return stretches.spans(part.data, decoded.runs, rows)
 
 
 class _Decoding:
@@ -120,7 +120,7 @@ class _Decoding:
         self.rejects: list[Reject] = []
         self.runs: list[Run] = []
         self.learned: tuple[str, ...] = ()  # names of unknown members met so far
-        self.is_utf8 = runs.is_utf8_text(memoryview(part.data))
+        self.is_utf8 = stretches.is_utf8_text(memoryview(part.data))
         self.longest = min(_LONGEST_RUN_BYTES, limit)  # so none has a record that is too large
         self.run_bytes = self.longest  # what is tried next
 
@@ -164,7 +164,7 @@ class _Decoding:
         walk = self.walk
         run = Run(len(self.events), walk.at, end, walk.with_commas)
         try:
-            found, extras = runs.decode_run(self.part.data, run, self.learned, self.is_utf8)
+            found, extras = stretches.decode_run(self.part.data, run, self.learned, self.is_utf8)
         except (ValueError, RecursionError) as error:
             self.run_bytes = _shorter(self.run_bytes, error)
             return
@@ -189,7 +189,7 @@ class _Decoding:
             return
         if parsed.extra:
             self.extras[len(self.events)] = parsed.extra
-        if len(self.learned) <= runs.LEARNED_NAMES:
+        if len(self.learned) <= stretches.LEARNED_NAMES:
             self.learned = tuple(sorted({*self.learned, *parsed.unknown}))
         self.run_bytes = min(max(4 * self.run_bytes, _SHORTEST_RUN_BYTES), self.longest)
         self.runs.append(Run(len(self.events), start, end, with_commas))

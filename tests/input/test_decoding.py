@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.framing import borders
-from pipeline.input import decoding, runs
+from pipeline.input import decoding, stretches
 from pipeline.input.decoding import Part, decode
 from pipeline.input.rejects import REASONS, Reject
 from tests.json_files import (
@@ -114,7 +114,7 @@ def test_one_bad_line_does_not_stop_the_runs(framing_name: str) -> None:
     with (
         mock.patch.object(decoding, "_RUN_BYTES", 64 << 10),
         mock.patch.object(decoding, "_LONGEST_RUN_BYTES", 4 << 20),
-        mock.patch.object(runs, "decode_run", wraps=runs.decode_run) as tried,
+        mock.patch.object(stretches, "decode_run", wraps=stretches.decode_run) as tried,
     ):
         decoded = decode(Part("file", 0, data))
     assert (len(decoded.events), len(decoded.rejects)) == (2970, 30)
