@@ -51,9 +51,9 @@ def event(event_id: str, data: str = "{}", *more: tuple[str, str]) -> Document:
     return Document(tuple((f'"{name}"', value) for name, value in [*members, *more]))
 
 
-def found(part: Part, *, in_runs: bool = True) -> tuple[list[Found], list[Reject]]:
+def found(part: Part, *, in_stretches: bool = True) -> tuple[list[Found], list[Reject]]:
     """All that decoding a part gives, with places in the file."""
-    decoded = decode(part, in_runs=in_runs)
+    decoded = decode(part, in_stretches=in_stretches)
     places = spans(part, decoded, range(len(decoded.events)))
     events = []
     for row, (e, (start, end)) in enumerate(zip(decoded.events, places, strict=True)):
@@ -63,18 +63,18 @@ def found(part: Part, *, in_runs: bool = True) -> tuple[list[Found], list[Reject
     return events, decoded.rejects
 
 
-def whole(data: bytes, *, in_runs: bool = True) -> tuple[list[Found], list[Reject]]:
+def whole(data: bytes, *, in_stretches: bool = True) -> tuple[list[Found], list[Reject]]:
     """A file that is one part."""
-    return found(Part("file", 0, data), in_runs=in_runs)
+    return found(Part("file", 0, data), in_stretches=in_stretches)
 
 
 @contextlib.contextmanager
-def short_runs() -> Iterator[None]:
-    """Runs as short as the inputs here, so that all steps between the run lengths are taken."""
+def short_stretches() -> Iterator[None]:
+    """Makes stretches as short as the inputs here, so that every length of stretch is tried."""
     with (
-        mock.patch.object(decoding, "_SHORTEST_RUN_BYTES", 64),
-        mock.patch.object(decoding, "_RUN_BYTES", 512),
-        mock.patch.object(decoding, "_LONGEST_RUN_BYTES", 4096),
+        mock.patch.object(decoding, "_SHORTEST_STRETCH_BYTES", 64),
+        mock.patch.object(decoding, "_STRETCH_BYTES_AFTER_REJECT", 512),
+        mock.patch.object(decoding, "_LONGEST_STRETCH_BYTES", 4096),
     ):
         yield
 

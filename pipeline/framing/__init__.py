@@ -1,7 +1,19 @@
 """Where a record ends, in text of any framing, whole or damaged.
 
-`borders` (places that are certain), `view` (what is seen of a file), `values` (ends of good
-values), `structure` (strings and brackets), `walk` (from record to record), `record_end` (which of
-these finds the end), `damage` (the rules for damaged records), `damage_scan` (applies them),
-`garbage` (what is no record at all), `skipped` (records too large to be kept).
+The modules, each with the question that it answers:
+
+===========  ==========================================================================
+borders      Which places are certain to lie between two records?
+walk         Where does the next record begin, from record to record?
+record_end   Where does the record end that begins here? Asks the modules below.
+values       Where does a well-formed JSON value end?
+damage       Where does a damaged record end? The rules.
+damage_scan  The same: goes through the text, and asks the rules where they may apply.
+structure    Which brackets and strings does a text have? For large texts.
+garbage      Where does text end that begins like no JSON value?
+skipped      Where does a record end that is too large to be kept?
+view         What is known of the file around a place?
+===========  ==========================================================================
+
+A place is an offset in the bytes at hand.
 """

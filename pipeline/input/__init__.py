@@ -1,4 +1,6 @@
-"""From files to typed events. The modules, in the order in which a file's bytes pass them:
+"""From files to typed events.
+
+The modules, in the order in which a file's bytes pass them:
 
 ===========  ==================================================================
 sources      which files are read

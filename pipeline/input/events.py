@@ -208,8 +208,8 @@ def _rejects_of_rows(
     rows = np.array(sorted(errors), np.int64)
     for (part, decoded), first, end in zip(parts, first_rows, first_rows[1:], strict=False):
         own = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)].tolist()
-        places = decoding.spans(part, decoded, [row - int(first) for row in own])
-        for row, (start, end) in zip(own, places, strict=True):
+        spans = decoding.spans(part, decoded, [row - int(first) for row in own])
+        for row, (start, end) in zip(own, spans, strict=True):
             raw = part.data[start:end]
-            rejects.append(Reject(*part.place(start), len(raw), *errors[row], raw))
+            rejects.append(Reject(*part.address(start), len(raw), *errors[row], raw))
     return rejects

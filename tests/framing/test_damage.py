@@ -219,22 +219,22 @@ def test_the_end_of_a_record_alone(name: str) -> None:
             assert {"g3", "g4", "g5"} <= set(found), tail
 
 
-# One ending, however the text is cut into stretches
+# One ending, however the text is cut into chunks
 
 PIECES = ["{", "}", "[", "]", '"', "\\", ",", ":", "\n", "\n  ", " ", "x", "\ufeff", '{"a":1}', "é",
           "\n{", ",\n{", "}\n{", '"\n', "[\n"]  # fmt: skip
 
 
 def feed(text: bytes, sizes: list[int]) -> tuple[int | None, bytes]:
-    """Where the damaged record ends if it is seen in stretches of these sizes."""
+    """Where the damaged record ends if it is seen in chunks of these sizes."""
     ending = Damaged(text[:1], b"", Line(0, False), True)
     at = 0
     for size in [*sizes, len(text)]:
-        stretch = text[at : at + size]
-        found = ending.find_end(stretch, 0, len(stretch))
+        chunk = text[at : at + size]
+        found = ending.find_end(chunk, 0, len(chunk))
         if found is not None:
             return at + found, b""
-        at += len(stretch)
+        at += len(chunk)
     return None, ending.last
 
 
@@ -248,18 +248,18 @@ def feed(text: bytes, sizes: list[int]) -> tuple[int | None, bytes]:
 @example('{"a":[1,\n{}]}', [8, 1, 1], 2)
 @example('{"a":1\n  {}}', [9, 1], 1)
 @settings(max_examples=300, deadline=None)
-def test_stretches_do_not_matter(text: str, sizes: list[int], quick: int) -> None:
+def test_chunks_do_not_matter(text: str, sizes: list[int], quick: int) -> None:
     """A large record is seen bit by bit, and partly in one go: its end is always the same.
 
     Seen to fail with a run of backslashes, a line's indentation, or the last byte before a line
-    forgotten between two stretches.
+    forgotten between two chunks.
     """
     data = text.encode()
     expected = feed(data, [])
     assert feed(data, sizes) == expected
     with (
-        mock.patch.object(damage_scan, "_QUICK_FROM_BYTES", quick),
-        mock.patch.object(damage_scan, "_STRETCH_BYTES", quick + 3),
+        mock.patch.object(damage_scan, "_SLOW_BYTES", quick),
+        mock.patch.object(damage_scan, "_QUICK_BYTES", quick + 3),
     ):
         assert feed(data, []) == expected
         assert feed(data, sizes) == expected

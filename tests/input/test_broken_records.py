@@ -7,13 +7,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline.input.rejects import Reject
-from tests.json_files import FRAMINGS, MUTATIONS, event, framed, mutated, short_runs, whole
+from tests.json_files import FRAMINGS, MUTATIONS, event, framed, mutated, short_stretches, whole
 
 
 @pytest.fixture(autouse=True, scope="module")
-def runs_are_short() -> Iterator[None]:
-    """See `short_runs`."""
-    with short_runs():
+def stretches_are_short() -> Iterator[None]:
+    """See `short_stretches`."""
+    with short_stretches():
         yield
 
 

@@ -21,15 +21,15 @@ from tests.json_files import (
     found,
     framed,
     hostile_files,
-    short_runs,
+    short_stretches,
     whole,
 )
 
 
 @pytest.fixture(autouse=True, scope="module")
-def runs_are_short() -> Iterator[None]:
-    """See `short_runs`."""
-    with short_runs():
+def stretches_are_short() -> Iterator[None]:
+    """See `short_stretches`."""
+    with short_stretches():
         yield
 
 
@@ -64,7 +64,7 @@ def test_every_framing(end: str, colon: str, indent: str, brackets: bool) -> Non
             one.expected() for one in delivered
         ]
         assert [data[slice(*e.place)].decode() for e in events] == texts
-        assert len(decode(Part("file", 0, data)).runs) < 30  # it was not done one by one
+        assert len(decode(Part("file", 0, data)).stretches) < 30  # it was not done one by one
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_duplicate_members() -> None:
 )
 @pytest.mark.parametrize("brackets", [False, True])
 def test_unknown_members(names: list[str], brackets: bool) -> None:
-    """Few names or many, also such as msgspec's types cannot have: kept, and decoded in runs."""
+    """Few names or many, also some that msgspec cannot learn: kept, and decoded in stretches."""
     delivered = [
         event(f"g{n}", "1", (json.dumps(names[n % len(names)])[1:-1], f"[{n}, 0.10]"))
         for n in range(800)
@@ -99,22 +99,22 @@ def test_unknown_members(names: list[str], brackets: bool) -> None:
     events, rejects = whole(data)
     assert rejects == []
     assert [(e.fields, e.data, e.extra) for e in events] == [one.expected() for one in delivered]
-    assert whole(data, in_runs=False) == (events, rejects)
-    assert len(decode(Part("file", 0, data)).runs) < 500
+    assert whole(data, in_stretches=False) == (events, rejects)
+    assert len(decode(Part("file", 0, data)).stretches) < 500
 
 
 @pytest.mark.parametrize("framing_name", ["lines", "concatenated", "array"])
 def test_one_bad_line_does_not_stop_the_runs(framing_name: str) -> None:
-    """1 % bad records are met one by one, the others in runs: msgspec's errors say where.
+    """1 % bad records are decoded one by one, the others in stretches: msgspec's errors say where.
 
-    If they are worded otherwise one day, this fails: shorter runs are then found by trial only.
+    If msgspec words its errors differently one day, this fails: decoding would be slower then.
     """
     texts = [event(f"g{n}", "1" if n % 100 else "oops").text().encode() for n in range(3000)]
     data = framed(texts, framing_name)
     with (
-        mock.patch.object(decoding, "_RUN_BYTES", 64 << 10),
-        mock.patch.object(decoding, "_LONGEST_RUN_BYTES", 4 << 20),
-        mock.patch.object(stretches, "decode_run", wraps=stretches.decode_run) as tried,
+        mock.patch.object(decoding, "_STRETCH_BYTES_AFTER_REJECT", 64 << 10),
+        mock.patch.object(decoding, "_LONGEST_STRETCH_BYTES", 4 << 20),
+        mock.patch.object(stretches, "decode_stretch", wraps=stretches.decode_stretch) as tried,
     ):
         decoded = decode(Part("file", 0, data))
     assert (len(decoded.events), len(decoded.rejects)) == (2970, 30)
@@ -134,7 +134,7 @@ def test_a_part_ends_where_its_last_whole_record_does() -> None:
         (b"12", 0, False),
     ]:
         decoded = decode(Part("file", 7, data, final=False))
-        assert (decoded.consumed, decoded.in_array) == (consumed, in_array), data
+        assert (decoded.consumed, decoded.state.in_array) == (consumed, in_array), data
         assert decoded.rejects == []
 
 
@@ -172,7 +172,7 @@ def in_pieces(data: bytes, places: Sequence[int]) -> tuple[list[Found], list[Rej
 def check_all_ways(data: bytes, part_bytes: int) -> None:
     """Reads a file at once, by record, in parts and in pieces: always the same, and all of it."""
     events, rejects = whole(data)
-    assert whole(data, in_runs=False) == (events, rejects)
+    assert whole(data, in_stretches=False) == (events, rejects)
     assert in_parts(data, part_bytes) == (events, rejects)
     places = list(borders.cuts(data))
     assert in_pieces(data, places) == (events, rejects)
@@ -209,8 +209,8 @@ def test_every_way_to_read_a_file_gives_the_same(data: bytes, part_bytes: int) -
     """Mutated files: at once or by record, in parts of any size, cut at any border.
 
     And what is not decoded is rejected, byte for byte. Seen to fail when a damaged record goes past
-    a border; when an event of which a part holds only the beginning counts as none; when a run is
-    not checked for UTF-8.
+    a border; when an event of which a part holds only the beginning counts as none; when a stretch
+    is not checked for UTF-8.
     """
     check_all_ways(data, part_bytes)
 

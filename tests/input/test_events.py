@@ -26,10 +26,10 @@ def line(event_id: str = "a", timestamp: str = "2021-01-08T10:00:00Z", **members
     return json.dumps(event)[:-1] + "".join(f', "{k}": {v}' for k, v in members.items()) + "}"
 
 
-def table(*files: str, in_runs: bool = True) -> tuple[pa.Table, list[Reject]]:
+def table(*files: str, in_stretches: bool = True) -> tuple[pa.Table, list[Reject]]:
     """The table and rejects of some files."""
     parts = [Part(f"file {n}", 10 * n, text.encode()) for n, text in enumerate(files)]
-    decoded = [(part, decode(part, in_runs=in_runs)) for part in parts]
+    decoded = [(part, decode(part, in_stretches=in_stretches)) for part in parts]
     return to_table(decoded, LIMIT_BYTES, ID_SEED)
 
 
@@ -131,14 +131,14 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("reason", FAULTS)
-@pytest.mark.parametrize("in_runs", [True, False])
+@pytest.mark.parametrize("in_stretches", [True, False])
 @pytest.mark.parametrize("framing", ["{0}\n{1}\n{2}\n", "{0}{1}{2}", "[ {0} , {1} ,\n{2} ]"])
-def test_events_that_break_a_rule(reason: str, in_runs: bool, framing: str) -> None:
+def test_events_that_break_a_rule(reason: str, in_stretches: bool, framing: str) -> None:
     """They are found after decoding, and are quoted as exactly as broken records."""
     broken, message = FAULTS[reason]
     good = line("good"), line("better", v="1")
     text = framing.format(good[0], broken, good[1])
-    found, rejects = table(line("first"), text, broken, in_runs=in_runs)
+    found, rejects = table(line("first"), text, broken, in_stretches=in_stretches)
     assert found["event_id"].to_pylist() == ["first", "good", "better"]
     assert found["extra"].to_pylist() == [None, None, '{"v":1}']
     at = text.index(broken)
