@@ -7,7 +7,7 @@ sources      which files are read
 blocks       which of their bytes are read together
 streams      reads the bytes of a block, part by part
 sniff        what kind of file it is: its encoding, or plainly no JSON
-compression  decompresses it
+compression  decompresses it, with `zstd` for one of the compressions
 decoding     decodes a part: events and rejects
 stretches    decodes many records in one call, for `decoding`
 records      decodes one record: an event, or what is wrong with it
