@@ -15,7 +15,7 @@ import zstandard
 from generator import files
 from generator.__main__ import main
 from generator.documents import documents
-from generator.files import deliver, indented, pieces
+from generator.files import chunks, deliver, indented
 from generator.options import COMPRESSIONS, FRAMINGS, Options
 
 OPENERS: dict[str, Callable[[bytes], bytes]] = {
@@ -81,7 +81,7 @@ def test_the_number_of_files_does_not_change_the_events(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """The files one after the other are the one file, however the work is cut into chunks."""
-    expected = b"".join(pieces(options(tmp_path), 0, 1_000))
+    expected = b"".join(chunks(options(tmp_path), 0, 1_000))
     monkeypatch.setattr(files, "_CHUNK_EVENTS", 64)
 
     deliver(options(tmp_path, files=count))
@@ -101,10 +101,10 @@ def test_every_framing_holds_the_same_events(
         tmp_path, events=300, framing=framing, bom=ending == "bom", crlf=ending == "crlf"
     )
     expected = events_in(
-        b"".join(pieces(asked._replace(framing="lines", bom=False), 0, 300)).decode()
+        b"".join(chunks(asked._replace(framing="lines", bom=False), 0, 300)).decode()
     )
 
-    data = b"".join(pieces(asked, 0, 300))
+    data = b"".join(chunks(asked, 0, 300))
 
     assert data.startswith(b"\xef\xbb\xbf") == asked.bom
     text = data.decode("utf-8-sig")
@@ -119,7 +119,7 @@ def test_every_framing_holds_the_same_events(
 def test_framings_look_as_their_names_say(tmp_path: pathlib.Path) -> None:
     """A framing that is another one in disguise would test nothing."""
     text = {
-        framing: b"".join(pieces(options(tmp_path, framing=framing), 0, 50)).decode()
+        framing: b"".join(chunks(options(tmp_path, framing=framing), 0, 50)).decode()
         for framing in FRAMINGS
     }
     assert len(text["lines"].splitlines()) == 50
@@ -135,7 +135,7 @@ def test_broken_events_do_not_break_other_framings(tmp_path: pathlib.Path) -> No
     """Where lines do not separate events, the events after a broken one can still be found."""
     for framing in FRAMINGS[1:]:
         asked = options(tmp_path, framing=framing, broken=0.3)
-        assert len(events_in(b"".join(pieces(asked, 0, 500)).decode())) == 500
+        assert len(events_in(b"".join(chunks(asked, 0, 500)).decode())) == 500
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -148,7 +148,7 @@ def test_every_compression_decodes_to_the_same_bytes(
     deliver(asked._replace(output=tmp_path / "b"))
 
     ((name, data),) = contents(tmp_path / "a").items()
-    assert OPENERS[compression](data) == b"".join(pieces(asked, 0, 1_000))
+    assert OPENERS[compression](data) == b"".join(chunks(asked, 0, 1_000))
     assert contents(tmp_path / "b") == {name: data}
     endings = {"none": "", "gzip": ".gz", "bzip2": ".bz2", "xz": ".xz", "zstd": ".zst"}
     assert name == "events-00000.jsonl" + endings[compression]
