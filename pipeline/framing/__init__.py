@@ -16,4 +16,9 @@ view         What is known of the file around a place?
 ===========  ==========================================================================
 
 A place is an offset in the bytes at hand.
+
+A record that is cut off, because its writer died, say, is a damaged one: `record_end` notices that
+its value is broken, and `damage` says where the next record begins. `input.decoding` makes one
+reject of what lies before that. Only the last record of a part may have to wait for more of the
+file.
 """

@@ -32,7 +32,7 @@ from pipeline.framing.view import NO_EVENT, Line, Neighbour, View, indent, last_
 # One object ends, and another begins on the same line without a comma between them.
 TOUCHING = rb'\}[ \t\r]*\{(?=[ \t\r]*")'
 
-# Deeper nesting counts as out of order: the open brackets have to be remembered.
+# Deeper nesting counts as out of order: each open bracket takes a byte of memory.
 LEVELS = 1 << 20
 
 _CONTINUED = b",[:"  # a value must follow

@@ -4,7 +4,8 @@ However much a few bytes expand to, one step gives at most `_STEP_BYTES`, and a 
 most about `MEMORY_BYTES` of memory.
 
 To add a compression, add a row to `_CODECS`, with a `Member` that keeps to these bounds, and remove
-its row from `sniff`.
+its row from `sniff`; and add its file ending to `steps/sizes`, which estimates from it how much
+content the file has.
 """
 
 import bz2

@@ -74,7 +74,8 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
 _NO_CHARACTER = "eventsift.no-character"
-# Which of the first bytes are 0 if the text begins with two ASCII characters (RFC 4627, section 3).
+# A 0 for each of the first bytes that is 0, and a 1 for the others, of a text that begins with two
+# ASCII characters (RFC 4627, section 3).
 _PATTERNS = {"10001000": "utf-32-le", "00010001": "utf-32-be"}
 _PATTERNS_OF_FOUR = {"1010": "utf-16-le", "0101": "utf-16-be"}
 
@@ -126,12 +127,12 @@ def encoding_of(head: bytes) -> str:
     return encoding if first and first in _TEXT_BEGINS else ""
 
 
-def opened(content: Iterator[bytes], packed: str) -> Iterator[bytes]:
+def as_utf8(content: Iterator[bytes], packed_with: str) -> Iterator[bytes]:
     """Yields the content of a file as UTF-8.
 
     Args:
         content: Its content, of any encoding, in chunks.
-        packed: The name of the file's compression; "" if there is none.
+        packed_with: The compression that the content was taken out of; "" if there is none.
 
     Raises:
         NotJsonError: It is plainly no JSON. Nothing was yielded.
@@ -149,12 +150,12 @@ def opened(content: Iterator[bytes], packed: str) -> Iterator[bytes]:
     inner = compression.name_of(head)
     kind = f"compressed with {inner}" if inner else kind_of(head)
     if kind and not encoding_of(head):
-        inside = f"{kind}, inside a file compressed with {packed}" if packed else kind
+        inside = f"{kind}, inside a file compressed with {packed_with}" if packed_with else kind
         message = f"the file is {inside}, not JSON: convert it, or leave it out of --input"
         raise NotJsonError(message, head)
     encoding = encoding_of(head)
     chunks = _chain(head, content, damage)
-    yield from _to_utf8(chunks, encoding) if encoding else chunks
+    yield from _reencoded(chunks, encoding) if encoding else chunks
 
 
 def _no_character(error: UnicodeError) -> tuple[str, int]:
@@ -176,8 +177,8 @@ def _chain(
     yield from content
 
 
-def _to_utf8(content: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """Yields text of another encoding as UTF-8; see `opened`."""
+def _reencoded(content: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """Yields text of another encoding as UTF-8; see `as_utf8`."""
     # Bytes that are no character become bytes that are no UTF-8 either: only their record is lost.
     decoder = codecs.getincrementaldecoder(encoding)(_NO_CHARACTER)
     for chunk in content:

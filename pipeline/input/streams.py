@@ -84,9 +84,9 @@ def _chunks(stream: BinaryIO, piece: Piece, part_bytes: int) -> Iterator[bytes |
             yield stream.read(min(part_bytes, size - at))
     else:
         stream.seek(0)
-        packed = compression.name_of(data)
-        content = compression.decompress(stream) if packed else _stored(stream, size)
-        yield from _gathered(sniff.opened(content, packed), part_bytes)
+        packed_with = compression.name_of(data)
+        content = compression.decompress(stream) if packed_with else _stored(stream, size)
+        yield from _gathered(sniff.as_utf8(content, packed_with), part_bytes)
         stream.seek(piece.end)  # all bytes of a damaged file count as read
 
 
