@@ -2,18 +2,16 @@
 
 The modules, each with the question that it answers:
 
-===========  ==========================================================================
-borders      Which places are certain to lie between two records?
-walk         Where does the next record begin, from record to record?
-record_end   Where does the record end that begins here? Asks the modules below.
-values       Where does a well-formed JSON value end?
-damage       Where does a damaged record end? The rules.
-damage_scan  The same: goes through the text, and asks the rules where they may apply.
-structure    Which brackets and strings does a text have? For large texts.
-garbage      Where does text end that begins like no JSON value?
-skipped      Where does a record end that is too large to be kept?
-view         What is known of the file around a place?
-===========  ==========================================================================
+- `borders`: which places are certain to lie between two records?
+- `walk`: where does the next record begin, from record to record?
+- `record_end`: where does the record end that begins here? It asks the modules below.
+- `values`: where does a well-formed JSON value end?
+- `damage`: where does a damaged record end? The rules.
+- `damage_scan`: the same; it goes through the text, and asks the rules where they may apply.
+- `structure`: which brackets and strings does a large text have?
+- `garbage`: where does text end that begins like no JSON value?
+- `skipped`: where does a record end that is too large to be kept?
+- `view`: what is known of the file around a place?
 
 A place is an offset in the bytes at hand.
 

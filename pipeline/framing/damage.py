@@ -89,7 +89,7 @@ class Rules:
         self._has_lines = False
         self._has_lists = False  # whether a line of it ends with "["
         self._has_objects = False  # whether a line of it begins with "{", as far left as itself
-        self._last_two = b"  "  # significant bytes before this chunk
+        self._last_two = b"  "  # bytes before this chunk that are no white space
         self._tries = 0
 
     def begin_chunk(self, data: bytes, start: int, view: View | None, may_guess: bool) -> None:
