@@ -16,6 +16,7 @@ from pipeline.bookkeeping import ledger
 from pipeline.command import job
 from pipeline.input import events
 from pipeline.keys.partitions import PARTITION_COLUMNS
+from pipeline.table.address import Table
 
 Row = tuple[Any, ...]
 """event_id, timestamp, nanos, data, extra, domain, event_type, year, month, day."""
@@ -144,7 +145,7 @@ def _is_record(name: str) -> bool:
 
 def recorded(root: Path) -> list[str]:
     """The names of the files that the ledger holds."""
-    files = ledger.published(str(root))
+    files = ledger.published(Table(str(root)))
     return sorted(Path(file.path).name for file in files)
 
 

@@ -26,6 +26,7 @@ from pipeline.rows import parquet, staging
 from pipeline.run import Run
 from pipeline.steps import read, route, write
 from pipeline.steps.sizes import Sizes
+from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 
 _TIMESTAMP = re.compile(r"(.{10})[T ](.{8})(?:\.(\d+))?(Z|[+-]..:..)?")
@@ -158,13 +159,12 @@ def new_run(folder: Path, run_id: str = "r1", **changes: Any) -> Run:
     run = Run(
         id=run_id,
         inputs=(f"{folder}/in/*",),
-        root=f"{folder}/out",
+        table=Table(f"{folder}/out"),
         temp=f"{folder}/tmp",
         rebuild=False,
         max_partitions=1000,
         max_event_bytes=1 << 20,
         target_file_bytes=1 << 28,
-        storage_options={},
     )
     return run._replace(**changes)
 
@@ -184,7 +184,7 @@ def run_job(run: Run, workers: int = 0, **beam_options: Any) -> dict[str, Any]:
 
 def record(run: Run) -> dict[str, Any]:
     """The record of a run that was published."""
-    path = journal.record_path(run.root, run.id)
+    path = journal.summary_path(run.root, run.id)
     found: dict[str, Any] = msgspec.json.decode(storage.read_bytes(path))
     return found
 

@@ -24,6 +24,7 @@ from pipeline.rows import staging
 from pipeline.run import Run
 from pipeline.steps import sizes
 from pipeline.table import delta
+from pipeline.table.address import Table
 from tests.helpers import EVENTS, Event, deliver, new_run, oracle, record, run_job, table_rows
 
 LATER = "2021-03-01T00:00:00Z"
@@ -392,7 +393,7 @@ class TestLossyRunner:
         One or the other in every run; that some are refused cannot be had at will.
         """
         for number in range(5):
-            run = merge._replace(id=f"run-{number}", root=f"{merge.root}-{number}")
+            run = merge._replace(id=f"run-{number}", table=Table(f"{merge.root}-{number}"))
             shutil.copytree(merge.root, run.root)
             before = listing(run)
             try:
@@ -410,6 +411,6 @@ def assert_refuses(run: Run, action: Callable[[], Any]) -> None:
         action()
     assert listing(run) == before
     assert table_rows(run.root) == oracle(OLD)
-    assert delta.load(run.root).version == 1
+    assert delta.load(run.table).version == 1
     with pytest.raises(FileNotFoundError):
         record(run)

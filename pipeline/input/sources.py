@@ -16,7 +16,7 @@ from pipeline import storage
 from pipeline.errors import EventsiftError
 from pipeline.storage import FileInfo, LeftOut
 
-# How many paths that were left out a run's record names; it counts all of them.
+# How many paths that were left out a run's summary names; it counts all of them.
 NAMED_LIMIT = 100
 
 # The folder, in a table and in a folder for temporary files, of all that is no data file.

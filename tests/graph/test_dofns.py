@@ -124,7 +124,7 @@ class TestReadBlocks:
 
     @pytest.mark.parametrize("store_versions", [False, True])
     def test_outputs(self, tmp_path: Path, store_versions: bool) -> None:
-        """versions by bucket, slices by origin, the filter, the dead letters and all counts."""
+        """Versions by bucket, slices by origin, the filter, the dead letters and all counts."""
         block = read_events(
             tmp_path,
             [Event("a"), Event("b"), Event("a", "2021-01-09T00:00:00Z")],
@@ -369,7 +369,7 @@ def route(
 
 
 def routed(found: dict[str, list[Any]]) -> list[tuple[int, Any, list[int]]]:
-    """the shards, the origins and their superseded rows."""
+    """The shards, the origins and their superseded rows."""
     return [
         (shard, one.origin, np.frombuffer(one.superseded, np.int64).tolist())
         for shard, one in found[MAIN]
@@ -453,7 +453,7 @@ class TestPublishRun:
     """All the steps have to say comes to `publish`."""
 
     def test_outputs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Every element arrives; the record is what comes out."""
+        """Every element arrives; the summary is what comes out."""
         got: list[Any] = []
         monkeypatch.setattr(
             dofns.publish, "publish", lambda *arguments: got.extend(arguments) or {"run": "r1"}

@@ -150,7 +150,7 @@ class TestOddNames:
     def test_good_files_do_not_wait(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Each file is read if it can be, else named on stderr, in the record, in the report."""
+        """Each file is read if it can be, else named on stderr, in the summary, in the report."""
         odd = odd_files(tmp_path / "in" / "deep")
         for name in GOOD_NAMES:
             write_events(tmp_path / "in" / name, event(name, TIME))
@@ -254,10 +254,10 @@ class TestOddNames:
         assert "too long" in record["left_out"]["first"][0]["reason"]
         subprocess.run(["rm", "-rf", deep], check=True)  # shutil cannot
 
-    def test_the_record_names_a_hundred(
+    def test_the_summary_names_a_hundred(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """The record counts all that were left out and names a hundred; the terminal gets a few."""
+        """The summary counts all files left out, and names a hundred; the terminal names a few."""
         write_events(tmp_path / "in" / "a.json", event("a", TIME))
         for number in range(150):
             (tmp_path / "in" / f"{number}").symlink_to("nothing")
@@ -268,7 +268,7 @@ class TestOddNames:
         assert len(record["left_out"]["first"]) == 100
         error = capsys.readouterr().err.splitlines()
         assert len(error) == 21
-        assert error[-1] == "eventsift: left out 130 more, see the run's record"
+        assert error[-1] == "eventsift: left out 130 more, see the run's summary"
 
 
 # The job as somebody without root's rights. The modules are loaded first: their files may be closed

@@ -431,9 +431,9 @@ def test_a_file_in_the_way_of_temp_does_not_block_later_runs(made: Made, tmp_pat
 KILLED_BEFORE_ITS_COMMIT = """
 import os, signal, sys
 from pipeline.command import job
-from pipeline.table import delta
+from pipeline.table import commits
 
-delta.commit = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+commits.commit = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 job.main(sys.argv[1:])
 """
 

@@ -10,6 +10,7 @@ from deltalake import DeltaTable
 from pipeline import compact
 from pipeline.bookkeeping import ledger, recovery
 from pipeline.command import options
+from pipeline.table.address import Table
 from tests import deliveries
 from tests.deliveries import Event, Row
 
@@ -47,7 +48,7 @@ def test_compaction_keeps_it(tmp_path: Path) -> None:
     root = tmp_path / "table"
     versions = run_all(root, tmp_path / "in", "--keep-history", "7d")
 
-    compact.compact(str(root), "compaction", MEBIBYTE, keep_seconds=7 * 86_400)
+    compact.compact(Table(str(root)), "compaction", MEBIBYTE, keep_seconds=7 * 86_400)
 
     newest = list(versions.values())[-1]
     assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == newest

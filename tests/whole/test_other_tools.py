@@ -20,6 +20,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from pipeline import compact
 from pipeline.table import delta
+from pipeline.table.address import Table
 from pipeline.verify import check as verify
 from tests import deliveries
 from tests.deliveries import Event, Row
@@ -288,7 +289,7 @@ def compaction(case: Case) -> None:
     """The rows stay the same."""
     truth = case.rows()
     keep = 7 * 86_400.0 if case.options else 0.0
-    compact.compact(str(case.root), "20210108T000000-0a1b2c", MEBIBYTE, keep_seconds=keep)
+    compact.compact(Table(str(case.root)), "20210108T000000-0a1b2c", MEBIBYTE, keep_seconds=keep)
     case.has(truth)
 
 
@@ -400,8 +401,8 @@ def test_a_damaged_file_is_named_with_the_way_out(
     case: Case, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The job, the compaction and the check name it; the rest is checked; a rebuild mends all."""
-    live = [file.path for file in delta.load(str(case.root)).files if "day=08" in file.path]
-    live = live or [file.path for file in delta.load(str(case.root)).files]
+    live = [file.path for file in delta.load(Table(str(case.root))).files if "day=08" in file.path]
+    live = live or [file.path for file in delta.load(Table(str(case.root))).files]
     damage(case.root / live[0])
     name = live[0].rpartition("/")[2]
     deliveries.deliver(case.inputs / "more.jsonl", [Event(id, 90, 1) for id in "abcdefg"])

@@ -16,7 +16,8 @@ import pytest
 from deltalake import DeltaTable, QueryBuilder
 
 from pipeline import storage
-from pipeline.table import delta
+from pipeline.table import commits, settling
+from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 from tests.end_to_end import event, run_here, write_events
 from tests.helpers import Event, new_run, record, run_job, write_live
@@ -226,7 +227,7 @@ def between(
         for n, value in enumerate(values)
     ]
     files = [write_live(folder, [one], keeps_history=request.param) for one in events]
-    delta.commit(f"{folder}/out", delta.Snapshot(-1, ()), "r0", files, [])
+    commits.commit(Table(f"{folder}/out"), -1, "r0", files, [])
     return f"{folder}/out", [(e.id, e.domain, e.event_type, 2021, 1, 8) for e in events]
 
 
@@ -262,8 +263,8 @@ def of_earlier_version(tmp_path: Path) -> Iterator[str]:
     """A table of an earlier version, with history."""
     root = f"{tmp_path}/out"
     files = [earlier_name(root, write_live(tmp_path, [Event(name, domain=name)])) for name in "ab"]
-    delta.commit(root, delta.Snapshot(-1, ()), "r0", files, [])
-    delta.settle(root, keep_seconds=3600.0)
+    commits.commit(Table(root), -1, "r0", files, [])
+    settling.settle(Table(root), keep_seconds=3600.0)
     yield root
 
 
