@@ -69,15 +69,15 @@ def _set_folder_aside(table: Table, name: str, run_id: str) -> None:
 def heal(table: Table, run_id: str, keep_seconds: float = 0.0, rebuild: bool = False) -> Snapshot:
     """Finishes what runs before have left undone: every run begins with it, and so does compaction.
 
-    The order is what makes it safe. A run may die at any moment, also while this goes on:
+    A run may commit and die at any moment, also while this goes on. Hence the order:
 
     1. The dead are found. A run that dies later is left to the next run.
     2. The files are settled. The log is read after the dead were found, so it has all that they
        have committed, and those files get their places in the partitions. Were the dead found
-       after it, one of them might have committed in between, and its live files would still lie
-       among its own.
-    3. The dead are cleared: what they have published is recorded, with the settled table in it;
-       what they have not published is removed.
+       only now, one of them might have committed since: its live files would lie among its own.
+    3. The dead are cleared: what they have published is recorded, the rest is removed.
+
+    `clear` looks for live files itself, too. So it takes two mistakes to lose one.
 
     Args:
         table: The table.
