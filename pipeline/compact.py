@@ -184,7 +184,7 @@ def main(arguments: Sequence[str]) -> int:
         interrupted = stopped.Stopped(table, run_id, staging, all_ended=True)
         with signals.before_ending(functools.partial(stopped.take_over, interrupted)):
             try:
-                # A folder that is somebody else's gets no mark of ours.
+                # A folder that is somebody else's gets no lease of ours.
                 identity = recovery.secure(table, run_id)
                 with leases.hold(root, run_id, staging, identity):
                     done = compact(table, run_id, target_bytes, own.keep_history)

@@ -17,9 +17,9 @@ import msgspec
 from pipeline import notices, storage
 from pipeline.bookkeeping import ledger, places, state
 from pipeline.bookkeeping.leases import DeadRun
-from pipeline.bookkeeping.places import STATE
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.storage import durable
+from pipeline.storage.paths import STATE
 from pipeline.table import delta
 from pipeline.table.address import Table
 from pipeline.table.delta import Snapshot

@@ -30,14 +30,15 @@ from pipeline import storage
 from pipeline.bookkeeping import state
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.storage import FileInfo
+from pipeline.storage.paths import STATE
 from pipeline.table import delta, log
 from pipeline.table.address import Table
 from pipeline.table.delta import Origin
 
-LEDGER = "_eventsift/ledger.arrow.zst"
+LEDGER = f"{STATE}/ledger.arrow.zst"
 
 # What earlier versions wrote. Readers of Parquet took it for data.
-_OLD_LEDGER = "_eventsift/ledger.parquet"
+_OLD_LEDGER = f"{STATE}/ledger.parquet"
 _SCHEMA = pa.schema([("path", pa.string()), ("bytes", pa.int64()), ("modified", pa.float64())])
 _LEDGER_SCHEMA = _SCHEMA.append(pa.field("version", pa.int64()))
 _CHECKED = b"eventsift"

@@ -149,10 +149,10 @@ class _Job(NamedTuple):
         """Runs the pipeline once and prints the report; the exit code."""
         identity = ""
         if storage.is_local(run.root):
-            # A folder that is somebody else's gets no mark of ours.
+            # A folder that is somebody else's gets no lease of ours.
             identity = recovery.secure(run.table, run.id)
-        mark = leases.hold(run.root, run.id, run.staging, identity)
-        with runners.quiet(self.own.verbose), mark:
+        lease = leases.hold(run.root, run.id, run.staging, identity)
+        with runners.quiet(self.own.verbose), lease:
             done = self._pipeline(run, files)
         if not done:
             console.say("The job's graph is built; it was not asked to run.")

@@ -14,13 +14,11 @@ from typing import NamedTuple
 from pipeline import storage
 from pipeline.errors import EventsiftError
 from pipeline.storage import FileInfo, LeftOut
+from pipeline.storage.paths import STATE
 
 NAMED_LIMIT = 100
 """How many paths that were left out a record names; it counts all of them."""
 
-# Within a table, and within a folder for temporary files: everything of eventsift's that is no
-# data file.
-_STATE = "_eventsift"
 _WILDCARD = re.compile(r"[*?[]")
 # Some network file systems give every file this inode.
 _NO_INODE = 0
@@ -92,12 +90,12 @@ def own_folders(patterns: Sequence[str], root: str, temp: str) -> list[str]:
         root: The table.
         temp: The folder for temporary files.
     """
-    state = storage.join(root, _STATE)
+    state = storage.join(root, STATE)
     # The state's folders by themselves, since a bind mount may show one of them elsewhere.
     own = [root, state, *(storage.join(state, name) for name in storage.folders(state))]
     in_temp = _Folders([temp])
     if any(in_temp.hold(_normal(beginning(pattern))) for pattern in patterns):
-        return [*own, storage.join(temp, _STATE)]
+        return [*own, storage.join(temp, STATE)]
     return [*own, temp]
 
 
