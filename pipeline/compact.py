@@ -12,7 +12,6 @@ if __name__ == "__main__":  # before the imports that take time
     imports.quieten()
 
 import concurrent.futures
-import functools
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -20,24 +19,18 @@ from typing import NamedTuple
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline import signals, storage
-from pipeline.bookkeeping import leases, ledger, places, recovery
-from pipeline.bookkeeping.leases import DeadRun
-from pipeline.command import console, explain, options, runners, stopped
+from pipeline import storage
+from pipeline.bookkeeping import ledger, places, recovery
+from pipeline.command import attempts, beam_options, console, explain, options
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
 from pipeline.rows import parquet
 from pipeline.rows.parquet import WriteSettings
-from pipeline.run import new_run_id
 from pipeline.storage import stores
 from pipeline.table import commits, datafiles, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 
-DONE, FAILED = 0, 1
-
-# How often to start again when another run has committed first.
-_ATTEMPTS = 3
 # Below this share of the target a file is small. What was merged once must not be merged again and
 # again: where a group is too much for one file, two of half the target or more come of it.
 _SMALL = 1 / 4
@@ -165,40 +158,26 @@ def main(arguments: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     options.add_table_arguments(parser)
-    runners.tell_beams_options(parser, arguments)
+    beam_options.tell_beams_options(parser, arguments)
     own, rest = parser.parse_known_args(arguments)
     if not own.output:
         parser.error("--output is needed, the table's folder")
-    beam_options = PipelineOptions(rest)
-    runners.refuse_unknown(parser, beam_options, rest)
+    engine = PipelineOptions(rest)
+    beam_options.refuse_unknown(parser, engine, rest)
     root = storage.absolute(own.output)
-    if problem := explain.missing_extra(root) or explain.not_a_folder("--output", root):
+    if problem := explain.missing_extra(root) or explain.unusable_folder("--output", root):
         console.say(f"eventsift: {problem}", error=True)
-        return FAILED
-    stores.configure(beam_options)
-    table = Table(root, stores.delta_options(root, beam_options))
-    target_bytes = own.target_file_mb << 20
-    for attempt in range(_ATTEMPTS):
-        run_id = new_run_id()
-        staging = places.staging(root, places.default_temp(root), run_id)  # nothing will be there
-        interrupted = stopped.Stopped(table, run_id, staging, all_ended=True)
-        with signals.before_ending(functools.partial(stopped.take_over, interrupted)):
-            try:
-                # A folder that is somebody else's gets no lease of ours.
-                identity = recovery.secure(table, run_id)
-                with leases.hold(root, run_id, staging, identity):
-                    done = compact(table, run_id, target_bytes, own.keep_history)
-                console.say(_report(done))
-                return DONE
-            except (EventsiftError, OSError) as error:
-                version = recovery.abandon(table, DeadRun(run_id, staging))
-                if isinstance(error, datafiles.ConflictError) and attempt < _ATTEMPTS - 1:
-                    console.say("eventsift: another run was faster; starting again", error=True)
-                    continue
-                console.say(f"eventsift: {error}", error=True)
-                console.say(recovery.outcome(version), error=True)
-                return FAILED
-    raise AssertionError("the last attempt returns")
+        return console.FAILED
+    stores.configure(engine)
+    table = Table(root, stores.delta_options(root, engine))
+
+    def work(run_id: str) -> int:
+        done = compact(table, run_id, own.target_file_mb << 20, own.keep_history)
+        console.say(_report(done))
+        return console.DONE
+
+    # Nothing is staged.
+    return attempts.repeat(work, attempts.Settings(table, places.default_temp(root)))
 
 
 def _report(done: Compacted) -> str:

@@ -32,7 +32,7 @@ class Run(NamedTuple):
     """One execution of the job: what the user asked for.
 
     Attributes:
-        id: Unique; names the run's files, its record and its commit.
+        id: Unique; names the run's files, its summary and its commit.
         inputs: Patterns of the files to read.
         table: The table.
         temp: The folder for staged payloads; see `places.staging` for the run's own in it.

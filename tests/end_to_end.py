@@ -28,7 +28,7 @@ from deltalake import DeltaTable
 
 from generator.files import deliver
 from generator.options import Options
-from pipeline.command import job
+from pipeline.command import console, job
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -80,7 +80,7 @@ def run_here(inputs: Path | Iterable[Path], output: Path, *options: str) -> dict
     """As `run_job`, in this process: for many runs, since a new one takes two seconds to start."""
     paths = [inputs] if isinstance(inputs, Path) else list(inputs)
     arguments = ["--input", *map(str, paths), "--output", str(output), *options]
-    assert job.main(arguments) == job.PUBLISHED
+    assert job.main(arguments) == console.DONE
     return newest_record(output)
 
 

@@ -184,7 +184,7 @@ def run_job(run: Run, workers: int = 0, **beam_options: Any) -> dict[str, Any]:
 
 def record(run: Run) -> dict[str, Any]:
     """The record of a run that was published."""
-    path = journal.record_path(run.root, run.id)
+    path = journal.summary_path(run.root, run.id)
     found: dict[str, Any] = msgspec.json.decode(storage.read_bytes(path))
     return found
 

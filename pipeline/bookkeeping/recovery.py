@@ -40,15 +40,16 @@ def secure(table: Table, run_id: str) -> str:
         run_id: The run that is about to begin.
 
     Returns:
-        The table's identity; "" if there is no table yet.
+        The table's identity; "" if there is no table yet, or if it is not local: there are no
+        leases then.
 
     Raises:
         TableError: The folder is somebody else's, or live files lie behind a link.
     """
     root = table.root
-    identity = delta.open_newest(table).origin().identity
     if not storage.is_local(root):
-        return identity
+        return ""
+    identity = delta.open_newest(table).origin().identity
     for name in _FOLDERS:
         path = storage.join(root, name)
         if os.path.islink(path) or (os.path.lexists(path) and not os.path.isdir(path)):

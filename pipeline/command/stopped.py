@@ -19,7 +19,7 @@ from pipeline.table.address import Table
 
 # Holds the `Stopped` of the process that takes over; not an argument, which everybody can read.
 _VARIABLE = "EVENTSIFT_STOPPED"
-# How long children that were asked to end may take before they are killed.
+# How long children may take to end before they are killed.
 _CHILDREN_SECONDS = 5.0
 _POLL_SECONDS = 0.01
 
@@ -31,7 +31,7 @@ class Stopped(NamedTuple):
         table: The table.
         run_id: The run.
         staging: The folder it staged payloads in.
-        all_ended: Whether no worker of the run is outside of this process.
+        all_ended: Whether all workers of the run end with this process.
     """
 
     table: Table
@@ -42,7 +42,7 @@ class Stopped(NamedTuple):
 
 def take_over(run: Stopped, number: int) -> NoReturn:
     """Replaces this process by one that clears up after the run, and ends as the signal says."""
-    # Until the other one can deal with signals they wait.
+    # Signals wait until the new process can handle them.
     signal.pthread_sigmask(signal.SIG_BLOCK, signals.NUMBERS)
     package = os.path.dirname(os.path.dirname(os.path.abspath(pipeline.__file__)))
     program = (
@@ -65,7 +65,7 @@ def main(number: int) -> NoReturn:
     from pipeline.bookkeeping import recovery
     from pipeline.bookkeeping.leases import DeadRun
 
-    # A request to stop that came twice is forgotten; the next signal ends this at once.
+    # A second request to stop that has come by now is ignored; the next signal ends this at once.
     for other in filter(signals.is_heard, signals.NUMBERS):
         signal.signal(other, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [other])
@@ -99,7 +99,7 @@ def _end_children() -> None:
 
 
 def _children() -> list[int]:
-    """This process's children; none are known where there is no /proc."""
+    """Returns the children of this process; none where there is no /proc."""
     found = []
     with contextlib.suppress(FileNotFoundError):
         for name in filter(str.isdecimal, os.listdir("/proc")):

@@ -9,7 +9,7 @@ import pytest
 from end_to_end import event, files_of, published, write_events
 
 from pipeline import flow
-from pipeline.command import job
+from pipeline.command import console, job
 from pipeline.steps import publish
 from pipeline.table import commits, datafiles
 from pipeline.table.address import Table
@@ -133,7 +133,7 @@ def test_a_failure_deep_in_the_graph_is_one_sentence(
 
     monkeypatch.setattr(publish, "disagreements", refuse)
 
-    assert job.main(arguments) == job.FAILED
+    assert job.main(arguments) == console.FAILED
     assert capsys.readouterr().err == (
         "eventsift: nothing was published, the counts disagree:"
         f" blocks planned = blocks read: 2 is not 1\n{LEFT_ALONE}"
@@ -158,7 +158,7 @@ def test_a_run_that_was_overtaken_starts_again(
 
     monkeypatch.setattr(commits, "commit", overtaken)
 
-    assert job.main(arguments) == job.PUBLISHED
+    assert job.main(arguments) == console.DONE
     assert len(set(calls)) == 2
     assert [row.event_id for row in published(tmp_path / "out")] == ["a"]
     assert capsys.readouterr().err == "eventsift: another run was faster; starting again\n"
@@ -177,7 +177,7 @@ def test_a_run_that_is_always_overtaken_gives_up(
 
     monkeypatch.setattr(commits, "commit", overtaken)
 
-    assert job.main(arguments) == job.FAILED
+    assert job.main(arguments) == console.FAILED
     said = capsys.readouterr().err
     assert said.endswith(f"eventsift: another run has committed version 7\n{LEFT_ALONE}")
     assert files_of(tmp_path / "out") == {}

@@ -41,7 +41,7 @@ def inputs(tmp_path: Path) -> Path:
 @pytest.fixture
 def poll(tmp_path: Path, inputs: Path) -> watch.Poll:
     """A poll of all files in it, for a table beside it."""
-    return watch.Poll([str(inputs)], str(tmp_path / "table"))
+    return watch.Poll([str(inputs)], Table(str(tmp_path / "table")))
 
 
 class TestPoll:
@@ -114,7 +114,7 @@ class TestPoll:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("1")
         patterns = [f"{tmp_path}/in/**", f"{tmp_path}/in/**/_*/*/*"]
-        poll = watch.Poll(patterns, f"{tmp_path}/in/table", temp=f"{tmp_path}/in/tmp")
+        poll = watch.Poll(patterns, Table(f"{tmp_path}/in/table"), temp=f"{tmp_path}/in/tmp")
 
         assert names(poll.look().growing) == ["a"]
 
@@ -198,7 +198,7 @@ class TestWatch:
             patch.setattr(watch.Poll, "look", look_and_change)
             watch.watch(
                 [str(inputs)],
-                str(inputs / "table"),
+                Table(str(inputs / "table")),
                 0.0,
                 lambda files: read.append(names(files)) or 0,
             )
@@ -221,7 +221,7 @@ class TestWatch:
                 stop(signal.SIGTERM)
             return 1
 
-        code = watch.watch([str(inputs)], str(tmp_path / "table"), 0.0, run)
+        code = watch.watch([str(inputs)], Table(str(tmp_path / "table")), 0.0, run)
 
         assert code == 143
         assert rounds == [["a"], ["a"]]
@@ -252,7 +252,7 @@ class TestWatch:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(watch.Poll, "look", look)
-            watch.watch([str(inputs)], str(tmp_path), 0.0, run)
+            watch.watch([str(inputs)], Table(str(tmp_path)), 0.0, run)
 
         assert [line.split(" ", 1)[1] for line in capfd.readouterr().out.splitlines()][1:] == [
             "nothing new",
@@ -280,7 +280,7 @@ class TestWatch:
 
         monkeypatch.setattr(watch.Poll, "look", look_if_there)
 
-        assert watch.watch([str(inputs)], str(tmp_path / "table"), 0.0, run) == 130
+        assert watch.watch([str(inputs)], Table(str(tmp_path / "table")), 0.0, run) == 130
 
     def test_files_with_too_many_rejects_are_tried_once(
         self, tmp_path: Path, inputs: Path, monkeypatch: pytest.MonkeyPatch
@@ -302,7 +302,7 @@ class TestWatch:
             return code
 
         monkeypatch.setattr(watch.Poll, "look", lambda _: watch.Found(next(looks), []))
-        watch.watch([str(inputs)], str(tmp_path / "table"), 0.0, run)
+        watch.watch([str(inputs)], Table(str(tmp_path / "table")), 0.0, run)
 
         assert rounds == [["bad"], ["bad", "more"], ["more"], ["more"]]
 

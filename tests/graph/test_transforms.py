@@ -269,7 +269,7 @@ def test_write(tmp_path: Path, workers: int) -> None:
 
 
 def test_commit(tmp_path: Path) -> None:
-    """PLAN, TALLIES, WRITTEN, REJECTS → the run's record; here of a run without news."""
+    """PLAN, TALLIES, WRITTEN, REJECTS → the run's summary; here of a run without news."""
     deliver(tmp_path, "1.jsonl", [])
     run = new_run(tmp_path)
     planned = plan.plan(run)
@@ -283,7 +283,7 @@ def test_commit(tmp_path: Path) -> None:
             tags.REJECTS: pipeline | "rejects" >> beam.Create([]),
         }
         records = outcome | do.Commit(run)
-        assert_that(records, is_true_of(lambda found: [one["run"] for one in found] == ["r1"]))
+        assert_that(records, is_true_of(lambda found: [one.run for one in found] == ["r1"]))
     assert record(run)["published"] is False
 
 

@@ -447,7 +447,7 @@ class TestOddNames:
         assert len(record["left_out"]["first"]) == 100
         error = capsys.readouterr().err.splitlines()
         assert len(error) == 21
-        assert error[-1] == "eventsift: left out 130 more, see the run's record"
+        assert error[-1] == "eventsift: left out 130 more, see the run's summary"
 
 
 # The job as somebody without root's rights. The modules are loaded first: their files may be closed

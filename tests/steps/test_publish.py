@@ -7,6 +7,7 @@ import pytest
 
 from pipeline import storage
 from pipeline.bookkeeping import journal, ledger
+from pipeline.bookkeeping.summary import Events, Files, decode
 from pipeline.rows import parquet
 from pipeline.run import Run
 from pipeline.steps import plan, publish, route, write
@@ -92,40 +93,36 @@ def listing(run: Run) -> dict[str, float]:
     }
 
 
-class TestRecord:
-    """What is recorded of a run."""
+class TestSummary:
+    """What is said of a run."""
 
     def test_of_a_run_that_was_published(self, tmp_path: Path) -> None:
-        """The numbers of the report, as data; the record returned is the one stored."""
+        """The numbers of the report, as data; the summary returned is the one stored."""
         old_table(tmp_path)
         run = new_run(tmp_path)
 
-        record = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
+        summary = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
 
-        assert record["published"] is True
-        assert record["version"] == delta.load(run.table).version
-        assert record["events"] == {
-            "read": 4,
-            "kept": 2,
-            "superseded": 0,
-            "exact_duplicates": 0,
-            "rejected": 2,
-        }
-        assert record["rejected"] == {"missing-field": 1, "not-an-object": 1}
-        assert record["files"] == {"matched": 2, "skipped": 1}
-        assert record["table"]["rows"] == 5
-        assert record["table"]["partitions_written"] == 2
-        assert record["seconds"]["read"] == 0.5
-        stored = storage.read_bytes(journal.record_path(run.root, "r1"))
-        assert msgspec.json.decode(stored) == record
+        assert summary.published is True
+        assert summary.version == delta.load(run.table).version
+        assert summary.events == Events(
+            read=4, kept=2, superseded=0, exact_duplicates=0, rejected=2
+        )
+        assert summary.rejected == {"missing-field": 1, "not-an-object": 1}
+        assert summary.files == Files(matched=2, skipped=1)
+        assert summary.table.rows == 5
+        assert summary.table.partitions_written == 2
+        assert summary.seconds["read"] == 0.5
+        stored = storage.read_bytes(journal.summary_path(run.root, "r1"))
+        assert decode(stored) == summary
         assert table_rows(run.root) == oracle([*OLD, *NEW])
 
     def test_dead_letters_are_kept_beside_the_table(self, tmp_path: Path) -> None:
-        """Where the record says; staged ones go with everything staged."""
+        """Where the summary says; staged ones go with everything staged."""
         run = new_run(tmp_path)
-        record = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
-        assert record["rejects"] == f"{run.root}/_eventsift/rejects/r1.jsonl"
-        letters = storage.read_bytes(record["rejects"]).splitlines()
+        summary = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
+        assert summary.rejects == f"{run.root}/_eventsift/rejects/r1.jsonl"
+        letters = storage.read_bytes(summary.rejects).splitlines()
         assert [msgspec.json.decode(letter)["raw"] for letter in letters] == [
             '"nonsense"',
             '{"a": 1}',
@@ -135,7 +132,7 @@ class TestRecord:
     def test_without_rejects_there_is_no_file_of_them(self, tmp_path: Path) -> None:
         """An empty file would look like one that was lost."""
         run = new_run(tmp_path)
-        assert publish.publish(run, outcome(run, NEW))["rejects"] is None
+        assert publish.publish(run, outcome(run, NEW)).rejects is None
         assert not Path(run.root, "_eventsift/rejects").exists()
 
 
@@ -180,7 +177,7 @@ class TestRefusals:
         with pytest.raises(ReconciliationError, match="nothing was published"):
             publish.publish(run, changed)
         assert listing(old) == before
-        assert not storage.exists(journal.record_path(run.root, "r1"))
+        assert not storage.exists(journal.summary_path(run.root, "r1"))
 
     def test_too_many_partitions(self, tmp_path: Path) -> None:
         """A timestamp taken for a type makes a folder an event; the way out is in the message."""
@@ -191,7 +188,7 @@ class TestRefusals:
         ):
             publish.publish(run, result)
         assert delta.load(run.table).version == -1
-        assert publish.publish(run._replace(max_partitions=2), result)["published"] is True
+        assert publish.publish(run._replace(max_partitions=2), result).published is True
 
     def test_a_run_that_was_overtaken(self, tmp_path: Path) -> None:
         """Another run has committed since this one was planned (invariant 4)."""
@@ -225,7 +222,7 @@ class TestOrder:
         """What comes before the commit is invisible, what comes after it can be repeated.
 
         Opening the log takes a while where the table has many files: it is done twice, no more.
-        Seen to fail with `settle` before `commit`, and the record before the ledger.
+        Seen to fail with `settle` before `commit`, and the summary before the ledger.
         """
         run = new_run(tmp_path)
         result = outcome(run, NEW, "nonsense")
@@ -258,7 +255,7 @@ class TestOrder:
     ) -> None:
         """A runner repeats what has failed; then the run is published, once.
 
-        Seen to fail for "after delete_tree" without the look for the run's own record: the dead
+        Seen to fail for "after delete_tree" without the look for the run's own summary: the dead
         letters had gone.
         """
         run = new_run(tmp_path)
@@ -275,12 +272,12 @@ class TestOrder:
             publish.publish(run, result)
         monkeypatch.setattr(module, name, real)
 
-        record = publish.publish(run, result)
+        summary = publish.publish(run, result)
 
-        assert record["published"] is True
+        assert summary.published is True
         assert table_rows(run.root) == oracle(NEW)
         assert delta.load(run.table).version == 1
-        assert len(storage.read_bytes(record["rejects"]).splitlines()) == 1
+        assert len(storage.read_bytes(summary.rejects).splitlines()) == 1
         assert len(ledger.published(run.table)) == 1
         assert not Path(run.staging).exists()
 
@@ -382,10 +379,10 @@ class TestRebuild:
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
         before = listing(old)
 
-        record = publish.publish(run, outcome(run, [], "nonsense"))
+        summary = publish.publish(run, outcome(run, [], "nonsense"))
 
-        assert record["published"] is False
-        assert record["events"]["rejected"] == 1
+        assert summary.published is False
+        assert summary.events.rejected == 1
         assert listing(old) == before
         assert table_rows(run.root) == oracle(OLD)
 
@@ -394,21 +391,21 @@ class TestNoNews:
     """Where there is nothing to publish, nothing is."""
 
     def test_without_a_valid_event_no_table_is_made(self, tmp_path: Path) -> None:
-        """But its files' rejects are, and the record says that nothing was published.
+        """But its files' rejects are, and the summary says that nothing was published.
 
         Seen to fail: an empty table was committed.
         """
         run = new_run(tmp_path)
-        record = publish.publish(run, outcome(run, [], "nonsense"))
-        assert (record["published"], record["version"]) == (False, -1)
+        summary = publish.publish(run, outcome(run, [], "nonsense"))
+        assert (summary.published, summary.version) == (False, -1)
         assert delta.load(run.table).version == -1
-        assert storage.exists(record["rejects"])
+        assert storage.exists(summary.rejects)
 
     def test_a_run_without_news_changes_no_file(self, tmp_path: Path) -> None:
         """A second run on the same files leaves files and version as they are (invariant 6)."""
         old = old_table(tmp_path)
         before = listing(old)
-        record = run_job(new_run(tmp_path, "r1"))
-        assert record["published"] is False
-        assert record["files"] == {"matched": 1, "skipped": 1}
+        summary = run_job(new_run(tmp_path, "r1"))
+        assert summary["published"] is False
+        assert summary["files"] == {"matched": 1, "skipped": 1}
         assert listing(old) == before
