@@ -37,7 +37,7 @@ class Journal(msgspec.Struct, frozen=True):
 
     Attributes:
         summary: The run's, without what only the commit makes known.
-        inputs: The staged list of the files that were read; see `ledger`.
+        inputs: The staged list of the files that were read; see `listings`.
         dead_letters: Staged files with rejects.
         table: The table's identity; "" if there was no table before.
     """
