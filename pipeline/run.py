@@ -40,7 +40,7 @@ class Run(NamedTuple):
         max_partitions: Limit on the partitions that one run may write.
         max_event_bytes: Limit on the size of one event.
         target_file_bytes: What a data file should not exceed.
-        listing: Where the list of the files to read is stored, see `ledger`; "" for all that
+        listing: Where the list of the files to read is stored, see `listings`; "" for all that
             `inputs` match.
         keep_seconds: How long superseded files are kept for Delta readers of older versions.
         dedup_days: How many days apart versions of an event may be, as the user promises; None if

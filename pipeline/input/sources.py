@@ -15,12 +15,11 @@ from typing import NamedTuple
 from pipeline import storage
 from pipeline.errors import EventsiftError
 from pipeline.storage import FileInfo, LeftOut
+from pipeline.storage.paths import STATE
 
 # How many paths that were left out a run's summary names; it counts all of them.
 NAMED_LIMIT = 100
 
-# The folder, in a table and in a folder for temporary files, of all that is no data file.
-_STATE = "_eventsift"
 _WILDCARD = re.compile(r"[*?[]")
 # Some network file systems give every file this inode.
 _NO_INODE = 0
@@ -84,14 +83,20 @@ def without_own(found: storage.Matches, patterns: Sequence[str], root: str, temp
     return Sources(files, left_out, len(found.files) - len(files))
 
 
-def _own_folders(patterns: Sequence[str], root: str, temp: str) -> list[str]:
-    """Returns the folders that are never read; see `without_own`."""
-    state = storage.join(root, _STATE)
+def own_folders(patterns: Sequence[str], root: str, temp: str) -> list[str]:
+    """Returns the folders that are never read.
+
+    Args:
+        patterns: As for `without_own`.
+        root: The table.
+        temp: The folder for temporary files.
+    """
+    state = storage.join(root, STATE)
     # Also each folder in the state's, since a bind mount may show it elsewhere.
     own = [root, state, *(storage.join(state, name) for name in storage.folders(state))]
     in_temp = _Folders([temp])
     if any(in_temp.hold(_normal(beginning(pattern))) for pattern in patterns):
-        return [*own, storage.join(temp, _STATE)]
+        return [*own, storage.join(temp, STATE)]
     return [*own, temp]
 
 

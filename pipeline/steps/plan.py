@@ -4,7 +4,7 @@ import time
 from typing import NamedTuple
 
 from pipeline import storage
-from pipeline.bookkeeping import ledger, recovery
+from pipeline.bookkeeping import ledger, listings, recovery
 from pipeline.input import blocks, sources
 from pipeline.input.blocks import Block
 from pipeline.keys import versions
@@ -35,7 +35,7 @@ class Plan(NamedTuple):
 
     Attributes:
         version: The version of the table that the run is based on, -1 if there is none.
-        inputs: Where the list of the files to read is staged; see `ledger`.
+        inputs: Where the list of the files to read is staged; see `listings`.
         matched: Files that the patterns matched.
         skipped: Those of them that were published before.
         reads: The blocks to read.
@@ -81,7 +81,7 @@ def plan(run: Run) -> Plan:
     """
     began, started = time.time(), time.perf_counter()
     snapshot = recovery.heal(run.table, run.id, run.keep_seconds, run.rebuild)
-    listed = storage.Matches(ledger.read(run.listing), []) if run.listing else None
+    listed = storage.Matches(listings.read(run.listing), []) if run.listing else None
     found = sources.without_own(listed or storage.match(run.inputs), run.inputs, run.root, run.temp)
     sources.check(found, run.inputs, run.root)
     matched = found.files
@@ -90,7 +90,7 @@ def plan(run: Run) -> Plan:
     published = ledger.published(run.table, run.id, snapshot.origin) if not afresh else []
     files = ledger.unpublished(matched, published)
     inputs = storage.join(run.staging, "inputs.arrow.zst")
-    ledger.write(inputs, files)
+    listings.write(inputs, files)
     live = snapshot.files if files and not run.rebuild else ()
     sizes = divide(files, live)
     packed = blocks.pack(blocks.cut_all(files), versions.FIRST_BLOCK)

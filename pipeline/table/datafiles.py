@@ -15,6 +15,7 @@ from pipeline import storage
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
 from pipeline.storage import FileInfo
+from pipeline.storage.paths import STATE
 from pipeline.table import log
 
 FILE_SCHEMA = pa.schema(
@@ -28,8 +29,11 @@ FILE_SCHEMA = pa.schema(
 )
 """The columns within a data file: what is staged. Those of the partition are in path and log."""
 
-NEW_FOLDER = "_eventsift/new"
-"""Where files lie until they are settled. Readers of plain Parquet skip folders with ``_``."""
+# Where files lie until they are settled.
+NEW_FOLDER = f"{STATE}/new"
+
+# Where runs show that they are alive; see `leases`.
+LEASES_FOLDER = f"{STATE}/alive"
 
 _ENDING = ".parquet"
 

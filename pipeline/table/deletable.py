@@ -24,7 +24,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pipeline import storage
 from pipeline.keys.partitions import PARTITION_COLUMNS
 from pipeline.storage import FileInfo
-from pipeline.table.datafiles import NEW_FOLDER, is_ours, relative, settled_name
+from pipeline.table.datafiles import LEASES_FOLDER, NEW_FOLDER, is_ours, relative, settled_name
 from pipeline.table.retention import ABANDONED_SECONDS
 
 # What all Delta tools call their data files.
@@ -76,7 +76,7 @@ def leftovers(
             run_id = path.removeprefix(f"{NEW_FOLDER}/").partition("/")[0]
             if run_id not in runs:
                 runs[run_id] = is_published(run_id)
-            if runs[run_id] or (is_old and not _has_mark(root, run_id)):
+            if runs[run_id] or (is_old and not _has_lease(root, run_id)):
                 certain.append(path)
         elif is_ours(name) or (is_old and name.startswith(".part-") and storage.is_temporary(name)):
             certain.append(path)
@@ -85,10 +85,10 @@ def leftovers(
     yield from deletable(root, certain, in_question, removed, kept)
 
 
-def _has_mark(root: str, run_id: str) -> bool:
-    """Whether a run is alive, or dead and still to be cleared up by `recovery`; see `leases`."""
-    mark = storage.join(root, "_eventsift", "alive", run_id)
-    return storage.is_local(root) and os.path.lexists(mark)
+def _has_lease(root: str, run_id: str) -> bool:
+    """Whether a run is alive, or dead and still to be cleared by `recovery`; see `leases`."""
+    lease = storage.join(root, LEASES_FOLDER, run_id)
+    return storage.is_local(root) and os.path.lexists(lease)
 
 
 def deletable(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline import compact, storage
-from pipeline.bookkeeping import journal, leases, ledger
+from pipeline.bookkeeping import journal, leases, ledger, recovery
 from pipeline.run import Run
 from pipeline.steps import plan
 from pipeline.table import datafiles, delta, settling
@@ -84,7 +84,8 @@ def test_what_a_dead_run_has_published_is_settled_first(
     """A run may die at any time, also between our looks at the log and at the leases.
 
     Then its committed files are still among its own, and must not go with them. Seen to fail
-    with the leases looked at after `settle`: the table had lost its files.
+    with the leases looked at after `settle`, and `clear` that removes what it finds without a look
+    at the log: the table had lost its files.
     """
     publish(tmp_path)
     deliver(tmp_path, "2.jsonl", [Event("c")])
@@ -109,6 +110,28 @@ def test_what_a_dead_run_has_published_is_settled_first(
     heal(new_run(tmp_path, "r2"))
 
     assert table_rows(other.root) == oracle([*EVENTS, Event("c")])
+
+
+def test_the_dead_are_found_before_the_log_is_read(
+    heal: Heal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And cleared after it: the order that the test above needs, even if `clear` errs."""
+    publish(tmp_path)
+    order: list[str] = []
+
+    def noted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            order.append(name)
+            return real(*arguments, **options)
+
+        return call
+
+    for module, name in ((recovery, "clear"), (leases, "dead"), (settling, "settle")):
+        monkeypatch.setattr(module, name, noted(name, getattr(module, name)))
+
+    heal(new_run(tmp_path))
+
+    assert order[:3] == ["dead", "settle", "clear"]
 
 
 @pytest.mark.parametrize("step", ["settle", "_keep_rejects", "extend", "delete_tree"])

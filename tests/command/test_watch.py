@@ -13,7 +13,7 @@ import pytest
 from deltalake import DeltaTable
 
 from pipeline import signals, storage
-from pipeline.bookkeeping import ledger
+from pipeline.bookkeeping import ledger, listings
 from pipeline.command import options, watch
 from pipeline.storage import FileInfo
 from pipeline.table import delta
@@ -84,7 +84,7 @@ class TestPoll:
     def publish(self, root: Path, file: Path, version: int) -> None:
         """Enters a file in the ledger."""
         listing = str(root.parent / "listing")
-        ledger.write(listing, storage.match([str(file)]).files)
+        listings.write(listing, storage.match([str(file)]).files)
         table = Table(str(root))
         ledger.extend(table, listing, version, delta.load(table).origin)
 

@@ -20,7 +20,7 @@ from pipeline.steps import scan
 from pipeline.table import commits, datafiles, delta, log, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import FILE_SCHEMA, DataFile
-from tests.table.test_delta import publish
+from tests.table.tables import publish
 
 NAMES = FILE_SCHEMA.names
 MICROS = [-62_135_596_800_000_000, -1, 0, 253_402_300_799_999_999]

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import storage
-from pipeline.bookkeeping import ledger
+from pipeline.bookkeeping import ledger, listings
 from pipeline.input.sources import NoInputError
 from pipeline.keys import versions
 from pipeline.run import Run
@@ -61,7 +61,7 @@ class TestInputs:
             listing=f"{tmp_path}/listing" if watching else "",
             rebuild=rebuild,
         )
-        ledger.write(f"{tmp_path}/listing", storage.match(run.inputs).files)
+        listings.write(f"{tmp_path}/listing", storage.match(run.inputs).files)
 
         planned = plan.plan(run)
 
@@ -90,7 +90,7 @@ class TestInputs:
 
         assert (planned.matched, planned.skipped) == (3, 1)
         assert paths(planned) == ["2.jsonl", "3.jsonl"]
-        assert [Path(file.path).name for file in ledger.read(planned.inputs)] == [
+        assert [Path(file.path).name for file in listings.read(planned.inputs)] == [
             "2.jsonl",
             "3.jsonl",
         ]

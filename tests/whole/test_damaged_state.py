@@ -87,7 +87,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 STATE = {
     "ledger": "_eventsift/ledger.arrow.zst",
     "record": "_eventsift/runs/*.json",
-    "mark": "_eventsift/alive/*",
+    "lease": "_eventsift/alive/*",
     "journal": "_eventsift/temp/*/journal.json",
     "inputs": "_eventsift/temp/*/inputs.arrow.zst",
 }
@@ -120,10 +120,10 @@ def test_damage_stops_no_run(
     expected = deliveries.oracle([*FIRST, *SECOND])
     assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == expected
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("eventsift:")]
-    # An earlier run's record is not read; a mark is needed only for a staging folder elsewhere; the
-    # list of inputs is known by a journal only, and the journal where the mark says who has died.
+    # An earlier run's record is not read; a lease is needed only for a staging folder elsewhere;
+    # the list of inputs is known by a journal only, and the journal where the lease says who died.
     told = {"ledger": "ledger.arrow.zst"}
-    if "mark" not in states or damage not in ("folder", "pipe"):
+    if "lease" not in states or damage not in ("folder", "pipe"):
         told["journal"] = "its journal is damaged"
     if "journal" not in states:
         told["inputs"] = "inputs.arrow.zst"

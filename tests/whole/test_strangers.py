@@ -1,6 +1,6 @@
 """Tables from strangers, copies, and shared temp folders: nothing outside is touched or read.
 
-A table's own folder may hold marks, journals, lists and links that somebody has made up. Beside it
+A table's own folder may hold leases, journals, lists and links that somebody has made up. Beside it
 lies a victim, which must be the same, byte for byte, after a run, a rebuild and a compaction.
 """
 
@@ -46,10 +46,10 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(ledger, "extend", killed)
         patch.setattr(recovery, "abandon", killed)  # Beam makes an error of it
         deliveries.run(base / "table", base / "in")
-    (mark,) = (base / "table/_eventsift/alive").iterdir()
+    (lease,) = (base / "table/_eventsift/alive").iterdir()
     # It dies before it keeps its dead letters.
     shutil.rmtree(base / "table/_eventsift/rejects")
-    assert (base / "table/_eventsift/temp" / mark.name / "journal.json").exists()
+    assert (base / "table/_eventsift/temp" / lease.name / "journal.json").exists()
     deliveries.deliver(base / "in" / "news.jsonl", NEWS)
     return base
 
@@ -113,8 +113,8 @@ def link(path: Path, target: Path) -> None:
     path.symlink_to(target)
 
 
-def mark(root: Path, run: str = RUN, **fields: str) -> None:
-    """Makes up the mark of a dead run."""
+def lease(root: Path, run: str = RUN, **fields: str) -> None:
+    """Makes up the lease of a dead run."""
     known = {"run": run, "table": "", "root": str(root), "made": "", "token": "", "staging": ""}
     (root / "_eventsift/alive" / run).write_text(json.dumps(known | fields))
 
@@ -123,30 +123,30 @@ def link_folder(name: str) -> Callable[[Path, Path], None]:
     """Somebody makes one of our folders a link to the victim."""
 
     def plant(root: Path, victim: Path) -> None:
-        mark(root, staging=f"_eventsift/temp/{RUN}")
+        lease(root, staging=f"_eventsift/temp/{RUN}")
         link(root / name, victim)
 
     return plant
 
 
 def name_the_victim(root: Path, victim: Path) -> None:
-    """A mark of the old format."""
+    """A lease of the old format."""
     (root / "_eventsift/alive/20200101T000000-000000").write_text(str(victim))
 
 
 def name_the_victims_staging(root: Path, victim: Path) -> None:
-    """A mark that has everything right but the owner file."""
+    """A lease that has everything right but the owner file."""
     staging = victim / "_eventsift" / RUN
-    mark(root, staging=str(staging), made=str(victim.parent))
+    lease(root, staging=str(staging), made=str(victim.parent))
 
 
 def name_the_victim_relatively(root: Path, victim: Path) -> None:
     """A path that begins in the table and leaves it."""
-    mark(root, OTHER, staging=f"_eventsift/temp/../../../victim/_eventsift/{OTHER}")
+    lease(root, OTHER, staging=f"_eventsift/temp/../../../victim/_eventsift/{OTHER}")
 
 
 def link_the_mark(root: Path, victim: Path) -> None:
-    """The mark itself leads to the victim."""
+    """The lease itself leads to the victim."""
     link(root / "_eventsift/alive" / RUN, victim / "secret")
 
 
@@ -213,7 +213,7 @@ def all_of(*plants: Callable[[Path, Path], None]) -> Callable[[Path, Path], None
 
 
 HOSTILE = {
-    "marks": all_of(name_the_victim, name_the_victims_staging, name_the_victim_relatively),
+    "leases": all_of(name_the_victim, name_the_victims_staging, name_the_victim_relatively),
     "files-linked": all_of(link_the_mark, link_all_files),
     "state-linked": link_folder("_eventsift"),
     "alive-linked": link_folder("_eventsift/alive"),
@@ -241,7 +241,7 @@ def test_a_strangers_table(
 ) -> None:
     """Every command does its work, and the victim is as it was; nothing of it gets into the table.
 
-    Seen to fail: the victim was deleted as a whole (a mark, a link), or copied to the rejects.
+    Seen to fail: the victim was deleted as a whole (a lease, a link), or copied to the rejects.
     """
     plant(root, victim)
     before = content(victim)

@@ -84,7 +84,7 @@ def waiting_run(root: Path, inputs: Path, output: Path, there: Flag, go: Flag, t
 def test_a_live_run_keeps_its_files(tmp_path: Path) -> None:
     """Others clear up what dead runs have left, nothing else; what was overtaken starts again.
 
-    Seen to fail with `leases.dead` taking every mark for a dead run's.
+    Seen to fail with `leases.dead` taking every lease for a dead run's.
     """
     root, temp = tmp_path / "table", tmp_path / "temp"
     one, two = (
