@@ -11,10 +11,10 @@ from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError
 from jobs import Published, publish
 
-from engines import install, job_servers
-from engines.servers import Server
 from generator.__main__ import main as generate
 from pipeline.table import delta
+from tests.apparatus import install, job_servers
+from tests.apparatus.servers import Server
 
 T = TypeVar("T")
 
