@@ -23,6 +23,7 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   test-engines   the tests on Flink, Spark, Prism, S3, ... (arguments go to pytest)
   soak [N]       deliveries, crashes, compactions at random, N long examples (default: 200)
   lint           ruff, mypy, and which package imports which
+  draw           draw the job's graph into docs/architecture.md
   bench ...      the benchmarks
   --version      the version
   help           this text
@@ -269,6 +270,7 @@ case "$command" in
     ;;
   soak) prepare test && EVENTSIFT_SOAK="${1:-200}" run_tests tests/whole/test_convergence.py ;;
   lint) prepare test && lint ;;
+  draw) prepare test && module tests.project.drawing ;;
   bench)
     # An environment of its own: what is compared against must not change what is tested.
     [[ -n "${EVENTSIFT_VENV:-}" ]] || VENV="$ROOT/.venv-bench"

@@ -74,7 +74,7 @@ def without_own(found: storage.Matches, patterns: Sequence[str], root: str, temp
         temp: The folder for temporary files. If one of the patterns begins there, only eventsift's
             own folder in it is left out: ``--input /tmp/in --temp /tmp`` reads ``/tmp/in``.
     """
-    own = _Folders(_own_folders(patterns, root, temp))
+    own = _Folders(own_folders(patterns, root, temp))
     folders = {file.path.rpartition("/")[0] for file in found.files}
     files = found.files
     if held := {folder for folder in folders if own.hold(folder)}:

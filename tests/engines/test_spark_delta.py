@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from deltalake import DeltaTable
 
-from engines import install
 from pipeline.verify.check import verify
+from tests.apparatus import install
 from tests.deliveries import plain_rows
 from tests.end_to_end import event, run_here, write_events
 
