@@ -272,7 +272,7 @@ HOPS = [
     *(Hop("Route", tags.ROWS, kind) for kind in ("slices", "live file", "folded file")),
     SEEN_IN_ALL,
 ]
-INPUTS = ["PlanRun", "CombineLatest", "RouteRows", "WriteDestinations", "PublishRun"]
+INPUTS = ["PlanRun", "CombineLatest", "RouteRows", "WriteDestinations", "CommitRun"]
 
 
 class ErrOnce(beam.DoFn):
@@ -371,7 +371,7 @@ class TestLossyRunner:
     ) -> None:
         """What a runner has grouped it may lose, too. The last step done twice does no harm."""
         err_at_input(monkeypatch, name, copies)
-        if (name, copies) == ("PublishRun", 2):
+        if (name, copies) == ("CommitRun", 2):
             assert run_job(merge)["published"] is True
             assert table_rows(merge.root) == oracle(EVENTS_IN_ALL)
         else:

@@ -10,7 +10,7 @@ from end_to_end import event, files_of, published, write_events
 
 from pipeline import flow
 from pipeline.command import console, job
-from pipeline.steps import publish
+from pipeline.steps import commit
 from pipeline.table import commits, datafiles
 from pipeline.table.address import Table
 
@@ -131,7 +131,7 @@ def test_a_failure_deep_in_the_graph_is_one_sentence(
     def refuse(*_: Any) -> list[str]:
         return ["blocks planned = blocks read: 2 is not 1"]
 
-    monkeypatch.setattr(publish, "disagreements", refuse)
+    monkeypatch.setattr(commit, "disagreements", refuse)
 
     assert job.main(arguments) == console.FAILED
     assert capsys.readouterr().err == (

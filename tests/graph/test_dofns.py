@@ -449,14 +449,14 @@ class TestWriteDestinations:
         assert tally_of(found, "write")["live_files"] == 1
 
 
-class TestPublishRun:
-    """All the steps have to say comes to `publish`."""
+class TestCommitRun:
+    """All the steps have to say comes to `commit`."""
 
     def test_outputs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Every element arrives; the summary is what comes out."""
         got: list[Any] = []
         monkeypatch.setattr(
-            dofns.publish, "publish", lambda *arguments: got.extend(arguments) or {"run": "r1"}
+            dofns.commit, "commit", lambda *arguments: got.extend(arguments) or {"run": "r1"}
         )
         run, plan, tally = new_run(tmp_path), object(), Tally("read", {}, 0.0)
         written = Written((), (), 0, 0, 0, 0, 0)
@@ -469,7 +469,7 @@ class TestPublishRun:
 
         processes.start(1)
 
-        assert list(dofns.PublishRun(run).process((0, groups))) == [{"run": "r1"}]
+        assert list(dofns.CommitRun(run).process((0, groups))) == [{"run": "r1"}]
 
         assert processes.running() is None  # their work is done
         assert got == [run, ([plan], [tally, tally], [written], ["x.jsonl"])]

@@ -10,8 +10,8 @@ from pipeline.bookkeeping import journal, ledger
 from pipeline.bookkeeping.summary import Events, Files, decode
 from pipeline.rows import parquet
 from pipeline.run import Run
-from pipeline.steps import plan, publish, route, write
-from pipeline.steps.publish import Outcome, ReconciliationError, TooManyPartitionsError
+from pipeline.steps import commit, plan, route, write
+from pipeline.steps.commit import Outcome, ReconciliationError, TooManyPartitionsError
 from pipeline.steps.tally import Tally
 from pipeline.table import commits, datafiles, delta, settling
 from pipeline.table.address import Table
@@ -101,7 +101,7 @@ class TestSummary:
         old_table(tmp_path)
         run = new_run(tmp_path)
 
-        summary = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
+        summary = commit.commit(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
 
         assert summary.published is True
         assert summary.version == delta.load(run.table).version
@@ -120,7 +120,7 @@ class TestSummary:
     def test_dead_letters_are_kept_beside_the_table(self, tmp_path: Path) -> None:
         """Where the summary says; staged ones go with everything staged."""
         run = new_run(tmp_path)
-        summary = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
+        summary = commit.commit(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
         assert summary.rejects == f"{run.root}/_eventsift/rejects/r1.jsonl"
         letters = storage.read_bytes(summary.rejects).splitlines()
         assert [msgspec.json.decode(letter)["raw"] for letter in letters] == [
@@ -132,7 +132,7 @@ class TestSummary:
     def test_without_rejects_there_is_no_file_of_them(self, tmp_path: Path) -> None:
         """An empty file would look like one that was lost."""
         run = new_run(tmp_path)
-        assert publish.publish(run, outcome(run, NEW)).rejects is None
+        assert commit.commit(run, outcome(run, NEW)).rejects is None
         assert not Path(run.root, "_eventsift/rejects").exists()
 
 
@@ -146,7 +146,7 @@ class TestRefusals:
         result = outcome(run, NEW)
         before = listing(old)
         with pytest.raises(ReconciliationError, match=f"has {number} plans"):
-            publish.publish(run, result._replace(plans=result.plans * number))
+            commit.commit(run, result._replace(plans=result.plans * number))
         assert listing(old) == before
 
     @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ class TestRefusals:
         changed = change(outcome(run, NEW, "nonsense"))
         before = listing(old)
         with pytest.raises(ReconciliationError, match="nothing was published"):
-            publish.publish(run, changed)
+            commit.commit(run, changed)
         assert listing(old) == before
         assert not storage.exists(journal.summary_path(run.root, "r1"))
 
@@ -186,19 +186,19 @@ class TestRefusals:
         with pytest.raises(
             TooManyPartitionsError, match=r"2 partitions, the limit is 1; .*--max-partitions"
         ):
-            publish.publish(run, result)
+            commit.commit(run, result)
         assert delta.load(run.table).version == -1
-        assert publish.publish(run._replace(max_partitions=2), result).published is True
+        assert commit.commit(run._replace(max_partitions=2), result).published is True
 
     def test_a_run_that_was_overtaken(self, tmp_path: Path) -> None:
         """Another run has committed since this one was planned (invariant 4)."""
         old_table(tmp_path)
         slow, fast = new_run(tmp_path, "slow"), new_run(tmp_path, "fast")
         late = outcome(slow, [Event("a", "2022-01-01T00:00:00Z")])
-        publish.publish(fast, outcome(fast, NEW))
+        commit.commit(fast, outcome(fast, NEW))
         before = listing(fast)
         with pytest.raises(datafiles.ConflictError, match="run again"):
-            publish.publish(slow, late)
+            commit.commit(slow, late)
         assert listing(fast) == before
 
 
@@ -238,7 +238,7 @@ class TestOrder:
         for module, name in self.STEPS:
             monkeypatch.setattr(module, name, noted(name, getattr(module, name)))
 
-        publish.publish(run, result)
+        commit.commit(run, result)
 
         # The staged journal and the ledger, too, are written with `write_bytes`.
         assert order == [
@@ -269,10 +269,10 @@ class TestOrder:
 
         monkeypatch.setattr(module, name, fails)
         with pytest.raises(OSError, match="killed"):
-            publish.publish(run, result)
+            commit.commit(run, result)
         monkeypatch.setattr(module, name, real)
 
-        summary = publish.publish(run, result)
+        summary = commit.commit(run, result)
 
         assert summary.published is True
         assert table_rows(run.root) == oracle(NEW)
@@ -309,7 +309,7 @@ class TestRebuild:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(commits, "commit", commit)
-            publish.publish(run, outcome(run, NEW))
+            commit.commit(run, outcome(run, NEW))
 
         assert seen == [(2, 2)]
         assert table_rows(run.root) == oracle(NEW)
@@ -321,7 +321,7 @@ class TestRebuild:
         """
         old_table(tmp_path)
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
-        publish.publish(run, outcome(run, NEW))
+        commit.commit(run, outcome(run, NEW))
 
         again = run_job(new_run(tmp_path, "r2"))
 
@@ -337,7 +337,7 @@ class TestRebuild:
         result = outcome(run, NEW)
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
             patch.setattr(commits, "commit", lambda *_, **__: 1 // 0)
-            publish.publish(run, result)
+            commit.commit(run, result)
         assert table_rows(run.root) == oracle(OLD)
         again = run_job(new_run(tmp_path, "r2"))
         assert again["files"] == {"matched": 2, "skipped": 1}
@@ -358,11 +358,11 @@ class TestRebuild:
 
         def rebuild_first(*arguments: Any) -> dict[str, Any]:
             monkeypatch.setattr(journal, "keep", keep)
-            publish.publish(rebuild, outcome(rebuild, NEW))
+            commit.commit(rebuild, outcome(rebuild, NEW))
             return keep(*arguments)
 
         monkeypatch.setattr(journal, "keep", rebuild_first)
-        publish.publish(slow, result)
+        commit.commit(slow, result)
         assert table_rows(slow.root) == oracle(NEW)
 
         again = run_job(new_run(tmp_path, "r2"))
@@ -379,7 +379,7 @@ class TestRebuild:
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
         before = listing(old)
 
-        summary = publish.publish(run, outcome(run, [], "nonsense"))
+        summary = commit.commit(run, outcome(run, [], "nonsense"))
 
         assert summary.published is False
         assert summary.events.rejected == 1
@@ -396,7 +396,7 @@ class TestNoNews:
         Seen to fail: an empty table was committed.
         """
         run = new_run(tmp_path)
-        summary = publish.publish(run, outcome(run, [], "nonsense"))
+        summary = commit.commit(run, outcome(run, [], "nonsense"))
         assert (summary.published, summary.version) == (False, -1)
         assert delta.load(run.table).version == -1
         assert storage.exists(summary.rejects)
