@@ -132,7 +132,7 @@ class TestCompact:
         assert second == first._replace(partitions=0, before=2, rows=0)
 
     def test_files_keep_to_the_target(self, tmp_path: Path) -> None:
-        """Merged files are near the target, which is reckoned before compression."""
+        """Merged files are near the target, which counts bytes before compression."""
         for number in range(6):  # of about 3,600 bytes each
             events = [Event(f"e{number}-{row}", number * 100 + row) for row in range(100)]
             publish(tmp_path, f"r{number}", {DAYS[0]: events})
@@ -185,7 +185,7 @@ class TestCommand:
     def test_it_starts_again_when_a_run_was_faster(
         self, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Beside a busy job it comes to its end all the same."""
+        """It ends beside a busy job, too."""
         merge, others = parquet.merge_files, iter(["quick"])
 
         def slow(files: list[DataFile], settings: WriteSettings) -> list[DataFile]:

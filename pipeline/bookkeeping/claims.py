@@ -47,7 +47,7 @@ class Claim(msgspec.Struct, frozen=True):
 
     @property
     def is_inside(self) -> bool:
-        """Whether the run stages in its table."""
+        """Tells whether the run stages in its table."""
         return self.staging == places.inside(self.run)
 
     @property
@@ -112,7 +112,10 @@ def staging_of(root: str, run_id: str, lease: str, content: bytes) -> tuple[str,
 
 
 def _doubt(root: str, run_id: str, claim: Claim, content: bytes) -> str | None:
-    """Why a staging folder is not proved to be a dead run's: None if it is, "" if there is none.
+    """Says why a staging folder is not proved to be a dead run's.
+
+    Returns:
+        The reason; None if it is proved, "" if there is no such folder.
 
     Raises:
         BlockingIOError: The run is alive.

@@ -128,12 +128,12 @@ def made_folder(root: str, run_id: str) -> str:
 
 
 def _path(root: str, run_id: str) -> str:
-    """The path of a run's lease."""
+    """Returns the path of a run's lease."""
     return storage.join(root, LEASES_FOLDER, run_id)
 
 
 def _names(root: str) -> list[str]:
-    """The names of the leases there are."""
+    """Returns the names of the leases there are."""
     if not locks.are_possible(root):
         return []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -143,7 +143,7 @@ def _names(root: str) -> list[str]:
 
 
 def _has_begun(root: str, run_id: str) -> bool:
-    """Whether there is anything of a run in the table's own folder."""
+    """Tells whether there is anything of a run in the table's own folder."""
     folders = (places.inside(run_id), f"{NEW_FOLDER}/{run_id}")
     return any(os.path.lexists(storage.join(root, folder)) for folder in folders)
 
@@ -153,5 +153,5 @@ def _is_elsewhere(root: str, run_id: str, staging: str) -> bool:
 
 
 def _temp(staging: str) -> str:
-    """The temp folder that a staging folder outside the table lies in."""
+    """Returns the temp folder that a staging folder outside the table lies in."""
     return os.path.dirname(os.path.dirname(storage.local(staging)))

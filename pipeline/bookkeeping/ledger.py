@@ -142,7 +142,7 @@ def _renew(table: Table, added: pa.Table, origin: Origin, run_id: str) -> None:
 
 
 def _valid(root: str, ledger: _Ledger, origin: Origin) -> pa.Table:
-    """The entries whose events the table has."""
+    """Returns the entries whose events the table has."""
     entries, checked = ledger.entries, ledger.checked
     none = entries.slice(0, 0)
     versions = entries["version"].to_numpy()
@@ -173,7 +173,7 @@ def _digest(path: str) -> str:
 
 
 def _load(root: str, run_id: str) -> _Ledger:
-    """The ledger as it is; an empty one where there is none, or a damaged one was set aside."""
+    """Returns the ledger; an empty one if there is none, or if a damaged one was set aside."""
     path = storage.join(root, LEDGER)
     try:
         entries = listings.unpack(state.read(path, LIMIT_BYTES), _SCHEMA)

@@ -1,4 +1,4 @@
-"""What dead runs have left behind, and the next run removes, or finishes."""
+"""Healing: what dead runs have left behind is removed, or finished, by the next run."""
 
 import contextlib
 import os
@@ -137,7 +137,7 @@ def clear(table: Table, run_id: str, dead: Sequence[DeadRun]) -> None:
 
 
 def _published(table: Table, run_id: str) -> int | None:
-    """The version that has a run's events; None if the run was not committed.
+    """Returns the version that has a run's events; None if the run was not committed.
 
     After `retention.LOG_DAYS` days the log forgets who made a commit, but not the files it added.
     """
@@ -151,7 +151,7 @@ def _published(table: Table, run_id: str) -> int | None:
 
 
 def _is_own(root: str, name: str) -> bool:
-    """Whether a folder of the table is not a link to somewhere else."""
+    """Tells whether a folder of the table is its own, and no link to somewhere else."""
     return not storage.is_local(root) or storage.is_really_below(storage.join(root, name), root)
 
 
@@ -162,7 +162,7 @@ def _remove_staged(root: str, run: DeadRun) -> None:
 
 
 def _temporary(files: Sequence[FileInfo]) -> Iterator[str]:
-    """The files that an eventsift run has begun to write, and was killed."""
+    """Yields the files that runs of eventsift had begun to write when they were killed."""
     # A clock that was set forward makes nothing old: what is old is older than another file, too.
     now = min(time.time(), max((file.modified for file in files), default=0.0))
     for path, size, modified in files:
@@ -201,7 +201,7 @@ def abandon(table: Table, run: DeadRun, *, all_ended: bool = True) -> int | None
 
 
 def outcome(version: int | None) -> str:
-    """A sentence on what a failed run has done to the table; see `abandon`."""
+    """Says in a sentence what a failed run has done to the table; see `abandon`."""
     if version is None:
         return "Nothing was published; the table is as it was."
     return (

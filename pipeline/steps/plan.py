@@ -36,11 +36,11 @@ class Plan(NamedTuple):
     Attributes:
         version: The version of the table that the run is based on, -1 if there is none.
         inputs: Where the list of the files to read is staged; see `listings`.
-        matched: Files that the patterns matched.
-        skipped: Those of them that were published before.
+        matched: How many files the patterns matched.
+        skipped: How many of these were published before.
         reads: The blocks to read.
         scans: The live files to compare with; none if the table is rebuilt.
-        seconds: What planning took.
+        seconds: How long planning took.
         began: When it began, in seconds since 1970.
         left_out_count: How many files and folders the patterns matched that cannot be read.
         left_out: The first of them, at most `sources.NAMED_LIMIT`.
@@ -60,7 +60,7 @@ class Plan(NamedTuple):
     table: str = ""
 
     def tally(self) -> Tally:
-        """What is planned, as counts."""
+        """Returns what is planned, as counts."""
         counts = {
             "files": self.matched - self.skipped,
             "blocks": len(self.reads),
@@ -85,9 +85,9 @@ def plan(run: Run) -> Plan:
     found = sources.without_own(listed or storage.match(run.inputs), run.inputs, run.root, run.temp)
     sources.check(found, run.inputs, run.root)
     matched = found.files
-    # Where the table has gone, what was published is no longer there.
-    afresh = run.rebuild or snapshot.version < 0
-    published = ledger.published(run.table, run.id, snapshot.origin) if not afresh else []
+    # If the table is gone, so is what was published.
+    goes_on = snapshot.version >= 0 and not run.rebuild
+    published = ledger.published(run.table, run.id, snapshot.origin) if goes_on else []
     files = ledger.unpublished(matched, published)
     inputs = storage.join(run.staging, "inputs.arrow.zst")
     listings.write(inputs, files)

@@ -12,7 +12,7 @@ read after that listing does not have it as live. A path from the log alone dele
 * Through a symbolic link goes only what the log names as removed and what is called as data files
   are, and only if no file that is to be kept is the same one by another path.
 
-A file's age is reckoned from the newest file of the table if that is earlier than the clock: a
+A file's age is counted from the clock, or from the newest file of the table if that is earlier: a
 clock that jumps ahead makes nothing old.
 """
 
@@ -41,7 +41,7 @@ def listed(root: str) -> dict[str, FileInfo]:
 
 
 def now(files: Iterable[FileInfo]) -> float:
-    """Returns the time from which to reckon ages: by the clock, or the newest file if earlier."""
+    """Returns the time to count ages from: the clock's, or the newest file's if that is earlier."""
     return min(time.time(), max((file.modified for file in files), default=0.0))
 
 
@@ -58,10 +58,10 @@ def leftovers(
     Args:
         root: The table.
         files: What `listed` has found before the log was read.
-        kept: The paths that the log has, or that are to be kept all the same.
+        kept: The paths that the log has, and others that must stay.
         removed: Gives what the log names as removed; asked only where it matters.
         is_published: Tells whether the log has a run.
-        at: The time from which to reckon ages; see `now`.
+        at: The time to count ages from; see `now`.
 
     Yields:
         Relative paths.
@@ -86,7 +86,7 @@ def leftovers(
 
 
 def _has_lease(root: str, run_id: str) -> bool:
-    """Whether a run is alive, or dead and still to be cleared by `recovery`; see `leases`."""
+    """Tells whether a run is alive, or dead and not yet cleared by `recovery`; see `leases`."""
     lease = storage.join(root, LEASES_FOLDER, run_id)
     return storage.is_local(root) and os.path.lexists(lease)
 

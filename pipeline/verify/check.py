@@ -1,8 +1,9 @@
 r"""``python -m pipeline.verify --output DIR``: is what is published right?
 
-An independent check. It takes the table as its readers find it, the Delta log through `deltalake`
-and the files through `pyarrow`, and shares nothing with the job but how files are listed, opened
-and, where another Delta tool has written them, converted. It holds what it finds against what the
+An independent check. It takes the table as its readers find it: the Delta log through `deltalake`,
+the files through `pyarrow`. With the job it shares only how files are listed, opened and, where
+another Delta tool has written them, converted; and the rules that say which findings the next run
+heals. It holds what it finds against what the
 job promises:
 
 * the files in the partitions are those that are live in the log, and nothing else is visible;
@@ -44,8 +45,8 @@ RIGHT, WRONG = 0, 1
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _MODULUS = 1 << 128
-# Repeated event_ids are sought out by hash. So many are looked up by name, to be sure that they are
-# not two with one hash; and so many of those are shown.
+# Repeated event_ids are found by hash. The first of them are looked up, since two ids may have one
+# hash; and the first of these are shown.
 _REPEATS_LOOKED_UP, _REPEATS_SHOWN = 1000, 10
 
 
@@ -53,11 +54,11 @@ class Verdict(NamedTuple):
     """The outcome of a check.
 
     Attributes:
-        version: The table's.
-        rows: In all live files.
-        files: Live files.
-        partitions: With live files.
-        digest: Of the content; see the module.
+        version: The table's version.
+        rows: How many rows all live files have.
+        files: How many live files there are.
+        partitions: How many partitions have live files.
+        digest: The digest of the content; see the module.
         findings: One sentence for each thing that is wrong.
     """
 
@@ -110,7 +111,7 @@ def verify(root: str, storage_options: dict[str, str] | None = None) -> Verdict:
 
 
 def table_digest(root: str, storage_options: dict[str, str] | None = None) -> str:
-    """The digest of the content of the table at `root`: 32 hexadecimal digits; see the module."""
+    """Returns the digest of a table's content, 32 hexadecimal digits; see the module."""
     root = storage.absolute(root)
     _, live = _log(root, storage_options)
     return _hex(sum(digest_of(file, rows) for file in live for rows in batches(root, file)))
@@ -121,7 +122,7 @@ def _hex(digest: int) -> str:
 
 
 def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[Live]]:
-    """The version of the table, and its live files."""
+    """Returns the version of the table, and its live files."""
     log.check_kinds(root)
     try:
         table = DeltaTable(root, storage_options=storage_options)
@@ -149,7 +150,7 @@ def _micros(instant: datetime.datetime | None) -> int | None:
 
 
 def _repeats(root: str, live: Iterable[Live], id_hashes: Sequence[Hashes]) -> list[str]:
-    """The event_ids that are there more than once."""
+    """Finds the event_ids that are there more than once."""
     hashes = np.sort(np.concatenate([np.empty(0, np.uint64), *id_hashes]))
     repeated = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
     if not len(repeated):

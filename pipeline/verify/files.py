@@ -65,14 +65,14 @@ def check_files(root: str, live: Sequence[Live]) -> list[str]:
 
 
 def _is_link(root: str, path: str) -> bool:
-    """Whether a partition, or a folder of partitions, is a symbolic link, and listed as a file."""
+    """Tells whether a listed file is really a link to a partition, or to a folder of partitions."""
     names = path.split("/")
     named = all(name.startswith(f"{key}=") for name, key in zip(names, KEYS, strict=False))
     return named and len(names) <= len(KEYS) and os.path.isdir(storage.join(root, path))
 
 
 def _empty_folders(root: str) -> Iterator[str]:
-    """The visible folders of a local table in which there is nothing."""
+    """Yields the visible folders of a local table in which there is nothing."""
     if storage.is_local(root):
         for folder_path, folders, names in os.walk(root):
             path = os.path.relpath(folder_path, root)
@@ -81,13 +81,13 @@ def _empty_folders(root: str) -> Iterator[str]:
 
 
 def _folders_of(path: str) -> Iterator[str]:
-    """The folder of a file, and those above it in the table."""
+    """Yields the folder of a file, and each folder above it in the table."""
     while path := path.rpartition("/")[0]:
         yield path
 
 
 def _second_names(live: Iterable[Live], listed: Mapping[str, int]) -> dict[str, str]:
-    """The places in their partitions of live files whose hidden names are kept for history.
+    """Finds the places in their partitions of live files whose hidden names are kept for history.
 
     Hidden names lack the ending of data files, unless an earlier version of eventsift gave them.
     """
@@ -108,12 +108,12 @@ def _bare_name(path: str) -> str:
 
 
 def _hidden(path: str) -> bool:
-    """Whether readers of plain Parquet pass over it."""
+    """Tells whether readers of plain Parquet pass over a path."""
     return any(name.startswith(("_", ".")) for name in path.split("/"))
 
 
 def _misnamed(names: Sequence[str], values: Sequence[Any]) -> str | None:
-    """Where the names of a partition's folders say something else than the log, if they do."""
+    """Says where the names of a partition's folders differ from the log; None if nowhere."""
     for key, name, value in zip(KEYS, names, values, strict=True):
         text = unquote(name, errors="replace")
         if (int(text) if isinstance(value, int) and text.isdecimal() else text) != value:

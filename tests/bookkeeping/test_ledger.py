@@ -150,7 +150,7 @@ def test_no_ledger_is_an_empty_one(tmp_path: Path) -> None:
 class TestOfItsTable:
     """Files whose events are not in the table any more are not published."""
 
-    def test_a_table_made_anew(self, root: Path) -> None:
+    def test_another_table_in_the_same_place(self, root: Path) -> None:
         """The same folder, another table. Seen to fail: its events were missing for good."""
         extend(root, [A], 0)
         shutil.rmtree(root / "_delta_log")

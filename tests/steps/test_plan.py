@@ -47,7 +47,7 @@ class TestInputs:
     def test_no_way_leads_to_the_tables_own_files(
         self, tmp_path: Path, watching: bool, rebuild: bool
     ) -> None:
-        """Neither patterns nor the list of a watching process, also if the table is made afresh.
+        """Neither patterns nor the list of a watching process, also if the table is rebuilt.
 
         Seen to fail for both without `sources.without_own`.
         """
@@ -155,7 +155,7 @@ class TestTasks:
             "comparisons": 2,
         }
 
-    def test_every_run_hashes_ids_anew(self, tmp_path: Path) -> None:
+    def test_every_run_hashes_ids_with_its_own_seed(self, tmp_path: Path) -> None:
         """Nobody can make ids that fall together."""
         deliver(tmp_path, "1.jsonl", EVENTS)
         seeds = {plan.plan(new_run(tmp_path)).reads[0].sizes.id_seed for _ in range(3)}

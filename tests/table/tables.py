@@ -21,8 +21,8 @@ MONDAY = Destination("account", "created", 2021, 1, 8)
 TUESDAY = Destination("account", "created", 2021, 1, 9)
 OTHER = Destination("shop", "sale", 2021, 1, 8)
 
+# (event_id, version, domain) of each row, sorted: who is there, how often, and where.
 Rows = list[tuple[str, int, str]]
-"""(event_id, version, domain) of each row, sorted: who is there, how often, and where."""
 
 
 def write_file(
@@ -33,7 +33,7 @@ def write_file(
     destination: Destination = MONDAY,
     micros: int = 1_610_064_000_000_000,
 ) -> datafiles.DataFile:
-    """One unpublished data file with these event ids and versions, a microsecond apart."""
+    """Writes an unpublished data file with these event ids and versions, a microsecond apart."""
     count = len(rows)
     times = [micros + i for i in range(count)]
     columns = {
@@ -53,7 +53,7 @@ def write_file(
 
 
 def publish(root: str, run_id: str, rows: dict[str, int], destination: Destination = MONDAY) -> int:
-    """A whole run that adds one file."""
+    """Publishes a whole run that adds one file; returns its version."""
     snapshot = settling.settle(Table(root))
     add = [write_file(root, run_id, "0", rows, destination)]
     version = commits.commit(Table(root), snapshot.version, run_id, add, [])
@@ -62,24 +62,24 @@ def publish(root: str, run_id: str, rows: dict[str, int], destination: Destinati
 
 
 def delta_rows(root: str) -> Rows:
-    """What deltalake hands to Arrow."""
+    """Returns what deltalake hands to Arrow."""
     return rows_of(DeltaTable(root).to_pyarrow_table())
 
 
 def rows_of(found: pa.Table) -> Rows:
-    """The rows of a table in memory."""
+    """Returns the rows of a table in memory."""
     ids, versions, domains = (found[name].to_pylist() for name in ("event_id", "data", "domain"))
     # Some readers make a number of a folder's name that looks like one.
     return sorted(zip(ids, map(int, versions), map(str, domains), strict=True))
 
 
 def parquet_files(root: str) -> list[str]:
-    """What a plain reader finds, relative to the table."""
+    """Returns what a plain reader finds, relative to the table."""
     return sorted(str(path.relative_to(root)) for path in Path(root).glob("domain=*/**/*.parquet"))
 
 
 def duckdb_rows(root: str) -> Rows:
-    """What DuckDB finds in the Parquet files."""
+    """Returns what DuckDB finds in the Parquet files."""
     if not parquet_files(root):
         return []
     return sorted(
@@ -91,7 +91,7 @@ def duckdb_rows(root: str) -> Rows:
 
 
 def pandas_rows(root: str) -> Rows:
-    """What pandas finds in the folder."""
+    """Returns what pandas finds in the folder."""
     frame = pd.read_parquet(root)
     return sorted(
         zip(frame.event_id, frame.data.astype(int), frame.domain.astype(str), strict=True)
@@ -99,18 +99,18 @@ def pandas_rows(root: str) -> Rows:
 
 
 def dataset_rows(root: str) -> Rows:
-    """What a PyArrow dataset finds in the folder."""
+    """Returns what a PyArrow dataset finds in the folder."""
     return rows_of(ds.dataset(root, partitioning="hive").to_table())
 
 
 def polars_rows(root: str) -> Rows:
-    """What Polars finds in the Parquet files."""
+    """Returns what Polars finds in the Parquet files."""
     frame = pl.read_parquet(f"{root}/domain=*/**/*.parquet", hive_partitioning=True)
     return rows_of(frame.to_arrow())
 
 
 def delta_scan_rows(root: str) -> Rows:
-    """What deltalake's own query engine reads."""
+    """Returns what deltalake's own query engine reads."""
     return rows_of(pa.table(DeltaTable(root).scan().read_all()))
 
 
@@ -125,7 +125,7 @@ ALL_READERS = [
 
 
 def assert_settled(root: str, expected: Rows) -> None:
-    """Every reader sees exactly these rows, and there is no file but the live ones."""
+    """Checks that every reader sees exactly these rows, and that only live files are there."""
     live = sorted(file.path for file in delta.load(Table(root)).files)
     assert parquet_files(root) == live
     hidden = storage.list_files(storage.join(root, datafiles.NEW_FOLDER))

@@ -194,7 +194,7 @@ class TestLog:
         assert latest.transaction_version("eventsift/r249") == 249
         assert latest.transaction_version("eventsift/r205") == 205
         assert latest.transaction_version("eventsift/r5") is None
-        # But that a table was made afresh is never forgotten: older entries of the ledger are void.
+        # But that a table was rebuilt is never forgotten: older entries of the ledger are void.
         assert delta.load(Table(root)).origin.rebuilt == 5
 
     def test_the_table_carries_its_limits(self, root: str) -> None:

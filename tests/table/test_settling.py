@@ -29,8 +29,8 @@ class Killed(BaseException):
     """Nothing in the code under test catches this, as nothing catches SIGKILL."""
 
 
+# Whatever changes the disk while files are settled.
 STEPS = [(os, "link"), (os, "unlink"), (os, "rmdir"), (commits, "_write")]
-"""Whatever changes the disk while files are settled."""
 
 
 def at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], None]) -> list[str]:
