@@ -38,6 +38,17 @@ END
 
 say() { printf '%s\n' "$*" >&2; }
 
+# nearest WORD: asks whether the command was meant that begins most like the word.
+nearest() {
+  local name found="" length=0 same
+  for name in run generate verify compact test test-pythons test-engines soak lint draw bench help; do
+    same=0
+    while [[ -n "${name:same:1}" && "${name:same:1}" == "${1:same:1}" ]]; do same=$((same + 1)); done
+    ((same <= length)) || { found="; did you mean ./run.sh $name?" && length=$same; }
+  done
+  printf '%s' "$found"
+}
+
 die() {
   say "run.sh: $*"
   exit 1
@@ -278,8 +289,9 @@ case "$command" in
     ;;
   help | -h | --help) usage ;;
   *)
-    say "run.sh: unknown command: $command"
     usage
+    say "
+run.sh: unknown command: $command$(nearest "$command")"
     exit 2
     ;;
 esac

@@ -5,6 +5,7 @@ if __name__ == "__main__":  # before the imports that take time
 
     signals.install("generator")
 
+import importlib.util
 from collections.abc import Sequence
 
 from generator.options import parse
@@ -24,18 +25,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         SystemExit: With status 2, if the options are wrong.
     """
     options = parse(arguments)
-    # Imported here, since numpy and Faker take longer to load than --help takes to print.
-    try:
-        from generator.files import deliver
-    except ModuleNotFoundError as missing:
-        if missing.name != "faker":
-            raise
+    if importlib.util.find_spec("faker") is None:
         console.say(
             "generator: Faker is not installed; install it with:"
             " pip install 'eventsift[generator]'",
             error=True,
         )
         return console.FAILED
+    # Only now: numpy and Faker take longer to load than --help takes to print.
+    from generator.files import deliver
 
     try:
         summary = deliver(options)

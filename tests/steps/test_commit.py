@@ -295,7 +295,7 @@ class TestRebuild:
         seen: list[tuple[int, int]] = []
         real = commits.commit
 
-        def commit(
+        def count(
             table: Table,
             version: int,
             run_id: str,
@@ -308,7 +308,7 @@ class TestRebuild:
             return real(table, version, run_id, add, remove, *rest, **options)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(commits, "commit", commit)
+            patch.setattr(commits, "commit", count)
             commit.commit(run, outcome(run, NEW))
 
         assert seen == [(2, 2)]
