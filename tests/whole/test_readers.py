@@ -12,7 +12,17 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 from deltalake import DeltaTable
-from end_to_end import Row, event, expect, generate, published, rows_of, run_here, write_events
+
+from tests.end_to_end import (
+    Row,
+    event,
+    expect,
+    generate,
+    published,
+    rows_of,
+    run_here,
+    write_events,
+)
 
 HOSTILE = [
     "a/b", "..", ".", "a=b", " ", "\t", "A", "a", "null", "NULL", "None", "nan", "1", "01", "1.0",
