@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from end_to_end import Expected, Row, expect, generate, published, run_here, run_job
 
 from pipeline.verify.check import verify
+from tests.end_to_end import Expected, Row, expect, generate, published, run_here, run_job
 
 SMALL = {"seed": 5, "types": 4, "days": 3}
 FAULTY = {**SMALL, "files": 3, "broken": 0.02, "extra": 0.05, "duplicates": 0.3, "ties": 0.1}

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from end_to_end import event, expect, files_of, published, run_here, write_events
 
 from pipeline.verify.check import table_digest, verify
+from tests.end_to_end import event, expect, files_of, published, run_here, write_events
 
 NANOS = ("", ".000000001", ".000000002", ".0000019", ".000002")
 
