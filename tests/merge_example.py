@@ -9,7 +9,8 @@ import pytest
 from pipeline.input import blocks
 from pipeline.run import Run
 from pipeline.steps import sizes
-from tests.helpers import Event, deliver, new_run, run_job
+from tests.by_hand import new_run, run_graph
+from tests.deliveries import Event, deliver
 
 LATER = "2021-03-01T00:00:00Z"
 # A table of 60 rows in four partitions. With so many, a small delivery gets a filter.
@@ -39,11 +40,11 @@ EVENTS_IN_ALL = [*OLD, *NEW[0], *NEW[1]]
 
 def make_old_table(folder: Path) -> Path:
     """Makes the table, and its delivery beside it, in a folder that is to be copied."""
-    deliver(folder, "old.jsonl", OLD)
-    run_job(new_run(folder, "old"))
+    deliver(folder / "in" / "old.jsonl", OLD)
+    run_graph(new_run(folder, "old"))
     (folder / "in/old.jsonl").unlink()
     for number, events in enumerate(NEW):
-        deliver(folder, f"{number}.jsonl", events, "nonsense")
+        deliver(folder / "in" / f"{number}.jsonl", events, "nonsense")
     return folder
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end import ROOT
+from tests.commands import ROOT
 
 WORDS = {signal.SIGHUP: "hung up", signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 # A process that dies of SIGINT has the negative code for Python, and 130 for a shell.

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import __version__, cli
-from tests.end_to_end import ROOT, event, published, write_events
+from tests.commands import ROOT
+from tests.deliveries import Event, deliver
+from tests.tables import ids
 
 SCRIPT = Path(sys.executable).with_name("eventsift")
 
@@ -75,7 +77,7 @@ def test_a_folder_of_the_same_name_is_not_taken_for_the_package(tmp_path: Path) 
     for package in ("pipeline", "generator"):
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text("raise SystemExit(99)")
-    source = write_events(tmp_path / "a.jsonl", event("a", "2021-01-08T10:00:00"))
+    source = deliver(tmp_path / "a.jsonl", [Event("a", "2021-01-08T10:00:00")])
     done = subprocess.run(
         [SCRIPT, "run", "--input", source, "--output", "table"],
         cwd=tmp_path,
@@ -83,4 +85,4 @@ def test_a_folder_of_the_same_name_is_not_taken_for_the_package(tmp_path: Path) 
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert [row.event_id for row in published(tmp_path / "table")] == ["a"]
+    assert ids(tmp_path / "table") == ["a"]

@@ -16,8 +16,10 @@ from pipeline.graph import dofns
 from pipeline.keys import versions
 from pipeline.keys.versions import VERSION, Packed, Stored
 from pipeline.run import Run
-from tests.helpers import EVENTS, Event, deliver, new_run, oracle, run_job, table_rows
+from tests.by_hand import new_run, run_graph
+from tests.deliveries import EVENTS, Event, deliver, latest
 from tests.merge_example import EVENTS_IN_ALL, make_old_table, merge_into
+from tests.tables import delta_rows, files_of
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +32,6 @@ def old_table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def merge(old_table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """See `merge_into`."""
     return merge_into(tmp_path, old_table, monkeypatch)
-
-
-def listing(run: Run) -> dict[str, float]:
-    """All that readers see, with the times of the files."""
-    return {
-        file.path: file.modified
-        for file in storage.list_files(run.root)
-        if "/_eventsift/" not in file.path
-    }
 
 
 class TestGraph:
@@ -99,7 +92,7 @@ class TestGraph:
 
         monkeypatch.setattr(dofns.CombineLatest, "call", note)
 
-        counts = run_job(merge, workers)["counts"]
+        counts = run_graph(merge, workers)["counts"]
 
         kinds: dict[bool, set[type]] = {True: set(), False: set()}
         for part, found in arrived:
@@ -114,16 +107,16 @@ class TestGraph:
         assert kinds == {True: {Stored if workers else bytes}, False: {bytes}}
         assert sum(len(found) for _, found in arrived) == counts["latest.versions"]
         assert not Path(merge.staging).exists()
-        assert table_rows(merge.root) == oracle(EVENTS_IN_ALL)
+        assert delta_rows(merge.root) == latest(EVENTS_IN_ALL)
 
     def test_a_merge(self, merge: Run) -> None:
         """The example that the other tests break: it is published, and every step is in it."""
-        untouched = {path for path in listing(merge) if "day=03" in path}
+        untouched = {path for path in files_of(merge.root) if "day=03" in path}
 
-        counts = run_job(merge)["counts"]
+        counts = run_graph(merge)["counts"]
 
-        assert table_rows(merge.root) == oracle(EVENTS_IN_ALL)
-        assert untouched < set(listing(merge))
+        assert delta_rows(merge.root) == latest(EVENTS_IN_ALL)
+        assert untouched < set(files_of(merge.root))
         for name, count in {
             "plan.blocks": 2,
             "scan.live_files": 4,
@@ -139,21 +132,21 @@ class TestGraph:
     @pytest.mark.parametrize("workers", [1, 2])
     def test_with_cores_of_its_own(self, merge: Run, workers: int) -> None:
         """Whoever spreads the work, the table is the same."""
-        run_job(merge, workers)
-        assert table_rows(merge.root) == oracle(EVENTS_IN_ALL)
+        run_graph(merge, workers)
+        assert delta_rows(merge.root) == latest(EVENTS_IN_ALL)
 
     def test_a_second_run_changes_nothing(self, merge: Run) -> None:
         """Not a file and not the version; nor does reading it all again (invariants 1 and 6).
 
         Seen to fail with live files rewritten where nothing is new.
         """
-        run_job(merge)
-        before = listing(merge)
-        assert run_job(merge._replace(id="again"))["published"] is False
+        run_graph(merge)
+        before = files_of(merge.root)
+        assert run_graph(merge._replace(id="again"))["published"] is False
         storage.delete([f"{merge.root}/{ledger.LEDGER}"])
-        again = run_job(merge._replace(id="unlisted"))
+        again = run_graph(merge._replace(id="unlisted"))
         assert (again["published"], again["events"]["read"]) == (False, 10)
-        assert listing(merge) == before
+        assert files_of(merge.root) == before
 
     @settings(max_examples=5)  # of two whole runs each
     @given(data=st.data(), events=st.lists(EVENTS, min_size=1, max_size=10))
@@ -169,10 +162,10 @@ class TestGraph:
         cut = data.draw(st.integers(0, len(events)))
         again = data.draw(st.lists(st.sampled_from(events), max_size=3))
         for number, part in enumerate([arrived[:cut], [*arrived[cut:], *again]]):
-            deliver(folder, f"{number}.jsonl", part)
-            run_job(new_run(folder, f"r{number}"))
+            deliver(folder / "in" / f"{number}.jsonl", part)
+            run_graph(new_run(folder, f"r{number}"))
         if events:
-            assert table_rows(f"{folder}/out") == oracle(events)
+            assert delta_rows(f"{folder}/out") == latest(events)
 
     @pytest.mark.parametrize("order", [1, -1])
     def test_a_conflict_with_the_table_is_settled_by_content(
@@ -185,6 +178,6 @@ class TestGraph:
         """
         events = [Event("a", data="1"), Event("a", data="2")]
         for number, event in enumerate(events[::order]):
-            deliver(tmp_path, f"{number}.jsonl", [event])
-            run_job(new_run(tmp_path, f"r{number}"))
-        assert table_rows(f"{tmp_path}/out") == oracle(events)
+            deliver(tmp_path / "in" / f"{number}.jsonl", [event])
+            run_graph(new_run(tmp_path, f"r{number}"))
+        assert delta_rows(f"{tmp_path}/out") == latest(events)

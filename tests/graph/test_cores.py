@@ -14,7 +14,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from pipeline import processes
 from pipeline.graph.cores import Cores, ParallelDoFn
 from pipeline.processes import WORK_BYTES
-from tests.helpers import local_pipeline
+from tests.by_hand import local_pipeline
 
 PLACES = [Cores(0, False), Cores(1, False), Cores(2, False), Cores(2, True)]
 

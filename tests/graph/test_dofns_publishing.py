@@ -19,8 +19,9 @@ from pipeline.steps.sizes import Sizes
 from pipeline.steps.tally import Tally
 from pipeline.steps.write import Written
 from pipeline.table.datafiles import DataFile
+from tests.by_hand import ID_SEED, NO_FILTER, new_run, read_events
+from tests.deliveries import Event
 from tests.graph.outputs import MAIN, by_tag, tally_of
-from tests.helpers import ID_SEED, NO_FILTER, Event, new_run, read_events
 
 BLOCK = versions.FIRST_BLOCK
 MONDAY = Destination("account", "created", 2021, 1, 8)

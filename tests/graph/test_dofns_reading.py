@@ -13,8 +13,9 @@ from pipeline.steps import read
 from pipeline.steps.plan import ScanTask
 from pipeline.steps.sizes import Sizes
 from pipeline.table.datafiles import DataFile
+from tests.by_hand import ID_SEED, NO_FILTER, new_run, read_events, write_live
+from tests.deliveries import Event, deliver
 from tests.graph.outputs import MAIN, by_tag, tally_of
-from tests.helpers import ID_SEED, NO_FILTER, Event, deliver, new_run, read_events, write_live
 
 BLOCK = versions.FIRST_BLOCK
 MONDAY = Destination("account", "created", 2021, 1, 8)
@@ -26,7 +27,7 @@ class TestPlanRun:
 
     def test_outputs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A task for each block and live file, and the live files by number for routing."""
-        deliver(tmp_path, "1.jsonl", [Event("a")])
+        deliver(tmp_path / "in" / "1.jsonl", [Event("a")])
         plan = dofns.plan.plan(new_run(tmp_path))
         scans = [ScanTask(n, LIVE_FILE._replace(rows=n), plan.reads[0].sizes) for n in range(2)]
         plan = plan._replace(scans=scans)
@@ -64,7 +65,7 @@ class TestReadBlocks:
 
         Versions are stored only where whoever combines them has the file at hand.
         """
-        deliver(tmp_path, "1.jsonl", [Event("a")])
+        deliver(tmp_path / "in" / "1.jsonl", [Event("a")])
         run = new_run(tmp_path, max_event_bytes=999)
         (task,) = dofns.plan.plan(run).reads
         run = run._replace(temp=temp or run.temp)

@@ -15,7 +15,7 @@ from pipeline.input.blocks import Block, Piece
 from pipeline.keys import delivery_keys, versions
 from pipeline.steps.read import BlockRead, ReadSettings
 from pipeline.steps.sizes import Sizes
-from tests.helpers import content_of, slices_of
+from tests.by_hand import content_of, slices_of
 
 FIRST = versions.FIRST_BLOCK
 COMPRESSIONS = {

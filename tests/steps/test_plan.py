@@ -10,15 +10,9 @@ from pipeline.keys import versions
 from pipeline.run import Run
 from pipeline.steps import plan
 from pipeline.table import datafiles, delta
-from tests.helpers import (
-    Event,
-    deliver,
-    new_run,
-    oracle,
-    record,
-    run_job,
-    table_rows,
-)
+from tests.by_hand import new_run, record, run_graph
+from tests.deliveries import Event, deliver, latest
+from tests.tables import delta_rows
 
 EVENTS = [Event("a"), Event("b", "2021-01-09T00:00:00Z")]
 
@@ -26,9 +20,9 @@ EVENTS = [Event("a"), Event("b", "2021-01-09T00:00:00Z")]
 def published(folder: Path, *names: str) -> Run:
     """A table whose ledger has these files, each with the two events."""
     for name in names:
-        deliver(folder, name, EVENTS)
+        deliver(folder / "in" / name, EVENTS)
     run = new_run(folder, "r0")
-    run_job(run)
+    run_graph(run)
     return run
 
 
@@ -55,7 +49,7 @@ class TestInputs:
         Seen to fail for both without `sources.without_own`.
         """
         published(tmp_path, "0.jsonl")
-        deliver(tmp_path, "1.jsonl", EVENTS)
+        deliver(tmp_path / "in" / "1.jsonl", EVENTS)
         for name in ("out/domain=account/2", "out/_eventsift/rejects/3", "tmp/4"):
             storage.write_bytes(f"{tmp_path}/{name}.jsonl", EVENTS[0].line().encode())
         run = new_run(
@@ -73,8 +67,8 @@ class TestInputs:
 
     def test_a_new_table(self, tmp_path: Path) -> None:
         """Everything is read, and compared with nothing."""
-        deliver(tmp_path, "1.jsonl", EVENTS)
-        deliver(tmp_path, "2.jsonl", EVENTS)
+        deliver(tmp_path / "in" / "1.jsonl", EVENTS)
+        deliver(tmp_path / "in" / "2.jsonl", EVENTS)
 
         planned = plan.plan(new_run(tmp_path))
 
@@ -86,8 +80,8 @@ class TestInputs:
     def test_published_files_are_skipped(self, tmp_path: Path) -> None:
         """The ledger has them; a file that has changed since is read again."""
         published(tmp_path, "1.jsonl", "2.jsonl")
-        deliver(tmp_path, "2.jsonl", [*EVENTS, Event("more")])
-        deliver(tmp_path, "3.jsonl", EVENTS)
+        deliver(tmp_path / "in" / "2.jsonl", [*EVENTS, Event("more")])
+        deliver(tmp_path / "in" / "3.jsonl", EVENTS)
 
         planned = plan.plan(new_run(tmp_path))
 
@@ -123,15 +117,15 @@ class TestInputs:
     def test_an_unreadable_ledger_costs_time_only(self, tmp_path: Path) -> None:
         """Reading a file twice changes nothing in the table (invariant 1)."""
         run = published(tmp_path, "1.jsonl")
-        before = table_rows(run.root)
+        before = delta_rows(run.root)
         storage.write_bytes(f"{run.root}/{ledger.LEDGER}", b"nonsense")
 
-        found = run_job(new_run(tmp_path))
+        found = run_graph(new_run(tmp_path))
 
         assert found["files"] == {"matched": 1, "skipped": 0}
         assert found["events"]["exact_duplicates"] == 2
         assert found["published"] is False
-        assert table_rows(run.root) == before
+        assert delta_rows(run.root) == before
 
 
 class TestTasks:
@@ -140,7 +134,7 @@ class TestTasks:
     def test_live_files_are_numbered_and_compared(self, tmp_path: Path) -> None:
         """Each gets a number as a source, below those of blocks, and the same settings."""
         run = published(tmp_path, "1.jsonl")
-        deliver(tmp_path, "2.jsonl", EVENTS)
+        deliver(tmp_path / "in" / "2.jsonl", EVENTS)
 
         planned = plan.plan(new_run(tmp_path))
 
@@ -160,7 +154,7 @@ class TestTasks:
 
     def test_every_run_hashes_ids_anew(self, tmp_path: Path) -> None:
         """Nobody can make ids that fall together."""
-        deliver(tmp_path, "1.jsonl", EVENTS)
+        deliver(tmp_path / "in" / "1.jsonl", EVENTS)
         seeds = {plan.plan(new_run(tmp_path)).reads[0].sizes.id_seed for _ in range(3)}
         assert len(seeds) == 3
 
@@ -192,7 +186,7 @@ class TestDeadRuns:
         plan.plan(new_run(tmp_path))
 
         assert not any(path.exists() for path in left)
-        assert table_rows(f"{tmp_path}/out") == oracle(EVENTS)
+        assert delta_rows(f"{tmp_path}/out") == latest(EVENTS)
 
     def test_a_run_at_work_keeps_its_files(self, tmp_path: Path) -> None:
         """Only the dead are cleared."""
@@ -212,7 +206,7 @@ class TestDeadRuns:
         with the marks looked at after `settle`: the table had lost its files.
         """
         published(tmp_path, "1.jsonl")
-        deliver(tmp_path, "2.jsonl", [Event("c")])
+        deliver(tmp_path / "in" / "2.jsonl", [Event("c")])
         other = new_run(tmp_path, "other")
         real = delta.settle
 
@@ -220,7 +214,7 @@ class TestDeadRuns:
             snapshot = real(*arguments)
             monkeypatch.setattr(delta, "settle", dies)
             with pytest.raises(RuntimeError), leases.hold(other.root, other.id, other.staging):
-                run_job(other)
+                run_graph(other)
             monkeypatch.setattr(delta, "settle", real)
             return snapshot
 
@@ -233,7 +227,7 @@ class TestDeadRuns:
         plan.plan(new_run(tmp_path, "r1"))
         plan.plan(new_run(tmp_path, "r2"))
 
-        assert table_rows(other.root) == oracle([*EVENTS, Event("c")])
+        assert delta_rows(other.root) == latest([*EVENTS, Event("c")])
 
     @pytest.mark.parametrize("step", ["settle", "_keep_rejects", "extend", "delete_tree"])
     def test_what_a_dead_run_has_published_is_recorded(
@@ -243,7 +237,7 @@ class TestDeadRuns:
 
         Whatever that one reads. Seen to fail: they had been removed as staged leftovers.
         """
-        deliver(tmp_path, "1.jsonl", EVENTS, "nonsense")
+        deliver(tmp_path / "in" / "1.jsonl", EVENTS, "nonsense")
         run = new_run(tmp_path, "dead", inputs=(f"{tmp_path}/in/1.jsonl",))
         module = next(one for one in (journal, ledger, storage, delta) if hasattr(one, step))
         real = getattr(module, step)
@@ -256,16 +250,16 @@ class TestDeadRuns:
         with monkeypatch.context() as patch, pytest.raises((RuntimeError, KeyboardInterrupt)):
             patch.setattr(module, step, dies)
             with leases.hold(run.root, run.id, run.staging):
-                run_job(run)
+                run_graph(run)
         Path(tmp_path, "in", "1.jsonl").unlink()
-        deliver(tmp_path, "2.jsonl", [Event("c")])
+        deliver(tmp_path / "in" / "2.jsonl", [Event("c")])
 
         plan.plan(new_run(tmp_path, "next", inputs=(f"{tmp_path}/in/2.jsonl",)))
 
         kept = record(run)
         assert (kept["published"], kept["events"]["rejected"]) == (True, 1)
         assert kept["version"] in (0, 1)
-        assert kept["table"]["rows"] == len(oracle(EVENTS))
+        assert kept["table"]["rows"] == len(latest(EVENTS))
         assert len(storage.read_bytes(kept["rejects"]).splitlines()) == 1
         assert [Path(file.path).name for file in ledger.published(run.root)] == ["1.jsonl"]
         assert not Path(run.staging).exists()

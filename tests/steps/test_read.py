@@ -19,7 +19,7 @@ from pipeline.input.blocks import Block
 from pipeline.keys import delivery_keys, versions
 from pipeline.steps import read as read_module
 from pipeline.steps.read import read_block
-from tests.helpers import slices_of
+from tests.by_hand import slices_of
 from tests.steps.reading import (
     COMPRESSIONS,
     FIRST,

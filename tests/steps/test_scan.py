@@ -8,7 +8,9 @@ from pipeline.input import events
 from pipeline.keys import delivery_keys, versions
 from pipeline.steps import scan
 from pipeline.table import datafiles
-from tests.helpers import ID_SEED, NO_FILTER, Event, digest, read_events, write_live
+from tests.by_hand import ID_SEED, NO_FILTER, read_events, write_live
+from tests.deliveries import Event
+from tests.oracle import digest
 
 FILTER = delivery_keys.Size(1 << 16, True)
 NUMBER = 5

@@ -5,7 +5,8 @@ import pytest
 from pipeline import storage
 from pipeline.keys import delivery_keys
 from pipeline.steps import sizes
-from tests.helpers import Event, write_live
+from tests.by_hand import write_live
+from tests.deliveries import Event
 
 
 @pytest.mark.parametrize(

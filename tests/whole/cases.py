@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.verify import check as verify
-from tests import deliveries
-from tests.deliveries import Event, Row
+from tests import commands, deliveries, tables
+from tests.deliveries import Event
+from tests.oracle import Rows
 
 HISTORY = ("--keep-history", "7d")
 DELIVERIES = [
@@ -29,7 +30,7 @@ class Case(NamedTuple):
 
     def run(self, *options: str) -> None:
         """Runs the job."""
-        assert deliveries.run(self.root, self.inputs, *self.options, *options) == 0
+        assert commands.run(self.root, self.inputs, *self.options, *options) == 0
 
     def deliver(self, *events: Event) -> None:
         """Delivers events in a file of their own, and runs the job."""
@@ -37,14 +38,14 @@ class Case(NamedTuple):
         deliveries.deliver(self.inputs / f"{number}.jsonl", events)
         self.run()
 
-    def rows(self) -> Counter[Row]:
+    def rows(self) -> Rows:
         """What a reader of the log sees."""
-        return known(deliveries.delta_rows(self.root))
+        return known(tables.delta_rows(self.root))
 
-    def has(self, expected: Counter[Row]) -> None:
+    def has(self, expected: Rows) -> None:
         """Every reader sees these rows, and the independent check finds nothing."""
         assert self.rows() == expected
-        assert known(deliveries.plain_rows(self.root)) == expected
+        assert known(tables.plain_rows(self.root)) == expected
         assert verify.verify(str(self.root)).findings == []
 
 
@@ -54,7 +55,7 @@ def make(folder: Path, options: tuple[str, ...]) -> Case:
     case.inputs.mkdir()
     for delivered in DELIVERIES:
         case.deliver(*delivered)
-    case.has(deliveries.oracle(DELIVERED))
+    case.has(deliveries.latest(DELIVERED))
     return case
 
 
@@ -73,14 +74,14 @@ def lent(case: Case, backup: Path) -> Iterator[Case]:
         shutil.move(backup, folder)
 
 
-def known(rows: Counter[Row]) -> Counter[Row]:
+def known(rows: Rows) -> Rows:
     """Rows in which nanoseconds that another tool has left out are 0."""
-    found: Counter[Row] = Counter()
+    found: Rows = Counter()
     for row, count in rows.items():
-        found[(*row[:2], row[2] or 0, *row[3:])] += count
+        found[row._replace(nanos=row.nanos or 0)] += count
     return found
 
 
-def without(rows: Counter[Row], *ids: str) -> Counter[Row]:
+def without(rows: Rows, *ids: str) -> Rows:
     """All rows but those of some events."""
-    return Counter({row: count for row, count in rows.items() if row[0] not in ids})
+    return Counter({row: count for row, count in rows.items() if row.event_id not in ids})

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from tests.end_to_end import Finished, Row, command, expect, generate
+from tests import oracle
+from tests.commands import Finished, command
+from tests.deliveries import generate
+from tests.oracle import Expected
+from tests.tables import newest_record
 
 
 class Made(NamedTuple):
@@ -14,8 +18,9 @@ class Made(NamedTuple):
 
     files: list[Path]
     output: Path
-    rows: list[Row]
+    expected: Expected
     finished: Finished
+    record: dict[str, Any]
 
     def copy(self, target: Path) -> Path:
         """A copy with the same bytes and times."""
@@ -28,4 +33,6 @@ def make(folder: Path) -> Made:
     files = generate(folder / "in", 400, files=2, **options)
     finished = command("--input", folder / "in", "--output", folder / "out")
     assert (finished.status, finished.err) == (0, "")
-    return Made(files, folder / "out", expect(files).rows, finished)
+    return Made(
+        files, folder / "out", oracle.expect(files), finished, newest_record(folder / "out")
+    )

@@ -9,18 +9,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.verify.check import verify
-from tests.end_to_end import (
-    command,
-    event,
-    expect,
-    files_of,
-    generate,
-    newest_record,
-    published,
-    run_job,
-    script,
-    write_events,
-)
+from tests import oracle
+from tests.commands import command, run_job, script
+from tests.deliveries import Event, deliver, generate
+from tests.tables import delta_rows, files_of, newest_record
 from tests.whole.made import Made, make
 
 
@@ -32,10 +24,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 def test_the_report_is_that_of_the_record(made: Made) -> None:
     """What people read and what programs read are one; and it is the table's truth."""
-    expected = expect(made.files)
-    record = newest_record(made.output)
-    assert record["events"] == expected.events
-    assert record["table"]["rows"] == len(made.rows) == record["events"]["kept"]
+    record = made.record
+    assert record["events"] == made.expected.events
+    assert record["table"]["rows"] == made.expected.rows.total() == record["events"]["kept"]
     assert record["wall_seconds"] > 0
     assert set(record["seconds"]) >= {"plan", "read", "latest", "write", "commit"}
     for number in (*record["events"].values(), record["bytes"], record["table"]["bytes"]):
@@ -66,7 +57,7 @@ def test_the_same_files_under_other_names_change_nothing(made: Made, tmp_path: P
 
     record = run_job(copies, made.output)
 
-    counts = expect(made.files).events
+    counts = made.expected.events
     assert record["events"]["kept"] == 0
     assert record["events"]["superseded"] == counts["superseded"]
     assert record["events"]["exact_duplicates"] == counts["kept"] + counts["exact_duplicates"]
@@ -88,8 +79,8 @@ def test_runners_and_workers_give_the_same_table(
     """The local runner under both of its names; with all work in one thread, or spread."""
     record = run_job(made.files, tmp_path / "out", *options)
 
-    assert published(tmp_path / "out") == made.rows
-    assert record["events"] == expect(made.files).events
+    assert delta_rows(tmp_path / "out") == made.expected.rows
+    assert record["events"] == made.expected.events
 
 
 def test_worker_processes_give_the_same_table(tmp_path: Path) -> None:
@@ -98,13 +89,13 @@ def test_worker_processes_give_the_same_table(tmp_path: Path) -> None:
     These are small, for which no process would be started; so that limit is set aside.
     """
     files = [
-        write_events(
+        deliver(
             tmp_path / "in" / f"{n}.jsonl",
-            event(f"id-{n % 1000}", f"2021-01-08T10:00:0{n % 7}Z", n % 3, event_type=f"{n % 5}"),
+            [Event(f"id-{n % 1000}", f"2021-01-08T10:00:0{n % 7}Z", n % 3, event_type=f"{n % 5}")],
         )
         for n in range(4200)
     ]
-    expected = expect(files)
+    expected = oracle.expect(files)
 
     any_work = (
         "import sys; from pipeline.command import job; from pipeline.graph import cores;"
@@ -117,7 +108,7 @@ def test_worker_processes_give_the_same_table(tmp_path: Path) -> None:
 
     assert record["counts"]["read.blocks"] == 2
     assert record["events"] == expected.events
-    assert published(tmp_path / "out") == expected.rows
+    assert delta_rows(tmp_path / "out") == expected.rows
 
 
 def test_payloads_are_staged_where_temp_says_and_removed(made: Made, tmp_path: Path) -> None:
@@ -126,7 +117,7 @@ def test_payloads_are_staged_where_temp_says_and_removed(made: Made, tmp_path: P
 
     run_job(made.files, output, "--temp", str(temp))
 
-    assert published(output) == made.rows
+    assert delta_rows(output) == made.expected.rows
     assert list(temp.rglob("*")) == []
     assert not (output / "_eventsift" / "temp").exists()
     assert list((output / "_eventsift" / "alive").iterdir()) == []
@@ -160,7 +151,7 @@ def test_a_killed_run_changes_nothing_and_the_next_cleans_up(made: Made, tmp_pat
     """
     output = made.copy(tmp_path / "out")
     before = files_of(output)
-    delivery = write_events(tmp_path / "new.jsonl", event("new", "2021-01-08T10:00:00Z"))
+    delivery = deliver(tmp_path / "new.jsonl", [Event("new", "2021-01-08T10:00:00Z")])
 
     killed = script(KILLED_BEFORE_ITS_COMMIT, "--input", delivery, "--output", output)
 
@@ -171,7 +162,7 @@ def test_a_killed_run_changes_nothing_and_the_next_cleans_up(made: Made, tmp_pat
 
     run_job(delivery, output)
 
-    assert published(output) == expect([*made.files, delivery]).rows
+    assert delta_rows(output) == oracle.expect([*made.files, delivery]).rows
     assert list((output / "_eventsift").rglob("*.arrow")) == []
     assert list((output / "_eventsift").rglob("*.parquet")) == []
     assert verify(str(output)).findings == []

@@ -13,21 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pipeline import compact, storage
-from tests import deliveries
-from tests.deliveries import Event, Row
+from tests import commands, deliveries, tables
+from tests.deliveries import EVENTS, Event
+from tests.oracle import Rows
 
 # ./run.sh soak 500 runs that many examples of many more steps.
 SOAK = int(os.environ.get("EVENTSIFT_SOAK", "0"))
-
-# Few ids, instants, payloads and kinds, so that versions compete, tie, repeat and move a lot.
-EVENTS = st.builds(
-    Event,
-    id=st.sampled_from("abcd"),
-    minute=st.sampled_from([0, 1, 2, 1439, 1440, 1441]),
-    data=st.integers(0, 2),
-    kind=st.sampled_from(["created", "closed"]),
-    domain=st.sampled_from(["account", "card"]),
-)
 
 
 class Crash(BaseException):
@@ -42,7 +33,7 @@ class Deliveries(RuleBasedStateMachine):
         self.base = Path(tempfile.mkdtemp())
         self.root, self.inputs = self.base / "table", self.base / "in"
         self.files: list[list[Event]] = []
-        self.published: Counter[Row] = Counter()
+        self.published: Rows = Counter()
         self.history = False
 
     def teardown(self) -> None:
@@ -58,8 +49,8 @@ class Deliveries(RuleBasedStateMachine):
         """Runs the job on all files."""
         self.history = history
         given += ("--keep-history", "1h") if history else ()
-        assert deliveries.run(self.root, self.inputs, *given) == 0
-        self.published = deliveries.oracle(event for file in self.files for event in file)
+        assert commands.run(self.root, self.inputs, *given) == 0
+        self.published = deliveries.latest(event for file in self.files for event in file)
 
     @initialize(events=st.lists(EVENTS, min_size=1, max_size=8))
     def first(self, events: list[Event]) -> None:
@@ -97,10 +88,10 @@ class Deliveries(RuleBasedStateMachine):
                 patch.setattr(storage, name, crashing(getattr(storage, name), left))
             with contextlib.suppress(Crash):
                 self.run(history=history)
-        after = deliveries.oracle(event for file in self.files for event in file)
-        self.published = deliveries.delta_rows(self.root)
+        after = deliveries.latest(event for file in self.files for event in file)
+        self.published = tables.delta_rows(self.root)
         assert self.published in (before, after)
-        plain = deliveries.plain_rows(self.root)
+        plain = tables.plain_rows(self.root)
         assert plain >= before or plain >= after
         self.run(history=history)
 
@@ -119,9 +110,9 @@ class Deliveries(RuleBasedStateMachine):
     def the_table_is_right(self) -> None:
         """The oracle's rows for every reader, and nothing beside them."""
         if self.root.exists():
-            assert deliveries.delta_rows(self.root) == self.published
-            assert deliveries.plain_rows(self.root) == self.published
-            assert self.history or deliveries.strays(self.root) == []
+            assert tables.delta_rows(self.root) == self.published
+            assert tables.plain_rows(self.root) == self.published
+            assert self.history or tables.strays(self.root) == []
 
 
 def crashing(function, left):  # type: ignore[no-untyped-def]

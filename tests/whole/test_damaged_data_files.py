@@ -9,7 +9,7 @@ from deltalake import DeltaTable
 
 from pipeline.table import delta
 from pipeline.verify import check as verify
-from tests import deliveries
+from tests import commands, deliveries
 from tests.deliveries import Event
 from tests.whole.cases import DELIVERED, HISTORY, Case, lent, make
 
@@ -86,7 +86,7 @@ def test_a_damaged_file_is_named_with_the_way_out(
     deliveries.deliver(case.inputs / "more.jsonl", [Event(id, 90, 1) for id in "abcdefg"])
     capsys.readouterr()
 
-    assert deliveries.run(case.root, case.inputs, *case.options) == 1
+    assert commands.run(case.root, case.inputs, *case.options) == 1
     said = capsys.readouterr().err
     assert name in said
     assert "`verify`" in said
@@ -99,7 +99,7 @@ def test_a_damaged_file_is_named_with_the_way_out(
     assert not any(other in finding for finding in findings for other in live[1:])
 
     case.run("--rebuild")
-    case.has(deliveries.oracle([*DELIVERED, *(Event(id, 90, 1) for id in "abcdefg")]))
+    case.has(deliveries.latest([*DELIVERED, *(Event(id, 90, 1) for id in "abcdefg")]))
 
 
 def test_a_version_without_its_files_is_named(
@@ -111,10 +111,10 @@ def test_a_version_without_its_files_is_named(
     DeltaTable(str(case.root)).restore(1, ignore_missing_files=True)
     deliveries.deliver(case.inputs / "more.jsonl", [Event(id, 90, 1) for id in "abcdefg"])
 
-    assert deliveries.run(case.root, case.inputs) == 1
+    assert commands.run(case.root, case.inputs) == 1
 
     said = capsys.readouterr().err
     assert "is live in the log, but missing" in said
     assert "faster" not in said
     case.run("--rebuild")
-    case.has(deliveries.oracle([*DELIVERED, *(Event(id, 90, 1) for id in "abcdefg")]))
+    case.has(deliveries.latest([*DELIVERED, *(Event(id, 90, 1) for id in "abcdefg")]))

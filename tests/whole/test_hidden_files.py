@@ -2,66 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import duckdb
-import polars as pl
-import pyarrow as pa
 import pytest
-from deltalake import DeltaTable, QueryBuilder
+from deltalake import DeltaTable
 
 from pipeline import storage
 from pipeline.table import delta
 from pipeline.table.datafiles import DataFile
-from tests.end_to_end import event, write_events
-from tests.helpers import Event, new_run, record, run_job, write_live
-from tests.whole.test_readme_examples import AWKWARD, HIVE_NULL, Rows, rows_of
-
-
-def by_polars(root: str) -> Any:
-    """Its own reader of Delta, which takes values of partitions from the paths in the log."""
-    return pl.scan_delta(root).collect()
-
-
-def by_polars_filtered(root: str) -> Any:
-    """The same, skipping files by their partition."""
-    return (
-        pl.scan_delta(root).filter(pl.col("domain").is_not_null() & (pl.col("year") > 0)).collect()
-    )
-
-
-def by_arrow(root: str) -> Any:
-    """delta-rs, by pyarrow's datasets."""
-    return DeltaTable(root).to_pyarrow_table()
-
-
-def by_pandas(root: str) -> Any:
-    """The same for pandas."""
-    return DeltaTable(root).to_pandas()
-
-
-def by_datafusion(root: str) -> Any:
-    """The engine within delta-rs."""
-    query = QueryBuilder().register("t", DeltaTable(root)).execute("SELECT * FROM t")
-    return pa.table(query.read_all())
-
-
-def by_duckdb(root: str) -> Any:
-    """DuckDB on the files that the log names."""
-    with duckdb.connect() as connection:
-        connection.register("events", DeltaTable(root).to_pyarrow_dataset())
-        return connection.sql("FROM events").to_arrow_table()
-
-
-DELTA_READERS = [by_polars, by_polars_filtered, by_arrow, by_pandas, by_datafusion, by_duckdb]
+from tests import deliveries, readers
+from tests.by_hand import new_run, run_graph, write_live
+from tests.deliveries import AWKWARD, HIVE_NULL, Event, deliver
+from tests.oracle import Rows
+from tests.readers import Reader
+from tests.tables import data_files, rows_of
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["history", "no history"])
 def between(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Rows]:
+) -> tuple[Path, Rows]:
     """A table between its two commits: all of its files are live, and lie hidden."""
     folder = tmp_path_factory.mktemp("between")
     # Polars takes the name of Hive's null for null, wherever it lies.
@@ -72,25 +32,21 @@ def between(
     ]
     files = [write_live(folder, [one], keeps_history=request.param) for one in events]
     delta.commit(f"{folder}/out", delta.Snapshot(-1, ()), "r0", files, [])
-    return f"{folder}/out", [(e.id, e.domain, e.event_type, 2021, 1, 8) for e in events]
+    return folder / "out", deliveries.as_rows(events)
 
 
-@pytest.mark.parametrize("reader", DELTA_READERS, ids=lambda reader: reader.__name__)
-def test_delta_readers_read_hidden_files(
-    between: tuple[str, Rows], reader: Callable[[str], Any]
-) -> None:
+@pytest.mark.parametrize("reader", readers.OF_THE_LOG, ids=lambda reader: reader.__name__)
+def test_delta_readers_read_hidden_files(between: tuple[Path, Rows], reader: Reader) -> None:
     """From the first commit on, wherever files lie and whatever their names end in.
 
     Polars takes partition values from the path. So files that stay hidden lie in folders that say
     them; without history Polars has to wait for the second commit, some milliseconds later.
     """
     root, rows = between
-    if "/domain=" not in DeltaTable(root).file_uris()[0] and reader in (
-        by_polars,
-        by_polars_filtered,
-    ):
+    by_path = (readers.by_delta_polars, readers.by_delta_polars_filtered)
+    if "/domain=" not in DeltaTable(root).file_uris()[0] and reader in by_path:
         pytest.skip("without history a file lies in its partition a moment later")
-    assert rows_of(reader(root)) == sorted(rows, key=repr)
+    assert rows_of(reader(root)) == rows
 
 
 def earlier_name(root: str, file: DataFile) -> DataFile:
@@ -103,26 +59,25 @@ def earlier_name(root: str, file: DataFile) -> DataFile:
 
 
 @pytest.fixture
-def of_earlier_version(tmp_path: Path) -> Iterator[str]:
+def of_earlier_version(tmp_path: Path) -> str:
     """A table of an earlier version, with history."""
     root = f"{tmp_path}/out"
     files = [earlier_name(root, write_live(tmp_path, [Event(name, domain=name)])) for name in "ab"]
     delta.commit(root, delta.Snapshot(-1, ()), "r0", files, [])
     delta.settle(root, keep_seconds=3600.0)
-    yield root
+    return root
 
 
 def test_hidden_files_of_earlier_versions_go_on(of_earlier_version: str, tmp_path: Path) -> None:
     """They are merged into, with and without history, and get one ending in their partition."""
-    names = [path.name for path in Path(of_earlier_version).glob("domain=*/**/*.parquet")]
+    names = [path.name for path in data_files(of_earlier_version)]
     assert len(names) == 2
     assert not [name for name in names if name.count(".parquet") != 1]
-    write_events(tmp_path / "in" / "1", event("a", "2021-01-08T11:00:00Z", 2, domain="a"))
+    deliver(tmp_path / "in" / "1", [Event("a", "2021-01-08T11:00:00Z", 2, domain="a")])
     for run_id, seconds in (("r1", 3600.0), ("r2", 0.0)):
         run = new_run(tmp_path, run_id, keep_seconds=seconds)
-        run_job(run)
-        assert record(run)["table"]["rows"] == 2
-    visible = list(Path(of_earlier_version).glob("domain=*/**/*.parquet"))
+        assert run_graph(run)["table"]["rows"] == 2
+    visible = data_files(of_earlier_version)
     assert {path.name.count(".parquet") for path in visible} == {1}
     assert len(visible) == len(DeltaTable(of_earlier_version).file_uris()) == 2
     assert not list((Path(of_earlier_version) / "_eventsift" / "new").rglob("part-*"))

@@ -15,9 +15,10 @@ from pipeline.graph import transforms as do
 from pipeline.rows import staging
 from pipeline.run import Run
 from pipeline.table import delta
-from tests.helpers import new_run, oracle, record, run_job, table_rows
+from tests.by_hand import new_run, record, run_graph
+from tests.deliveries import latest
 from tests.merge_example import EVENTS_IN_ALL, OLD, make_old_table, merge_into
-from tests.test_flow import listing
+from tests.tables import delta_rows, files_of
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +163,7 @@ class TestLossyRunner:
         twice.
         """
         err_at_output(monkeypatch, hop, copies)
-        assert_refuses(merge, lambda: run_job(merge))
+        assert_refuses(merge, lambda: run_graph(merge))
 
     @pytest.mark.parametrize("copies", [0, 2], ids=["lost", "doubled"])
     @pytest.mark.parametrize("name", INPUTS)
@@ -172,10 +173,10 @@ class TestLossyRunner:
         """What a runner has grouped it may lose, too. The last step done twice does no harm."""
         err_at_input(monkeypatch, name, copies)
         if (name, copies) == ("PublishRun", 2):
-            assert run_job(merge)["published"] is True
-            assert table_rows(merge.root) == oracle(EVENTS_IN_ALL)
+            assert run_graph(merge)["published"] is True
+            assert delta_rows(merge.root) == latest(EVENTS_IN_ALL)
         else:
-            assert_refuses(merge, lambda: run_job(merge))
+            assert_refuses(merge, lambda: run_graph(merge))
 
     def test_the_message_says_what_is_wrong(
         self, merge: Run, monkeypatch: pytest.MonkeyPatch
@@ -183,7 +184,7 @@ class TestLossyRunner:
         """The exception is ours, and shows both numbers."""
         err_at_output(monkeypatch, Hop("Read", tags.DELIVERY_KEYS), 0)
         with pytest.raises(Exception, match="nothing was published, the counts disagree") as found:
-            run_job(merge)
+            run_graph(merge)
         assert "ReconciliationError" in f"{type(found.value)} {found.value}"
         assert "blocks it was compared with: 8 is not 4" in str(found.value)
 
@@ -195,22 +196,22 @@ class TestLossyRunner:
         for number in range(5):
             run = merge._replace(id=f"run-{number}", root=f"{merge.root}-{number}")
             shutil.copytree(merge.root, run.root)
-            before = listing(run)
+            before = files_of(run.root)
             try:
-                run_job(run, direct_running_mode="multi_threading", direct_num_workers=2)
+                run_graph(run, direct_running_mode="multi_threading", direct_num_workers=2)
             except Exception:
-                assert listing(run) == before
+                assert files_of(run.root) == before
             else:
-                assert table_rows(run.root) == oracle(EVENTS_IN_ALL)
+                assert delta_rows(run.root) == latest(EVENTS_IN_ALL)
 
 
 def assert_refuses(run: Run, action: Callable[[], Any]) -> None:
     """The action fails, and the table is as it was."""
-    before = listing(run)
+    before = files_of(run.root)
     with pytest.raises(Exception):  # noqa: B017  (what it is depends on the runner)
         action()
-    assert listing(run) == before
-    assert table_rows(run.root) == oracle(OLD)
+    assert files_of(run.root) == before
+    assert delta_rows(run.root) == latest(OLD)
     assert delta.load(run.root).version == 1
     with pytest.raises(FileNotFoundError):
         record(run)

@@ -5,7 +5,6 @@ something else, the same delivery again, a compaction, a check, a rebuild. What 
 operation is what a reader of the log sees then.
 """
 
-import datetime
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,8 +16,8 @@ from deltalake import DeltaTable, write_deltalake
 
 from pipeline import compact
 from pipeline.verify import check as verify
-from tests import deliveries
-from tests.deliveries import Event
+from tests import deliveries, tables
+from tests.deliveries import MIDNIGHT, Event
 from tests.whole.cases import DELIVERED, DELIVERIES, HISTORY, Case, known, lent, make, without
 
 MEBIBYTE = 1 << 20
@@ -65,7 +64,7 @@ def update(table: DeltaTable) -> None:
 
 def merge(table: DeltaTable) -> None:
     """A new version of one event, and one more."""
-    source = deliveries.content([Event("a", 8, 8), Event("m", 9, 9)])
+    source = tables.content([Event("a", 8, 8), Event("m", 9, 9)])
     merging = table.merge(source, "t.event_id = s.event_id", source_alias="s", target_alias="t")
     merging.when_matched_update_all().when_not_matched_insert_all().execute()
 
@@ -73,12 +72,12 @@ def merge(table: DeltaTable) -> None:
 def append(table: DeltaTable) -> None:
     """Events beside those that are there, unsorted; some in a partition of their own."""
     events = [Event("x", 20, 1), Event("y", 10, 1), Event("z", 3000, 1, "new")]
-    write_deltalake(table, deliveries.content(events), mode="append")
+    write_deltalake(table, tables.content(events), mode="append")
 
 
 def append_less(table: DeltaTable) -> None:
     """Other units of time, other texts, another order, and columns left out."""
-    events = deliveries.content([Event("x", 20, 1), Event("y", 10, 1)])
+    events = tables.content([Event("x", 20, 1), Event("y", 10, 1)])
     columns = {name: events[name] for name in reversed(events.column_names)}
     columns["timestamp"] = columns["timestamp"].cast(pa.timestamp("ms", "UTC"))
     columns["data"] = columns["data"].cast(pa.large_string())
@@ -89,14 +88,12 @@ def append_less(table: DeltaTable) -> None:
 
 def overwrite(table: DeltaTable) -> None:
     """The table, with less than it had."""
-    write_deltalake(
-        table, deliveries.content([Event("a", 7, 7), Event("b", 1, 1)]), mode="overwrite"
-    )
+    write_deltalake(table, tables.content([Event("a", 7, 7), Event("b", 1, 1)]), mode="overwrite")
 
 
 def overwrite_part(table: DeltaTable) -> None:
     """One day."""
-    news = deliveries.content([Event("g", 1450, 9)])
+    news = tables.content([Event("g", 1450, 9)])
     write_deltalake(table, news, mode="overwrite", predicate="day = 9")
 
 
@@ -179,7 +176,7 @@ def another_event(case: Case) -> None:
     """Nothing that was touched is delivered, but its partition has news."""
     truth = case.rows()
     case.deliver(Event("n", 30, 1), Event("o", 1500, 1))
-    case.has(truth + deliveries.oracle([Event("n", 30, 1), Event("o", 1500, 1)]))
+    case.has(truth + deliveries.latest([Event("n", 30, 1), Event("o", 1500, 1)]))
 
 
 def the_touched_events(case: Case) -> None:
@@ -187,31 +184,24 @@ def the_touched_events(case: Case) -> None:
     news = [Event(name, 40, 5) for name in "adxm"]
     truth = case.rows()
     case.deliver(*news)
-    case.has(without(truth, *"adxm") + deliveries.oracle(news))
+    case.has(without(truth, *"adxm") + deliveries.latest(news))
 
 
 def earlier_versions(case: Case) -> None:
     """What is earlier than what is there is superseded, as ever."""
     truth = case.rows()
-    there = [row[0] for row in truth]
+    there = [row.event_id for row in truth]
     case.deliver(*(Event(name, -1, 0) for name in there), Event("n", 30, 1))
-    case.has(truth + deliveries.oracle([Event("n", 30, 1)]))
+    case.has(truth + deliveries.latest([Event("n", 30, 1)]))
 
 
 def equal_times(case: Case) -> None:
     """Of versions with one timestamp the content decides, for which the payload is read."""
     truth = case.rows()
-    case.deliver(
-        *(Event(row[0], int((row[1] - midnight()).total_seconds()) // 60, 3) for row in truth)
-    )
+    case.deliver(*(Event(row.event_id, (row.micros - MIDNIGHT) // 60_000_000, 3) for row in truth))
     after = case.rows()
-    assert {row[0] for row in after} == {row[0] for row in truth}
+    assert {row.event_id for row in after} == {row.event_id for row in truth}
     case.has(after)
-
-
-def midnight() -> datetime.datetime:
-    """Of the day of most events."""
-    return datetime.datetime(2021, 1, 8, tzinfo=datetime.timezone.utc)
 
 
 def the_same_again(case: Case) -> None:
@@ -238,7 +228,7 @@ def a_check(case: Case) -> None:
 def a_rebuild(case: Case) -> None:
     """The table is what was delivered, and nothing else."""
     case.run("--rebuild")
-    case.has(deliveries.oracle(DELIVERED))
+    case.has(deliveries.latest(DELIVERED))
 
 
 NEXT = [
@@ -279,11 +269,11 @@ def test_the_job_goes_on(
 def test_an_event_that_was_appended_beside_itself_is_one_again(case: Case) -> None:
     """Another tool does not know that an event is there once; its next delivery mends that."""
     events = [Event("a", 50, 4), Event("b", 1, 1), Event("b", 1, 9), Event("z", 2, 2)]
-    write_deltalake(str(case.root), deliveries.content(events), mode="append")
+    write_deltalake(str(case.root), tables.content(events), mode="append")
 
     case.deliver(Event("a", 60, 5), Event("b", 60, 5))
 
-    expected = deliveries.oracle([*DELIVERED, Event("a", 60, 5), Event("b", 60, 5), events[-1]])
+    expected = deliveries.latest([*DELIVERED, Event("a", 60, 5), Event("b", 60, 5), events[-1]])
     case.has(expected)
 
 
@@ -291,21 +281,21 @@ def test_an_older_version_comes_back_with_its_files(case: Case) -> None:
     """With history a table can be set back to what our own runs had replaced, and go on."""
     if not case.options:
         pytest.skip("without history the files are gone")
-    first = deliveries.oracle(DELIVERIES[0])
+    first = deliveries.latest(DELIVERIES[0])
     version = next(
         version
         for version in range(DeltaTable(str(case.root)).version())
-        if known(deliveries.delta_rows(case.root, version)) == first
+        if known(tables.delta_rows(case.root, version)) == first
     )
     DeltaTable(str(case.root)).restore(version)
     assert case.rows() == first
 
     case.run()
     there = case.rows()
-    assert there in (first, deliveries.oracle(DELIVERED))  # the ledger decides what is read again
+    assert there in (first, deliveries.latest(DELIVERED))  # the ledger decides what is read again
     case.has(there)
     case.deliver(Event("n", 30, 1))
-    case.has(there + deliveries.oracle([Event("n", 30, 1)]))
+    case.has(there + deliveries.latest([Event("n", 30, 1)]))
 
 
 def test_a_partition_on_another_disk(case: Case, tmp_path: Path) -> None:
@@ -315,7 +305,7 @@ def test_a_partition_on_another_disk(case: Case, tmp_path: Path) -> None:
     news = [Event("a", 60, 5), Event("g", 1500, 5), Event("n", 30, 1)]
 
     case.deliver(*news)
-    case.has(deliveries.oracle([*DELIVERED, *news]))
+    case.has(deliveries.latest([*DELIVERED, *news]))
     compaction(case)
     case.deliver(Event("a", 61, 6))
-    case.has(deliveries.oracle([*DELIVERED, *news, Event("a", 61, 6)]))
+    case.has(deliveries.latest([*DELIVERED, *news, Event("a", 61, 6)]))

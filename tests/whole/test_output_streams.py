@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.end_to_end import ROOT, event, run_here, write_events
+from tests.commands import ROOT, run_here
+from tests.deliveries import Event, deliver
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table of one event, and beside it what was delivered."""
     folder = tmp_path_factory.mktemp("made")
-    first = write_events(folder / "first.jsonl", event("a", "2021-01-08T10:00:00Z"))
-    run_here(first, folder / "out")
+    run_here(deliver(folder / "first.jsonl", [Event("a")]), folder / "out")
     return folder
 
 

@@ -14,15 +14,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from tests.end_to_end import event, run_here, write_events
+from tests.commands import run_here
+from tests.deliveries import AWKWARD, HIVE_NULL, Event, deliver
 from tests.project.test_readme import README, blocks
+from tests.tables import data_files
 
-HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
-AWKWARD = [
-    "007", "7", "0x7", "1e3", "true", "2021-01-08", "null", "NULL", "Null", "None", "none", "nan",
-    "NaN", "NA", HIVE_NULL, "__x", "é", "e\u0301", "日本", "🦆", " ", "a b", "a=b", "100%", "a%2Fb",
-    "a/b", "/", "\x00", "A", "a", ".", "..", "x.", "'", '"', "*",
-]  # fmt: skip
 TABLES = {
     "all": AWKWARD,
     "numbers": ["007", "7"],  # nothing that tells a reader which guesses types that these are texts
@@ -42,32 +38,20 @@ EXAMPLES = {
 MODULES = {"Spark": "pyspark"}  # others are in the tests' environment
 
 
-def events_of(values: Sequence[str]) -> list[dict[str, Any]]:
+def events_of(values: Sequence[str]) -> list[Event]:
     """Events with each value as a domain and as a type, on several days."""
     pairs = [pair for n, value in enumerate(values) for pair in ((value, values[-n]), (value, "x"))]
     return [
-        event(f"{n:03}", f"2021-{n % 12 + 1:02}-{n % 28 + 1:02}T10:00:00Z", n,
+        Event(f"{n:03}", f"2021-{n % 12 + 1:02}-{n % 28 + 1:02}T10:00:00Z", n,
               domain=domain, event_type=event_type)
         for n, (domain, event_type) in enumerate(pairs)
     ]  # fmt: skip
 
 
-def date_of(timestamp: str) -> list[int]:
-    """Year, month and day."""
-    return list(map(int, timestamp[:10].split("-")))
-
-
-def expected(events: Sequence[dict[str, Any]]) -> Rows:
+def expected(events: Sequence[Event]) -> Rows:
     """The rows that must come back: `COLUMNS`, sorted."""
-    return sorted(
-        (
-            one["event_id"],
-            one["domain"],
-            one["event_type"],
-            *map(int, one["timestamp"][:10].split("-")),
-        )
-        for one in events
-    )
+    rows = [event.row()._asdict() for event in events]
+    return sorted((tuple(row[name] for name in COLUMNS) for row in rows), key=repr)
 
 
 def rows_of(events: Any) -> Rows:
@@ -92,8 +76,8 @@ def awkward(
     """The folder of a table (called ``table``, as in the README) and the rows it must have."""
     folder = tmp_path_factory.mktemp("awkward")
     events = events_of(TABLES[request.param])
-    delivery = write_events(folder / "in.jsonl", *events)
-    run_here(delivery, folder / "table")
+    run_here(deliver(folder / "in.jsonl", events), folder / "table")
+    assert {path.name for path in folder.iterdir()} == {"in.jsonl", "table"}
     return folder, expected(events)
 
 
@@ -102,8 +86,8 @@ def with_history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rows]:
     """A table whose live files lie hidden, and have second names in the partitions."""
     folder = tmp_path_factory.mktemp("history")
     events = events_of(AWKWARD)
-    first = write_events(folder / "1.jsonl", *events[::2])
-    second = write_events(folder / "2.jsonl", *events)
+    first = deliver(folder / "1.jsonl", events[::2])
+    second = deliver(folder / "2.jsonl", events)
     for delivery in (first, second):
         run_here(delivery, folder / "table", "--keep-history", "1h")
     return folder, expected(events)
@@ -136,14 +120,14 @@ def test_the_readmes_example_gives_exactly_the_rows(
 ) -> None:
     """No value becomes a number, a date, null, or another value; no row is missing."""
     folder, rows = awkward
-    assert run_example(reader, folder) == sorted(rows, key=repr)
+    assert run_example(reader, folder) == rows
 
 
 @pytest.mark.parametrize("reader", EXAMPLES)
 def test_examples_read_a_table_with_history(with_history: tuple[Path, Rows], reader: str) -> None:
     """Each row once, though a live file has two names there."""
     folder, rows = with_history
-    assert run_example(reader, folder) == sorted(rows, key=repr)
+    assert run_example(reader, folder) == rows
 
 
 def test_fastparquet_reads_the_files(awkward: tuple[Path, Rows]) -> None:
@@ -152,10 +136,10 @@ def test_fastparquet_reads_the_files(awkward: tuple[Path, Rows]) -> None:
     folder, rows = awkward
     ids = [
         event_id
-        for path in sorted((folder / "table").glob("domain=*/**/*.parquet"))
+        for path in data_files(folder / "table")
         for event_id in fastparquet.ParquetFile(str(path)).to_pandas()["event_id"]
     ]
-    assert sorted(ids) == [row[0] for row in rows]
+    assert sorted(ids) == sorted(row[0] for row in rows)
 
 
 def test_nothing_hidden_looks_like_data(with_history: tuple[Path, Rows]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -11,17 +10,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.verify.check import verify
-from tests.end_to_end import (
-    Finished,
-    command,
-    event,
-    files_of,
-    newest_record,
-    published,
-    run_job,
-    script,
-    write_events,
-)
+from tests.commands import Finished, command, run_job, script
+from tests.deliveries import Event, deliver
+from tests.tables import delta_rows, files_of, ids, newest_record
 from tests.whole.made import Made, make
 
 
@@ -46,16 +37,13 @@ def test_limits_say_how_to_raise_them(made: Made, tmp_path: Path) -> None:
     )
 
     fails(finished, "6 partitions, the limit is 3; raise it with --max-partitions")
-    assert published(tmp_path / "few") == []
+    assert ids(tmp_path / "few") == []
 
-    delivery = write_events(
-        tmp_path / "large.jsonl",
-        event("small", "2021-01-08T10:00:00Z"),
-        event("large", "2021-01-08T10:00:00Z", "x" * (1 << 20)),
-    )
+    events = [Event("small"), Event("large", data=f'"{"x" * (1 << 20)}"')]
+    delivery = deliver(tmp_path / "large.jsonl", events)
     record = run_job(delivery, tmp_path / "large", "--max-event-mb", "1")
 
-    assert [row.event_id for row in published(tmp_path / "large")] == ["small"]
+    assert ids(tmp_path / "large") == ["small"]
     assert record["rejected"] == {"too-large": 1}
     assert "--max-event-mb" in Path(record["rejects"]).read_text()
 
@@ -103,9 +91,8 @@ def test_more_rejects_than_allowed_publish_nothing(
     """The table stays as it is, also with --rebuild; the dead letters are there to look at."""
     output = made.copy(tmp_path / "out")
     before = files_of(output)
-    good = [json.dumps(event(f"new-{n}", "2021-01-08T10:00:00Z")) for n in range(7)]
-    delivery = tmp_path / "new.jsonl"
-    delivery.write_text("\n".join([*good, "oops", "{}", "oops"]))
+    good = [Event(f"new-{n}") for n in range(7)]
+    delivery = deliver(tmp_path / "new.jsonl", good, "oops", "{}", "oops")
     arguments = ["--input", delivery, "--output", output, *runner, "--max-rejected"]
     earlier = set((output / "_eventsift" / "rejects").iterdir())
 
@@ -130,9 +117,8 @@ def test_more_rejects_than_allowed_publish_nothing(
 
 def test_refused_from_the_start_there_is_no_table(tmp_path: Path) -> None:
     """The folder has the dead letters, which are in nobody's way later."""
-    bad, good = tmp_path / "bad.jsonl", tmp_path / "good.jsonl"
-    bad.write_text("oops\n")
-    write_events(good, event("a", "2021-01-08T10:00:00Z"))
+    bad = deliver(tmp_path / "bad.jsonl", [], "oops")
+    good = deliver(tmp_path / "good.jsonl", [Event("a")])
     output = tmp_path / "out"
 
     assert command("--input", bad, "--output", output, "--max-rejected", "0").status == 3
@@ -140,7 +126,7 @@ def test_refused_from_the_start_there_is_no_table(tmp_path: Path) -> None:
     files = [path for path in output.rglob("*") if path.is_file()]
     assert [path.parent.name for path in files] == ["rejects"]
     run_job([good], output, "--max-rejected", "0")
-    assert [row.event_id for row in published(output)] == ["a"]
+    assert ids(output) == ["a"]
 
 
 @pytest.mark.parametrize(
@@ -272,7 +258,7 @@ def test_an_unreadable_input_stops_the_run(made: Made, tmp_path: Path) -> None:
     """Nothing of the delivery is published; the sentence says which file it was."""
     output = made.copy(tmp_path / "out")
     before = files_of(output)
-    readable = write_events(tmp_path / "new.jsonl", event("new", "2021-01-08T10:00:00Z"))
+    readable = deliver(tmp_path / "new.jsonl", [Event("new")])
     locked = shutil.copy(readable, tmp_path / "locked.jsonl")
 
     fails(script(LOCKED, "--input", readable, locked, "--output", output), f"denied: '{locked}'")
@@ -289,5 +275,5 @@ def test_a_file_in_the_way_of_temp_does_not_block_later_runs(made: Made, tmp_pat
 
     fails(finished, f"--temp {temp} is a file, not a folder")
     run_job(made.files, output)
-    assert published(output) == made.rows
+    assert delta_rows(output) == made.expected.rows
     assert temp.read_text() == "mine"

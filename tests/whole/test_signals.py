@@ -15,18 +15,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.verify.check import verify
-from tests.end_to_end import (
-    ROOT,
-    event,
-    expect,
-    files_of,
-    generate,
-    published,
-    run_here,
-    write_events,
-)
+from tests.commands import ROOT, run_here
+from tests.deliveries import Event, deliver, generate, latest
 from tests.signalled import BOTH, CODES, WORDS, ended, held, listening, members, start
+from tests.tables import delta_rows, files_of
 
+NEWS = [Event("a", "2021-01-09T10:00:00Z"), Event("b")]
 NOTHING = "Nothing was published; the table is as it was.\n"
 
 
@@ -34,8 +28,7 @@ NOTHING = "Nothing was published; the table is as it was.\n"
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table of one event, and beside it what was delivered."""
     folder = tmp_path_factory.mktemp("made")
-    first = write_events(folder / "first.jsonl", event("a", "2021-01-08T10:00:00Z"))
-    run_here(first, folder / "out")
+    run_here(deliver(folder / "first.jsonl", [Event("a")]), folder / "out")
     return folder
 
 
@@ -48,11 +41,7 @@ def table(made: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def delivery(tmp_path: Path) -> Path:
     """What is delivered to it next."""
-    return write_events(
-        tmp_path / "new.jsonl",
-        event("a", "2021-01-09T10:00:00Z"),
-        event("b", "2021-01-08T10:00:00Z"),
-    )
+    return deliver(tmp_path / "new.jsonl", NEWS)
 
 
 @pytest.mark.parametrize(
@@ -103,10 +92,9 @@ def test_after_the_commit_the_message_says_so(
 
     assert (code, out) == (CODES[number], "")
     assert err.startswith(f"eventsift: {WORDS[number]}\nBut what it has done is published, as")
-    expected = expect([delivery]).rows
-    assert published(table) == expected
+    assert delta_rows(table) == latest(NEWS)
     run_here(delivery, table)
-    assert published(table) == expected
+    assert delta_rows(table) == latest(NEWS)
     assert verify(str(table)).findings == []
 
 
@@ -158,7 +146,7 @@ def test_a_second_signal_ends_a_command_at_once(
     assert code in (CODES[number], -number)
     assert "Traceback" not in err
     run_here(delivery, table)
-    assert published(table) == expect([delivery]).rows
+    assert delta_rows(table) == latest(NEWS)
     assert verify(str(table)).findings == []
 
 
@@ -168,7 +156,7 @@ def test_watching_ends_after_the_round(
     table: Path, delivery: Path, tmp_path: Path, number: signal.Signals, again: bool
 ) -> None:
     """Or, at the second signal, at once; then nothing of the round is published."""
-    before = published(table)
+    before = delta_rows(table)
     arguments = ["--input", delivery, "--output", table, "--watch", "0.05s"]
     process = held(tmp_path, "before pipeline.table.delta.commit", "pipeline", *arguments)
     process.send_signal(number)
@@ -185,7 +173,7 @@ def test_watching_ends_after_the_round(
     assert code == CODES[number]
     assert err == (f"eventsift: {WORDS[number]}\n{NOTHING}" if again else "")
     assert out.endswith("" if again else "eventsift: stopped\n")
-    assert published(table) == (before if again else expect([delivery]).rows)
+    assert delta_rows(table) == (before if again else latest(NEWS))
 
 
 @BOTH
@@ -339,4 +327,4 @@ def test_nohup_is_heeded(table: Path, delivery: Path, tmp_path: Path) -> None:
     code, _, err = ended(process)
 
     assert (code, err) == (0, "")
-    assert published(table) == expect([delivery]).rows
+    assert delta_rows(table) == latest(NEWS)

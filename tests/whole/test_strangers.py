@@ -15,7 +15,7 @@ import pytest
 
 from pipeline import compact, storage
 from pipeline.bookkeeping import leases, ledger, places, recovery, state
-from tests import deliveries
+from tests import commands, deliveries, tables
 from tests.deliveries import Event
 
 RUN = "20200101T000000-abcdef"
@@ -39,12 +39,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a table whose second run was killed after its commit, and deliveries."""
     base = tmp_path_factory.mktemp("prepared")
     deliveries.deliver(base / "in" / "old.jsonl", OLD[:1])
-    assert deliveries.run(base / "table", base / "in") == 0
-    deliveries.deliver(base / "in" / "more.jsonl", OLD[1:], "{broken\n")
+    assert commands.run(base / "table", base / "in") == 0
+    deliveries.deliver(base / "in" / "more.jsonl", OLD[1:], "{broken")
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         patch.setattr(ledger, "extend", killed)
         patch.setattr(recovery, "abandon", killed)  # Beam makes an error of it
-        deliveries.run(base / "table", base / "in")
+        commands.run(base / "table", base / "in")
     (mark,) = (base / "table/_eventsift/alive").iterdir()
     # It dies before it keeps its dead letters.
     shutil.rmtree(base / "table/_eventsift/rejects")
@@ -245,15 +245,15 @@ def test_a_strangers_table(
     plant(root, victim)
     before = content(victim)
 
-    assert deliveries.run(root, prepared / "in") == 0
+    assert commands.run(root, prepared / "in") == 0
     assert content(victim) == before
-    assert deliveries.run(root, prepared / "in", "--rebuild") == 0
+    assert commands.run(root, prepared / "in", "--rebuild") == 0
     assert content(victim) == before
     assert compact.main(["--output", str(root)]) == 0
     assert content(victim) == before
 
-    expected = deliveries.oracle([*OLD, *NEWS])
-    assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == expected
+    expected = deliveries.latest([*OLD, *NEWS])
+    assert tables.delta_rows(root) == tables.plain_rows(root) == expected
     kept = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
     assert not [path for path in kept if SECRET.encode() in path.read_bytes()]
     assert "Traceback" not in capfd.readouterr().err
@@ -266,16 +266,16 @@ def test_live_files_behind_a_link_are_not_given_up(
 
     Seen to fail with every link set aside: the table had lost its files.
     """
-    assert deliveries.run(root, prepared / "in", "--rebuild", "--keep-history", "7d") == 0
-    rows = deliveries.delta_rows(root)
+    assert commands.run(root, prepared / "in", "--rebuild", "--keep-history", "7d") == 0
+    rows = tables.delta_rows(root)
     (root / "_eventsift").rename(tmp_path / "elsewhere")
     link(root / "_eventsift", tmp_path / "elsewhere")
 
-    assert deliveries.run(root, prepared / "in") == 1
+    assert commands.run(root, prepared / "in") == 1
     assert compact.main(["--output", str(root)]) == 1
 
     assert "is not a folder of its own" in capsys.readouterr().err
-    assert deliveries.delta_rows(root) == rows
+    assert tables.delta_rows(root) == rows
 
 
 @pytest.mark.parametrize("elsewhere", [True, False])
@@ -294,7 +294,7 @@ def test_a_copy_of_a_table_leaves_the_original_alone(
         before = content(tmp_path / "temp"), content(root)
 
         assert compact.main(["--output", str(tmp_path / "backup")]) == 0
-        assert deliveries.run(tmp_path / "backup", prepared / "in") == 0
+        assert commands.run(tmp_path / "backup", prepared / "in") == 0
 
         assert (content(tmp_path / "temp"), content(root)) == before
         shutil.rmtree(staging)
@@ -319,18 +319,18 @@ def test_tables_can_share_a_temp_folder(
         patch.setattr(recovery.delta, "commit", killed)
         for root in (one, two):
             with pytest.raises(Killed):
-                deliveries.run(root, prepared / "in", *options)
+                commands.run(root, prepared / "in", *options)
     staged = {path.parent.name for path in temp.rglob("owner.json")}
     assert len(staged) == 2
 
-    assert deliveries.run(one, prepared / "in", *options) == 0
+    assert commands.run(one, prepared / "in", *options) == 0
     left = {path.parent.name for path in temp.rglob("owner.json")}
     assert left == {path.name for path in (two / "_eventsift/alive").iterdir()}
-    assert deliveries.run(two, prepared / "in") == 0
+    assert commands.run(two, prepared / "in") == 0
 
     assert os.listdir(temp) == ["other.txt"]
-    expected = deliveries.oracle([*OLD, *NEWS])
-    assert deliveries.plain_rows(one) == deliveries.plain_rows(two) == expected
+    expected = deliveries.latest([*OLD, *NEWS])
+    assert tables.plain_rows(one) == tables.plain_rows(two) == expected
 
 
 @pytest.mark.parametrize(
@@ -349,11 +349,11 @@ def test_temp_in_the_table_means_the_default(
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(recovery, "abandon", killed)
         patch.setattr(recovery.delta, "commit", killed)
-        deliveries.run(root, prepared / "in", "--temp", given)
+        commands.run(root, prepared / "in", "--temp", given)
     assert os.listdir(root) == ["_eventsift"]
 
-    assert deliveries.run(root, prepared / "in", "--temp", given) == 0
+    assert commands.run(root, prepared / "in", "--temp", given) == 0
 
-    assert deliveries.plain_rows(root) == deliveries.oracle([*OLD, *NEWS])
-    assert deliveries.strays(root) == []
+    assert tables.plain_rows(root) == deliveries.latest([*OLD, *NEWS])
+    assert tables.strays(root) == []
     assert sorted(os.listdir(root)) == ["_delta_log", "_eventsift", "domain=account"]
