@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
 
 from pipeline.verify.check import verify
-from tests import oracle
 from tests.commands import command, run_job, script
-from tests.deliveries import Event, deliver, generate
+from tests.deliveries import generate
 from tests.tables import delta_rows, files_of, newest_record
 from tests.whole.made import Made, make
 
@@ -83,32 +81,25 @@ def test_runners_and_workers_give_the_same_table(
     assert record["events"] == made.expected.events
 
 
-def test_worker_processes_give_the_same_table(tmp_path: Path) -> None:
-    """Several blocks are read in processes of their own; 4,096 files fill one block.
+def test_worker_processes_give_the_same_table(made: Made, tmp_path: Path) -> None:
+    """Several blocks are read in processes of their own.
 
-    These are small, for which no process would be started; so that limit is set aside.
+    The files are small: they would share a block, for which no process would be started. So these
+    limits are set aside.
     """
-    files = [
-        deliver(
-            tmp_path / "in" / f"{n}.jsonl",
-            [Event(f"id-{n % 1000}", f"2021-01-08T10:00:0{n % 7}Z", n % 3, event_type=f"{n % 5}")],
-        )
-        for n in range(4200)
-    ]
-    expected = oracle.expect(files)
-
     any_work = (
         "import sys; from pipeline.command import job; from pipeline.graph import cores;"
-        "cores.WORK_BYTES = 0;"
+        "from pipeline.input import blocks;"
+        "cores.WORK_BYTES = 0; blocks._FILES_PER_BLOCK = 1;"
         "sys.exit(job.main(sys.argv[1:]))"
     )
-    options = ["--input", tmp_path / "in", "--output", tmp_path / "out", "--workers", "2"]
+    options = ["--input", *made.files, "--output", tmp_path / "out", "--workers", "2"]
     assert script(any_work, *options).status == 0
     record = newest_record(tmp_path / "out")
 
     assert record["counts"]["read.blocks"] == 2
-    assert record["events"] == expected.events
-    assert delta_rows(tmp_path / "out") == expected.rows
+    assert record["events"] == made.expected.events
+    assert delta_rows(tmp_path / "out") == made.expected.rows
 
 
 def test_payloads_are_staged_where_temp_says_and_removed(made: Made, tmp_path: Path) -> None:
@@ -132,40 +123,6 @@ def test_files_end_near_the_target_size(tmp_path: Path) -> None:
     assert record["table"]["partitions"] == 1
     assert record["table"]["files"] == 2
     assert verify(str(tmp_path / "out")).findings == []
-
-
-KILLED_BEFORE_ITS_COMMIT = """
-import os, signal, sys
-from pipeline.command import job
-from pipeline.table import delta
-
-delta.commit = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
-job.main(sys.argv[1:])
-"""
-
-
-def test_a_killed_run_changes_nothing_and_the_next_cleans_up(made: Made, tmp_path: Path) -> None:
-    """Invariant 5: killed with all staged and written, the table is as it was; then all is gone.
-
-    Seen to fail: `recovery.clear` that removes nothing.
-    """
-    output = made.copy(tmp_path / "out")
-    before = files_of(output)
-    delivery = deliver(tmp_path / "new.jsonl", [Event("new", "2021-01-08T10:00:00Z")])
-
-    killed = script(KILLED_BEFORE_ITS_COMMIT, "--input", delivery, "--output", output)
-
-    assert killed.status == -signal.SIGKILL
-    assert files_of(output) == before
-    assert list((output / "_eventsift" / "temp").rglob("*.arrow"))
-    assert list((output / "_eventsift" / "new").rglob("part-*"))
-
-    run_job(delivery, output)
-
-    assert delta_rows(output) == oracle.expect([*made.files, delivery]).rows
-    assert list((output / "_eventsift").rglob("*.arrow")) == []
-    assert list((output / "_eventsift").rglob("*.parquet")) == []
-    assert verify(str(output)).findings == []
 
 
 def test_verify_is_a_command_too(made: Made) -> None:

@@ -26,6 +26,7 @@ from deltalake import DeltaTable
 
 from pipeline.steps import latest
 from pipeline.table import delta
+from pipeline.verify.check import verify
 from tests import commands, deliveries, tables
 from tests.deliveries import Event
 from tests.forks import UNKNOWN, in_fork
@@ -215,6 +216,7 @@ def heal(base: Path, inputs: Path, *options: str) -> None:
     assert tables.delta_rows(root) == AFTER
     assert tables.plain_rows(root) == AFTER
     assert tables.strays(root) == []
+    assert verify(str(root)).findings == []
     assert tables.recorded(root) == ["news.jsonl", "old.jsonl"]
     # What was published is recorded, whoever did it, and so is what could not be read.
     published = {commit["run"] for commit in DeltaTable(str(root)).history() if "run" in commit}
