@@ -7,14 +7,13 @@ shuffles is only what decides which version is the latest.
 
 import apache_beam as beam
 
+from pipeline.bookkeeping.summary import RunSummary
 from pipeline.graph import dofns, tags
 from pipeline.graph import transforms as do
 from pipeline.run import Run
 
 
-def build(
-    pipeline: beam.Pipeline, run: Run, workers: int = 0
-) -> beam.PCollection[dict[str, object]]:
+def build(pipeline: beam.Pipeline, run: Run, workers: int = 0) -> beam.PCollection[RunSummary]:
     """Builds the job's graph.
 
     Args:
@@ -23,7 +22,7 @@ def build(
         workers: How many cores a transform uses by itself; 0 if the runner spreads the work.
 
     Returns:
-        One element: the record of the run, once it is published.
+        One element: the summary of the run, once it is published.
     """
     plan = pipeline | beam.Create([run]) | "plan" >> do.Plan()
 

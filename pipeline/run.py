@@ -5,6 +5,7 @@ import uuid
 from typing import NamedTuple
 
 from pipeline.bookkeeping import places
+from pipeline.table.address import Table
 
 
 class RejectLimit(NamedTuple):
@@ -31,15 +32,14 @@ class Run(NamedTuple):
     """One execution of the job: what the user asked for.
 
     Attributes:
-        id: Unique; names the run's files, its record and its commit.
+        id: Unique; names the run's files, its summary and its commit.
         inputs: Patterns of the files to read.
-        root: The table.
+        table: The table.
         temp: The folder for staged payloads; see `places.staging` for the run's own in it.
         rebuild: Whether the table is made afresh from the inputs.
         max_partitions: Limit on the partitions that one run may write.
         max_event_bytes: Limit on the size of one event.
         target_file_bytes: What a data file should not exceed.
-        storage_options: What deltalake needs to reach the table's store.
         listing: Where the list of the files to read is stored, see `ledger`; "" for all that
             `inputs` match.
         keep_seconds: How long superseded files are kept for Delta readers of older versions.
@@ -50,17 +50,21 @@ class Run(NamedTuple):
 
     id: str
     inputs: tuple[str, ...]
-    root: str
+    table: Table
     temp: str
     rebuild: bool
     max_partitions: int
     max_event_bytes: int
     target_file_bytes: int
-    storage_options: dict[str, str]
     listing: str = ""
     keep_seconds: float = 0.0
     dedup_days: int | None = None
     max_rejected: RejectLimit | None = None
+
+    @property
+    def root(self) -> str:
+        """The table's folder or URI."""
+        return self.table.root
 
     @property
     def staging(self) -> str:

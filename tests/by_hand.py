@@ -19,6 +19,7 @@ from pipeline.rows import parquet, staging
 from pipeline.run import Run
 from pipeline.steps import read, route, write
 from pipeline.steps.sizes import Sizes
+from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 from tests.deliveries import Event, deliver
 
@@ -32,13 +33,12 @@ def new_run(folder: Path, run_id: str = "r1", **changes: Any) -> Run:
     run = Run(
         id=run_id,
         inputs=(f"{folder}/in/*",),
-        root=f"{folder}/out",
+        table=Table(f"{folder}/out"),
         temp=f"{folder}/tmp",
         rebuild=False,
         max_partitions=1000,
         max_event_bytes=1 << 20,
         target_file_bytes=1 << 28,
-        storage_options={},
     )
     return run._replace(**changes)
 
@@ -52,16 +52,16 @@ def local_pipeline() -> TestPipeline:
 
 
 def run_graph(run: Run, workers: int = 0, **beam_options: Any) -> dict[str, Any]:
-    """Runs the whole graph; the run's record."""
+    """Runs the whole graph; gives the run's summary."""
     pipeline = beam.Pipeline(runner="FnApiRunner", options=PipelineOptions(**beam_options))
     flow.build(pipeline, run, workers)
     pipeline.run().wait_until_finish()
-    return record(run)
+    return summary_of(run)
 
 
-def record(run: Run) -> dict[str, Any]:
-    """The record of a run that was published."""
-    path = journal.record_path(run.root, run.id)
+def summary_of(run: Run) -> dict[str, Any]:
+    """The summary of a run that has ended well."""
+    path = journal.summary_path(run.root, run.id)
     found: dict[str, Any] = msgspec.json.decode(storage.read_bytes(path))
     return found
 

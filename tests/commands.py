@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipeline.command import job
-from tests.tables import newest_record
+from pipeline.command import console, job
+from tests.tables import newest_summary
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -71,16 +71,16 @@ def in_process(*arguments: str | Path, main: Callable[[Sequence[str]], int] = jo
 
 
 def run_job(inputs: Path | Iterable[Path], root: Path, *options: str) -> dict[str, Any]:
-    """Runs the job, which must succeed in silence; gives the run's record."""
+    """Runs the job, which must succeed in silence; gives the run's summary."""
     done = command(*_arguments(inputs, root, *options))
     assert (done.status, done.err) == (0, "")
-    return newest_record(root)
+    return newest_summary(root)
 
 
 def run_here(inputs: Path | Iterable[Path], root: Path, *options: str) -> dict[str, Any]:
     """As `run_job`, in this process: for many runs, since a new one takes two seconds to start."""
-    assert job.main(_arguments(inputs, root, *options)) == job.PUBLISHED
-    return newest_record(root)
+    assert job.main(_arguments(inputs, root, *options)) == console.DONE
+    return newest_summary(root)
 
 
 def run(root: Path, inputs: Path, *options: str) -> int:

@@ -13,6 +13,7 @@ from deltalake import DeltaTable
 
 from pipeline.bookkeeping import ledger
 from pipeline.keys.partitions import PARTITION_COLUMNS, Destination
+from pipeline.table.address import Table
 from tests.deliveries import Event
 from tests.oracle import Row, Rows
 
@@ -86,14 +87,14 @@ def files_of(root: str | Path) -> dict[str, tuple[int, int, bytes]]:
 
 
 def strays(root: Path) -> list[str]:
-    """The files under a table that are neither live nor the log's, nor records of its runs."""
+    """The files under a table that are neither live nor the log's, nor what is kept of its runs."""
     adds = pa.table(DeltaTable(str(root)).get_add_actions()).to_pylist()
     live = {action["path"] for action in adds}
     names = [str(path.relative_to(root)) for path in sorted(root.rglob("*")) if path.is_file()]
-    return [name for name in names if name not in live and not _is_record(name)]
+    return [name for name in names if name not in live and not _is_kept(name)]
 
 
-def _is_record(name: str) -> bool:
+def _is_kept(name: str) -> bool:
     folder, _, file = name.rpartition("/")
     if folder == "_delta_log":
         return file == "_last_checkpoint" or (
@@ -108,17 +109,17 @@ def _is_record(name: str) -> bool:
 # Beside the rows
 
 
-def newest_record(root: Path) -> dict[str, Any]:
-    """The record of the run that ended last."""
+def newest_summary(root: Path) -> dict[str, Any]:
+    """The summary of the run that ended last."""
     runs = (root / "_eventsift" / "runs").glob("*.json")
     newest = max(runs, key=lambda path: path.stat().st_mtime_ns)
-    record: dict[str, Any] = json.loads(newest.read_bytes())
-    return record
+    summary: dict[str, Any] = json.loads(newest.read_bytes())
+    return summary
 
 
 def recorded(root: Path) -> list[str]:
     """The names of the files that the ledger holds."""
-    return sorted(Path(file.path).name for file in ledger.published(str(root)))
+    return sorted(Path(file.path).name for file in ledger.published(Table(str(root))))
 
 
 def letters_in(path: str | Path) -> list[dict[str, Any]]:

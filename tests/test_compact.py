@@ -14,7 +14,8 @@ from pipeline.keys.partitions import Destination, directory
 from pipeline.rows import parquet, staging
 from pipeline.rows.parquet import Rows, WriteSettings
 from pipeline.steps import route, write
-from pipeline.table import datafiles, delta
+from pipeline.table import commits, datafiles, settling
+from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 from tests import tables
 from tests.deliveries import Event
@@ -30,15 +31,15 @@ def data_file(name: str, start: int = 0) -> DataFile:
 
 def publish(root: Path, run_id: str, delivered: dict[Destination, list[Event]]) -> None:
     """A run that only adds a file to each destination."""
-    snapshot = delta.settle(str(root))
+    snapshot = settling.settle(Table(str(root)))
     settings = WriteSettings(str(root), run_id, 256 * MEBIBYTE)
     add = [
         file
         for destination, events in delivered.items()
         for file in parquet.write([[staged(root, events, destination)]], settings)
     ]
-    delta.commit(str(root), snapshot, run_id, add, [])
-    delta.settle(str(root))
+    commits.commit(Table(str(root)), snapshot.version, run_id, add, [])
+    settling.settle(Table(str(root)))
 
 
 def staged(root: Path, events: list[Event], destination: Destination) -> Rows:
@@ -101,7 +102,7 @@ class TestCompact:
         other = next((root / directory(DAYS[1])).iterdir())
         before = other.stat()
 
-        done = compact.compact(str(root), "compaction", 256 * MEBIBYTE)
+        done = compact.compact(Table(str(root)), "compaction", 256 * MEBIBYTE)
 
         assert (done.partitions, done.before, done.after, done.rows) == (1, 6, 2, 6)
         assert tables.delta_rows(root) == tables.plain_rows(root) == rows
@@ -117,7 +118,7 @@ class TestCompact:
         """Readers that follow changes do not read the merged files again."""
         version = DeltaTable(str(root)).version()
 
-        compact.compact(str(root), "compaction", 256 * MEBIBYTE)
+        compact.compact(Table(str(root)), "compaction", 256 * MEBIBYTE)
 
         log = root / "_delta_log" / f"{version + 1:020}.json"
         assert '"dataChange":false' in log.read_text()
@@ -125,19 +126,21 @@ class TestCompact:
 
     def test_a_tidy_table_stays_as_it_is(self, root: Path) -> None:
         """A second compaction makes no commit."""
-        first = compact.compact(str(root), "one", 256 * MEBIBYTE)
-        second = compact.compact(str(root), "two", 256 * MEBIBYTE)
+        first = compact.compact(Table(str(root)), "one", 256 * MEBIBYTE)
+        second = compact.compact(Table(str(root)), "two", 256 * MEBIBYTE)
 
         assert second == first._replace(partitions=0, before=2, rows=0)
 
     def test_files_keep_to_the_target(self, tmp_path: Path) -> None:
         """Merged files are near the target, which is reckoned before compression."""
         for number in range(6):  # of about 3,600 bytes each
-            events = [Event(f"e{number}-{row}", number * 100 + row) for row in range(100)]
+            events = [
+                Event(f"e{number}-{row}", number * 100 + row, '{"v": 0}') for row in range(100)
+            ]
             publish(tmp_path, f"r{number}", {DAYS[0]: events})
 
-        done = compact.compact(str(tmp_path), "compaction", 20_000)
-        again = compact.compact(str(tmp_path), "again", 20_000)
+        done = compact.compact(Table(str(tmp_path)), "compaction", 20_000)
+        again = compact.compact(Table(str(tmp_path)), "again", 20_000)
 
         assert done.after == again.after == 2
         assert again.partitions == 0
@@ -156,7 +159,7 @@ class TestCompact:
 
         monkeypatch.setattr(parquet, "merge_files", slow)
         with pytest.raises(datafiles.ConflictError):
-            compact.compact(str(root), "slow", 256 * MEBIBYTE)
+            compact.compact(Table(str(root)), "slow", 256 * MEBIBYTE)
 
         assert len(tables.delta_rows(root)) == 8
 
@@ -167,7 +170,7 @@ class TestCompact:
         rows = tables.delta_rows(root)
 
         with pytest.raises(compact.LostRowsError, match="6 rows became 4"):
-            compact.compact(str(root), "compaction", 256 * MEBIBYTE)
+            compact.compact(Table(str(root)), "compaction", 256 * MEBIBYTE)
 
         assert tables.delta_rows(root) == rows
 

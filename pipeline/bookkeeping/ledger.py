@@ -31,6 +31,7 @@ from pipeline.bookkeeping import state
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.storage import FileInfo
 from pipeline.table import delta, log
+from pipeline.table.address import Table
 from pipeline.table.delta import Origin
 
 LEDGER = "_eventsift/ledger.arrow.zst"
@@ -88,24 +89,18 @@ def read(path: str) -> list[FileInfo]:
         raise DamagedError(f"{path} {error}; run again") from error
 
 
-def published(
-    root: str,
-    storage_options: dict[str, str] | None = None,
-    run_id: str = "run",
-    origin: Origin | None = None,
-) -> list[FileInfo]:
-    """Returns the files whose events the table at `root` has.
+def published(table: Table, run_id: str = "run", origin: Origin | None = None) -> list[FileInfo]:
+    """Returns the files whose events a table has.
 
     Args:
-        root: The table.
-        storage_options: What deltalake needs to reach the table's store.
+        table: The table.
         run_id: The run that asks; a damaged ledger is set aside under its name.
         origin: Of the table as it is now, if that is known.
     """
-    found = _load(root, run_id)
+    found = _load(table.root, run_id)
     if not len(found.entries):
         return []
-    return _files(_valid(root, found, origin or delta.origin(root, storage_options)))
+    return _files(_valid(table.root, found, origin or delta.open_newest(table).origin()))
 
 
 def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> list[FileInfo]:
@@ -114,22 +109,16 @@ def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> lis
     return [file for file in files if file not in known]
 
 
-def extend(
-    root: str,
-    listing: str,
-    version: int,
-    storage_options: dict[str, str] | None = None,
-    run_id: str = "run",
-) -> None:
+def extend(table: Table, listing: str, version: int, origin: Origin, run_id: str = "run") -> None:
     """Adds files that are published as of a version of the table, and drops void entries.
 
     The newest entry of a path is the one that counts.
 
     Args:
-        root: The table.
+        table: The table.
         listing: Where `write` has put the files; nothing is added if it is damaged.
-        version: Of the table.
-        storage_options: What deltalake needs to reach the table's store.
+        version: The version of the table that has their events.
+        origin: Of the table as it is now.
         run_id: The run; see `published`.
     """
     try:
@@ -143,20 +132,23 @@ def extend(
         return
     versions = pa.array([version] * len(added), pa.int64())
     added = added.append_column(_LEDGER_SCHEMA.field("version"), versions)
-    _renew(root, added, storage_options, run_id)
+    _renew(table, added, origin, run_id)
 
 
-def refresh(root: str, storage_options: dict[str, str] | None, run_id: str) -> None:
+def refresh(table: Table, origin: Origin, run_id: str) -> None:
     """Drops void entries, and notes that the rest was checked with the log as it is now.
 
     For commits that add no entry: the log forgets them, and then nobody could check any more.
     """
-    if storage.exists(storage.join(root, LEDGER)):
-        _renew(root, _LEDGER_SCHEMA.empty_table(), storage_options, run_id)
+    if storage.exists(storage.join(table.root, LEDGER)):
+        _renew(table, _LEDGER_SCHEMA.empty_table(), origin, run_id)
 
 
-def _renew(root: str, added: pa.Table, storage_options: dict[str, str] | None, run_id: str) -> None:
-    found, origin = _load(root, run_id), delta.origin(root, storage_options)
+def _renew(table: Table, added: pa.Table, origin: Origin, run_id: str) -> None:
+    root = table.root
+    found = _load(root, run_id)
+    if found.checked.version > origin.version:  # a run that published later was faster
+        origin = delta.open_newest(table).origin()
     before = _valid(root, found, origin)
     kept = pc.invert(pc.is_in(before["path"], added["path"].combine_chunks()))
     entries = pa.concat_tables([before.filter(kept), added])

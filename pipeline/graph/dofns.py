@@ -13,6 +13,7 @@ import numpy as np
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline import processes, storage
+from pipeline.bookkeeping.summary import RunSummary
 from pipeline.graph import tags
 from pipeline.graph.cores import Cores, ParallelDoFn
 from pipeline.keys import delivery_keys, versions
@@ -236,12 +237,12 @@ class WriteDestinations(ParallelDoFn):
 
 
 class PublishRun(beam.DoFn):
-    """(key, everything the steps have to say) → the run's record."""
+    """(key, everything the steps have to say) → the run's summary."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[dict[str, Any]]:
+    def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[RunSummary]:
         """See `publish.publish`."""
         processes.stop(wait=False)  # their work is done, and they end while this goes on
         _, results = element

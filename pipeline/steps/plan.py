@@ -4,7 +4,7 @@ import time
 from typing import NamedTuple
 
 from pipeline import storage
-from pipeline.bookkeeping import leases, ledger, recovery
+from pipeline.bookkeeping import ledger, recovery
 from pipeline.input import blocks, sources
 from pipeline.input.blocks import Block
 from pipeline.keys import versions
@@ -12,7 +12,6 @@ from pipeline.run import Run
 from pipeline.steps.sizes import Sizes, divide
 from pipeline.steps.tally import Tally
 from pipeline.storage import LeftOut
-from pipeline.table import delta
 from pipeline.table.datafiles import DataFile
 
 
@@ -81,19 +80,14 @@ def plan(run: Run) -> Plan:
         OSError: An input or the output cannot be read.
     """
     began, started = time.time(), time.perf_counter()
-    dead = leases.dead(run.root, run.id)
-    snapshot = delta.settle(run.root, run.storage_options, run.keep_seconds, run.rebuild)
-    recovery.clear(run.root, run.id, dead, run.storage_options)
+    snapshot = recovery.heal(run.table, run.id, run.keep_seconds, run.rebuild)
     listed = storage.Matches(ledger.read(run.listing), []) if run.listing else None
     found = sources.without_own(listed or storage.match(run.inputs), run.inputs, run.root, run.temp)
     sources.check(found, run.inputs, run.root)
     matched = found.files
     # Where the table has gone, what was published is no longer there.
     afresh = run.rebuild or snapshot.version < 0
-    origin = delta.origin(run.root, run.storage_options) if snapshot.version >= 0 else None
-    published = (
-        ledger.published(run.root, run.storage_options, run.id, origin) if not afresh else []
-    )
+    published = ledger.published(run.table, run.id, snapshot.origin) if not afresh else []
     files = ledger.unpublished(matched, published)
     inputs = storage.join(run.staging, "inputs.arrow.zst")
     ledger.write(inputs, files)
@@ -111,5 +105,5 @@ def plan(run: Run) -> Plan:
         began=began,
         left_out_count=len(found.left_out),
         left_out=tuple(found.left_out[: sources.NAMED_LIMIT]),
-        table=origin.identity if origin else "",
+        table=snapshot.origin.identity,
     )

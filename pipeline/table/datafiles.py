@@ -14,6 +14,7 @@ import pyarrow as pa
 from pipeline import storage
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
+from pipeline.storage import FileInfo
 from pipeline.table import log
 
 FILE_SCHEMA = pa.schema(
@@ -91,6 +92,11 @@ def new_path(run_id: str, name: str, destination: Destination | None = None) -> 
         raise ValueError(f"cannot name a data file after run {run_id!r} and {name!r}")
     folder = f"/{directory(destination)}" if destination else ""
     return f"{NEW_FOLDER}/{run_id}{folder}/part-{run_id}-{name}"
+
+
+def relative(root: str, file: FileInfo) -> str:
+    """Returns the path of a file of the table at `root` as the log has it."""
+    return file.path[len(root) + 1 :]
 
 
 def is_ours(name: str) -> bool:

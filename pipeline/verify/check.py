@@ -38,7 +38,7 @@ from deltalake.exceptions import DeltaError
 from pipeline import storage
 from pipeline.command import console, explain, options
 from pipeline.errors import EventsiftError
-from pipeline.table import log, settling
+from pipeline.table import deletable, log
 from pipeline.verify.rows import Hashes, Live, batches, check_file, digest_of, hash_ids, is_ours
 
 RIGHT, WRONG = 0, 1
@@ -161,7 +161,7 @@ def _files(root: str, live: Sequence[Live]) -> list[str]:
     strays = sorted(visible - {file.path for file in live} - set(seconds.values()))
     folders = list(_empty_folders(root))
     removed = log.removed(root) if strays or folders else set()
-    dropped = settling.named(strays, removed) | set(filter(is_ours, strays))
+    dropped = deletable.named(strays, removed) | set(filter(is_ours, strays))
     for path in strays:
         heals = "; the job's next run deletes it" if path in dropped else ""
         findings.append(f"{path}: visible to readers, but not live in the log{heals}")

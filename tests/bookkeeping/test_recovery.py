@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.bookkeeping import leases, places, recovery
+from pipeline.table.address import Table
 from tests import commands, deliveries
 from tests.deliveries import Event
 
@@ -24,7 +25,7 @@ def clear(root: Path) -> None:
     staging = places.staging(str(root), places.default_temp(str(root)), "dead")
     with pytest.raises(RuntimeError), leases.hold(str(root), "dead", staging):
         raise RuntimeError
-    recovery.clear(str(root), "next", leases.dead(str(root), "next"))
+    recovery.clear(Table(str(root)), "next", leases.dead(str(root), "next"))
 
 
 @pytest.mark.parametrize(

@@ -245,7 +245,7 @@ class TestPublishRun:
     """All the steps have to say comes to `publish`."""
 
     def test_outputs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Every element arrives; the record is what comes out."""
+        """Every element arrives; the summary is what comes out."""
         got: list[Any] = []
         monkeypatch.setattr(
             dofns.publish, "publish", lambda *arguments: got.extend(arguments) or {"run": "r1"}

@@ -24,7 +24,7 @@ from tests.by_hand import (
     local_pipeline,
     new_run,
     read_events,
-    record,
+    summary_of,
     write_live,
 )
 from tests.deliveries import Event, deliver, latest
@@ -267,7 +267,7 @@ def test_write(tmp_path: Path, workers: int) -> None:
 
 
 def test_commit(tmp_path: Path) -> None:
-    """PLAN, TALLIES, WRITTEN, REJECTS → the run's record; here of a run without news."""
+    """PLAN, TALLIES, WRITTEN, REJECTS → the run's summary; here of a run without news."""
     deliver(tmp_path / "in" / "1.jsonl", [])
     run = new_run(tmp_path)
     planned = plan.plan(run)
@@ -281,8 +281,8 @@ def test_commit(tmp_path: Path) -> None:
             tags.REJECTS: pipeline | "rejects" >> beam.Create([]),
         }
         records = outcome | do.Commit(run)
-        assert_that(records, is_true_of(lambda found: [one["run"] for one in found] == ["r1"]))
-    assert record(run)["published"] is False
+        assert_that(records, is_true_of(lambda found: [one.run for one in found] == ["r1"]))
+    assert summary_of(run)["published"] is False
 
 
 def test_the_steps_together(tmp_path: Path) -> None:
@@ -310,5 +310,5 @@ def test_the_steps_together(tmp_path: Path) -> None:
         }
         outcome | "c" >> do.Commit(run)
     assert delta_rows(run.root) == latest(events)
-    assert delta.load(run.root).version == 1
+    assert delta.load(run.table).version == 1
     assert journal.RUNS in str(next((tmp_path / "out").rglob("r1.json")))

@@ -23,7 +23,7 @@ from pipeline.input.sources import NoInputError
 from pipeline.storage import FileInfo, LeftOut, Matches
 from tests.commands import Finished, python, run_here
 from tests.deliveries import Event, deliver
-from tests.tables import delta_rows, ids, newest_record
+from tests.tables import delta_rows, ids, newest_summary
 
 TIME = "2021-01-08T10:00:00Z"
 # Small enough to be read as an event, if the table's Parquet were input: as case 2 did.
@@ -451,7 +451,7 @@ class TestOddNames:
         assert len(record["left_out"]["first"]) == 100
         error = capsys.readouterr().err.splitlines()
         assert len(error) == 21
-        assert error[-1] == "eventsift: left out 130 more, see the run's record"
+        assert error[-1] == "eventsift: left out 130 more, see the run's summary"
 
 
 # The job as somebody without root's rights. The modules are loaded first: their files may be closed
@@ -507,7 +507,7 @@ class TestPermissions:
 
         assert finished.status == 0
         assert ids(open_folder / "out") == ["a.json"]
-        record = newest_record(open_folder / "out")
+        record = newest_summary(open_folder / "out")
         first = [(Path(one["path"]).name, one["reason"]) for one in record["left_out"]["first"]]
         names = ("closed", "entered", "c.json", "secret.json")
         assert first == [(name, "Permission denied") for name in names]

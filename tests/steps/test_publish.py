@@ -7,12 +7,14 @@ import pytest
 
 from pipeline import storage
 from pipeline.bookkeeping import journal, ledger
+from pipeline.bookkeeping.summary import Events, Files, decode
 from pipeline.rows import parquet
 from pipeline.run import Run
 from pipeline.steps import plan, publish, route, write
 from pipeline.steps.publish import Outcome, ReconciliationError, TooManyPartitionsError
 from pipeline.steps.tally import Tally
-from pipeline.table import datafiles, delta
+from pipeline.table import commits, datafiles, delta, settling
+from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 from tests.by_hand import new_run, read_events, run_graph, slices_of
 from tests.deliveries import Event, deliver, latest
@@ -84,40 +86,36 @@ def listing(run: Run) -> dict[str, float]:
     }
 
 
-class TestRecord:
-    """What is recorded of a run."""
+class TestSummary:
+    """What is said of a run."""
 
     def test_of_a_run_that_was_published(self, tmp_path: Path) -> None:
-        """The numbers of the report, as data; the record returned is the one stored."""
+        """The numbers of the report, as data; the summary returned is the one stored."""
         old_table(tmp_path)
         run = new_run(tmp_path)
 
-        record = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
+        summary = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
 
-        assert record["published"] is True
-        assert record["version"] == delta.load(run.root).version
-        assert record["events"] == {
-            "read": 4,
-            "kept": 2,
-            "superseded": 0,
-            "exact_duplicates": 0,
-            "rejected": 2,
-        }
-        assert record["rejected"] == {"missing-field": 1, "not-an-object": 1}
-        assert record["files"] == {"matched": 2, "skipped": 1}
-        assert record["table"]["rows"] == 5
-        assert record["table"]["partitions_written"] == 2
-        assert record["seconds"]["read"] == 0.5
-        stored = storage.read_bytes(journal.record_path(run.root, "r1"))
-        assert msgspec.json.decode(stored) == record
+        assert summary.published is True
+        assert summary.version == delta.load(run.table).version
+        assert summary.events == Events(
+            read=4, kept=2, superseded=0, exact_duplicates=0, rejected=2
+        )
+        assert summary.rejected == {"missing-field": 1, "not-an-object": 1}
+        assert summary.files == Files(matched=2, skipped=1)
+        assert summary.table.rows == 5
+        assert summary.table.partitions_written == 2
+        assert summary.seconds["read"] == 0.5
+        stored = storage.read_bytes(journal.summary_path(run.root, "r1"))
+        assert decode(stored) == summary
         assert delta_rows(run.root) == latest([*OLD, *NEW])
 
     def test_dead_letters_are_kept_beside_the_table(self, tmp_path: Path) -> None:
-        """Where the record says; staged ones go with everything staged."""
+        """Where the summary says; staged ones go with everything staged."""
         run = new_run(tmp_path)
-        record = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
-        assert record["rejects"] == f"{run.root}/_eventsift/rejects/r1.jsonl"
-        letters = storage.read_bytes(record["rejects"]).splitlines()
+        summary = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
+        assert summary.rejects == f"{run.root}/_eventsift/rejects/r1.jsonl"
+        letters = storage.read_bytes(summary.rejects).splitlines()
         assert [msgspec.json.decode(letter)["raw"] for letter in letters] == [
             '"nonsense"',
             '{"a": 1}',
@@ -127,7 +125,7 @@ class TestRecord:
     def test_without_rejects_there_is_no_file_of_them(self, tmp_path: Path) -> None:
         """An empty file would look like one that was lost."""
         run = new_run(tmp_path)
-        assert publish.publish(run, outcome(run, NEW))["rejects"] is None
+        assert publish.publish(run, outcome(run, NEW)).rejects is None
         assert not Path(run.root, "_eventsift/rejects").exists()
 
 
@@ -172,7 +170,7 @@ class TestRefusals:
         with pytest.raises(ReconciliationError, match="nothing was published"):
             publish.publish(run, changed)
         assert listing(old) == before
-        assert not storage.exists(journal.record_path(run.root, "r1"))
+        assert not storage.exists(journal.summary_path(run.root, "r1"))
 
     def test_too_many_partitions(self, tmp_path: Path) -> None:
         """A timestamp taken for a type makes a folder an event; the way out is in the message."""
@@ -182,8 +180,8 @@ class TestRefusals:
             TooManyPartitionsError, match=r"2 partitions, the limit is 1; .*--max-partitions"
         ):
             publish.publish(run, result)
-        assert delta.load(run.root).version == -1
-        assert publish.publish(run._replace(max_partitions=2), result)["published"] is True
+        assert delta.load(run.table).version == -1
+        assert publish.publish(run._replace(max_partitions=2), result).published is True
 
     def test_a_run_that_was_overtaken(self, tmp_path: Path) -> None:
         """Another run has committed since this one was planned (invariant 4)."""
@@ -201,10 +199,10 @@ class TestOrder:
     """Whatever a run dies of, it has either not happened or can be finished (invariant 5)."""
 
     STEPS = (
-        (delta, "load"),
         (journal, "stage"),
-        (delta, "commit"),
-        (delta, "settle"),
+        (commits, "commit"),
+        (delta, "open_newest"),
+        (settling, "settle"),
         (journal, "_keep_rejects"),
         (ledger, "extend"),
         (storage, "write_bytes"),
@@ -216,7 +214,8 @@ class TestOrder:
     ) -> None:
         """What comes before the commit is invisible, what comes after it can be repeated.
 
-        Seen to fail with `settle` before `commit`, and the record before the ledger.
+        Opening the log takes a while where the table has many files: it is done twice, no more.
+        Seen to fail with `settle` before `commit`, and the summary before the ledger.
         """
         run = new_run(tmp_path)
         result = outcome(run, NEW, "nonsense")
@@ -236,8 +235,8 @@ class TestOrder:
 
         # The staged journal and the ledger, too, are written with `write_bytes`.
         assert order == [
-            *("load", "stage", "write_bytes", "commit", "settle", "_keep_rejects"),
-            *("extend", "write_bytes", "write_bytes", "delete_tree"),
+            *("stage", "write_bytes", "commit", "open_newest", "settle", "open_newest"),
+            *("_keep_rejects", "extend", "write_bytes", "write_bytes", "delete_tree"),
         ]
 
     @pytest.mark.parametrize(
@@ -249,7 +248,7 @@ class TestOrder:
     ) -> None:
         """A runner repeats what has failed; then the run is published, once.
 
-        Seen to fail for "after delete_tree" without the look for the run's own record: the dead
+        Seen to fail for "after delete_tree" without the look for the run's own summary: the dead
         letters had gone.
         """
         run = new_run(tmp_path)
@@ -266,13 +265,13 @@ class TestOrder:
             publish.publish(run, result)
         monkeypatch.setattr(module, name, real)
 
-        record = publish.publish(run, result)
+        summary = publish.publish(run, result)
 
-        assert record["published"] is True
+        assert summary.published is True
         assert delta_rows(run.root) == latest(NEW)
-        assert delta.load(run.root).version == 1
-        assert len(storage.read_bytes(record["rejects"]).splitlines()) == 1
-        assert len(ledger.published(run.root)) == 1
+        assert delta.load(run.table).version == 1
+        assert len(storage.read_bytes(summary.rejects).splitlines()) == 1
+        assert len(ledger.published(run.table)) == 1
         assert not Path(run.staging).exists()
 
 
@@ -287,11 +286,11 @@ class TestRebuild:
         old_table(tmp_path)
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
         seen: list[tuple[int, int]] = []
-        real = delta.commit
+        real = commits.commit
 
         def commit(
-            root: str,
-            base: delta.Snapshot,
+            table: Table,
+            version: int,
             run_id: str,
             add: Sequence[DataFile],
             remove: Sequence[DataFile],
@@ -299,10 +298,10 @@ class TestRebuild:
             **options: Any,
         ) -> int:
             seen.append((len(add), len(remove)))
-            return real(root, base, run_id, add, remove, *rest, **options)
+            return real(table, version, run_id, add, remove, *rest, **options)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(delta, "commit", commit)
+            patch.setattr(commits, "commit", commit)
             publish.publish(run, outcome(run, NEW))
 
         assert seen == [(2, 2)]
@@ -330,7 +329,7 @@ class TestRebuild:
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
         result = outcome(run, NEW)
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
-            patch.setattr(delta, "commit", lambda *_, **__: 1 // 0)
+            patch.setattr(commits, "commit", lambda *_, **__: 1 // 0)
             publish.publish(run, result)
         assert delta_rows(run.root) == latest(OLD)
         again = run_graph(new_run(tmp_path, "r2"))
@@ -373,10 +372,10 @@ class TestRebuild:
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
         before = listing(old)
 
-        record = publish.publish(run, outcome(run, [], "nonsense"))
+        summary = publish.publish(run, outcome(run, [], "nonsense"))
 
-        assert record["published"] is False
-        assert record["events"]["rejected"] == 1
+        assert summary.published is False
+        assert summary.events.rejected == 1
         assert listing(old) == before
         assert delta_rows(run.root) == latest(OLD)
 
@@ -385,21 +384,21 @@ class TestNoNews:
     """Where there is nothing to publish, nothing is."""
 
     def test_without_a_valid_event_no_table_is_made(self, tmp_path: Path) -> None:
-        """But its files' rejects are, and the record says that nothing was published.
+        """But its files' rejects are, and the summary says that nothing was published.
 
         Seen to fail: an empty table was committed.
         """
         run = new_run(tmp_path)
-        record = publish.publish(run, outcome(run, [], "nonsense"))
-        assert (record["published"], record["version"]) == (False, -1)
-        assert delta.load(run.root).version == -1
-        assert storage.exists(record["rejects"])
+        summary = publish.publish(run, outcome(run, [], "nonsense"))
+        assert (summary.published, summary.version) == (False, -1)
+        assert delta.load(run.table).version == -1
+        assert storage.exists(summary.rejects)
 
     def test_a_run_without_news_changes_no_file(self, tmp_path: Path) -> None:
         """A second run on the same files leaves files and version as they are (invariant 6)."""
         old = old_table(tmp_path)
         before = listing(old)
-        record = run_graph(new_run(tmp_path, "r1"))
-        assert record["published"] is False
-        assert record["files"] == {"matched": 1, "skipped": 1}
+        summary = run_graph(new_run(tmp_path, "r1"))
+        assert summary["published"] is False
+        assert summary["files"] == {"matched": 1, "skipped": 1}
         assert listing(old) == before

@@ -24,7 +24,8 @@ from deltalake.exceptions import DeltaError
 
 from pipeline import storage
 from pipeline.keys.partitions import Destination
-from pipeline.table import datafiles, delta, retention
+from pipeline.table import commits, datafiles, delta, retention, settling
+from pipeline.table.address import Table
 
 DAY_SECONDS = 86_400
 MONDAY = Destination("account", "created", 2021, 1, 8)
@@ -64,11 +65,10 @@ def write_file(
 
 def publish(root: str, run_id: str, rows: dict[str, int], destination: Destination = MONDAY) -> int:
     """A whole run that adds one file."""
-    snapshot = delta.settle(root)
-    version = delta.commit(
-        root, snapshot, run_id, [write_file(root, run_id, "0", rows, destination)], []
-    )
-    delta.settle(root)
+    snapshot = settling.settle(Table(root))
+    add = [write_file(root, run_id, "0", rows, destination)]
+    version = commits.commit(Table(root), snapshot.version, run_id, add, [])
+    settling.settle(Table(root))
     return version
 
 
@@ -137,7 +137,7 @@ ALL_READERS = [
 
 def assert_settled(root: str, expected: Rows) -> None:
     """Every reader sees exactly these rows, and there is no file but the live ones."""
-    live = sorted(file.path for file in delta.load(root).files)
+    live = sorted(file.path for file in delta.load(Table(root)).files)
     assert parquet_files(root) == live
     hidden = storage.list_files(storage.join(root, datafiles.NEW_FOLDER))
     assert [file.path for file in hidden] == []
@@ -159,8 +159,8 @@ class TestReaders:
             write_file(root, "r1", "0", {"a": 1, "b": 2}),
             write_file(root, "r1", "1", {"c": 3}, OTHER),
         ]
-        assert delta.commit(root, delta.load(root), "r1", add, []) == 0
-        delta.settle(root)
+        assert commits.commit(Table(root), delta.load(Table(root)).version, "r1", add, []) == 0
+        settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account"), ("b", 2, "account"), ("c", 3, "shop")])
         assert parquet_files(root) == [
             "domain=account/event_type=created/year=2021/month=01/day=08/part-r1-0.parquet",
@@ -176,20 +176,26 @@ class TestReaders:
     def test_between_commit_and_settle_plain_readers_see_the_old_table(self, root: str) -> None:
         """After the commit Delta readers see all of it, plain readers none of it."""
         publish(root, "r1", {"a": 1})
-        snapshot = delta.load(root)
+        snapshot = delta.load(Table(root))
         add = [write_file(root, "r2", "0", {"a": 2, "b": 2})]
-        delta.commit(root, snapshot, "r2", add, snapshot.files)
+        commits.commit(Table(root), snapshot.version, "r2", add, snapshot.files)
         new = [("a", 2, "account"), ("b", 2, "account")]
         assert [reader(root) for reader in ALL_READERS] == [new] * 2 + [[("a", 1, "account")]] * 4
-        delta.settle(root)
+        settling.settle(Table(root))
         assert_settled(root, new)
 
     def test_an_event_that_moves_leaves_its_old_partition(self, root: str) -> None:
         """The superseded file's folder disappears with it, the table itself never does."""
         publish(root, "r1", {"a": 1}, OTHER)
-        snapshot = delta.load(root)
-        delta.commit(root, snapshot, "r2", [write_file(root, "r2", "0", {"a": 2})], snapshot.files)
-        delta.settle(root)
+        snapshot = delta.load(Table(root))
+        commits.commit(
+            Table(root),
+            snapshot.version,
+            "r2",
+            [write_file(root, "r2", "0", {"a": 2})],
+            snapshot.files,
+        )
+        settling.settle(Table(root))
         assert_settled(root, [("a", 2, "account")])
         assert storage.folders(root) == ["_delta_log", "_eventsift", "domain=account"]
 
@@ -197,28 +203,29 @@ class TestReaders:
         """Readers go from the old table to the rebuilt one without an empty one in between."""
         publish(root, "r1", {"a": 1})
         publish(root, "r2", {"b": 2}, OTHER)
-        snapshot = delta.load(root)
+        snapshot = delta.load(Table(root))
         add = [write_file(root, "r3", "0", {"a": 3, "b": 3})]
-        version = delta.commit(root, snapshot, "r3", add, snapshot.files)
+        version = commits.commit(Table(root), snapshot.version, "r3", add, snapshot.files)
         assert delta_rows(root) == [("a", 3, "account"), ("b", 3, "account")]
         assert version == snapshot.version + 1
-        delta.settle(root)
+        settling.settle(Table(root))
         assert_settled(root, [("a", 3, "account"), ("b", 3, "account")])
 
     def test_a_run_without_events_makes_an_empty_table(self, root: str) -> None:
         """Readers of the log get no rows instead of an error, and the next run goes on."""
-        assert delta.commit(root, delta.load(root), "r1", [], []) == 0
+        assert commits.commit(Table(root), delta.load(Table(root)).version, "r1", [], []) == 0
         assert DeltaTable(root).to_pyarrow_table().num_rows == 0
-        assert delta.settle(root) == delta.Snapshot(0, ())
+        settled = settling.settle(Table(root))
+        assert (settled.version, settled.files) == (0, ())
         publish(root, "r2", {"a": 1})
         assert_settled(root, [("a", 1, "account")])
 
     def test_a_table_emptied_of_rows_is_still_a_table(self, root: str) -> None:
         """Removing every file leaves an empty snapshot, not an error."""
         publish(root, "r1", {"a": 1})
-        snapshot = delta.load(root)
-        delta.commit(root, snapshot, "r2", [], snapshot.files)
-        assert delta.settle(root).files == ()
+        snapshot = delta.load(Table(root))
+        commits.commit(Table(root), snapshot.version, "r2", [], snapshot.files)
+        assert settling.settle(Table(root)).files == ()
         assert parquet_files(root) == []
 
     @pytest.mark.parametrize(
@@ -230,11 +237,11 @@ class TestReaders:
         destination = Destination(domain, domain, 2021, 1, 8)
         publish(root, "r1", {"a": 1}, destination)
         assert_settled(root, [("a", 1, domain)])
-        snapshot = delta.load(root)
+        snapshot = delta.load(Table(root))
         assert [file.destination for file in snapshot.files] == [destination]
         add = [write_file(root, "r2", "0", {"a": 2}, destination)]
-        delta.commit(root, snapshot, "r2", add, snapshot.files)
-        delta.settle(root)
+        commits.commit(Table(root), snapshot.version, "r2", add, snapshot.files)
+        settling.settle(Table(root))
         assert_settled(root, [("a", 2, domain)])
 
     def test_the_name_of_null_is_a_value(self, root: str) -> None:
@@ -254,20 +261,22 @@ class TestSnapshot:
     def test_it_has_what_was_committed(self, root: str) -> None:
         """Paths as on disk, counts and times are those of the writer, before and after settling."""
         add = write_file(root, "r1", "0", {"a": 1, "b": 2}, Destination("a/b", "%", 2021, 1, 8))
-        delta.commit(root, delta.load(root), "r1", [add], [])
-        assert delta.load(root) == delta.Snapshot(0, (add,))
-        settled = delta.settle(root)
-        assert settled == delta.Snapshot(1, (add._replace(path=datafiles.settled_path(add)),))
-        assert delta.load(root) == settled
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
+        loaded = delta.load(Table(root))
+        assert (loaded.version, loaded.files) == (0, (add,))
+        settled = settling.settle(Table(root))
+        assert settled.origin == loaded.origin._replace(version=1)
+        assert settled.files == (add._replace(path=datafiles.settled_path(add)),)
+        assert delta.load(Table(root)) == settled
 
     def test_times_let_readers_skip_files_but_never_rows(self, root: str) -> None:
         """A filter on the very first and last microsecond finds its row, also by a checkpoint."""
         first = 1_610_064_000_123_456
         add = write_file(root, "r1", "0", {"a": 1, "b": 2, "c": 3}, micros=first)
-        delta.commit(root, delta.load(root), "r1", [add], [])
-        delta.settle(root)
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
+        settling.settle(Table(root))
         DeltaTable(root).create_checkpoint()
-        assert [file[4:] for file in delta.load(root).files] == [(first, first + 2)]
+        assert [file[4:] for file in delta.load(Table(root)).files] == [(first, first + 2)]
         dataset = DeltaTable(root).to_pyarrow_dataset()
         for micros, event_id in ((first, "a"), (first + 2, "c")):
             instant = pa.scalar(micros, pa.timestamp("us", "UTC"))
@@ -282,37 +291,37 @@ class TestSnapshot:
         micros = (start - epoch) // datetime.timedelta(microseconds=1)
         destination = Destination("account", "created", year, 1, 8)
         add = write_file(root, "r1", "0", {"a": 1}, destination, micros)
-        delta.commit(root, delta.load(root), "r1", [add], [])
-        assert delta.settle(root).files == delta.load(root).files
-        assert delta.load(root).files == (add._replace(path=datafiles.settled_path(add)),)
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
+        assert settling.settle(Table(root)).files == delta.load(Table(root)).files
+        assert delta.load(Table(root)).files == (add._replace(path=datafiles.settled_path(add)),)
 
     def test_where_nothing_is_there_is_no_table(self, root: str) -> None:
         """A missing, an empty and an only just begun folder are the start of a new table."""
-        assert delta.load(root) == delta.Snapshot(-1, ())
+        assert delta.load(Table(root)) == delta.NO_TABLE
         os.makedirs(root)
-        assert delta.load(root) == delta.Snapshot(-1, ())
+        assert delta.load(Table(root)) == delta.NO_TABLE
         write_file(root, "r1", "0", {"a": 1})
-        assert delta.load(root) == delta.Snapshot(-1, ())
-        assert delta.settle(root) == delta.Snapshot(-1, ())
+        assert delta.load(Table(root)) == delta.NO_TABLE
+        assert settling.settle(Table(root)) == delta.NO_TABLE
 
     def test_a_folder_with_other_files_is_refused(self, root: str) -> None:
         """Nobody's documents get mixed into a table."""
         storage.write_bytes(f"{root}/letter.txt", b"Dear")
         with pytest.raises(datafiles.TableError, match=r"no Delta table.*: it has 'letter.txt'"):
-            delta.load(root)
+            delta.load(Table(root))
 
     def test_a_file_is_not_a_table(self, root: str) -> None:
         """The message names the path that was given."""
         storage.write_bytes(root, b"")
         with pytest.raises(datafiles.TableError, match=root):
-            delta.load(root)
+            delta.load(Table(root))
 
     def test_another_table_is_refused(self, root: str) -> None:
         """A Delta table with other columns is not written to, nor tidied up."""
         write_deltalake(root, pa.table({"id": [1], "name": ["x"]}), partition_by=["name"])
-        for use in (delta.load, delta.settle):
+        for use in (delta.load, settling.settle):
             with pytest.raises(datafiles.TableError, match=r"not of eventsift: .* id, nam"):
-                use(root)
+                use(Table(root))
 
     def test_features_we_do_not_know_are_refused(self, root: str) -> None:
         """With deletion vectors a rewritten file would bring deleted rows back."""
@@ -321,14 +330,14 @@ class TestSnapshot:
             TableFeatures.DeletionVectors, allow_protocol_versions_increase=True
         )
         with pytest.raises(datafiles.TableError, match="reader version 3"):
-            delta.load(root)
+            delta.load(Table(root))
 
     def test_a_broken_log_is_reported(self, root: str) -> None:
         """A log that cannot be read is an error with the table's name, never an empty table."""
         publish(root, "r1", {"a": 1})
         storage.write_bytes(f"{root}/_delta_log/{0:020}.json", b"{")
         with pytest.raises(datafiles.TableError, match=root):
-            delta.load(root)
+            delta.load(Table(root))
 
     @pytest.mark.parametrize("name", ["a%20b", "a[b", "a]b", "a|b", "a^b", "a\\b", "a\nb"])
     def test_folder_names_that_deltalake_misreads_are_refused(
@@ -336,7 +345,7 @@ class TestSnapshot:
     ) -> None:
         """Without the check deltalake panics, or writes the log next to the table."""
         with pytest.raises(datafiles.TableError, match="plainer name"):
-            delta.load(str(tmp_path / name))
+            delta.load(Table(str(tmp_path / name)))
 
     @pytest.mark.parametrize("name", ["a b", "ü日本", "100%", "a#b?c&d", "a'b", "{a}$(b)"])
     def test_other_folder_names_work(self, tmp_path: Path, name: str) -> None:
@@ -344,7 +353,7 @@ class TestSnapshot:
         root = str(tmp_path / name)
         publish(root, "r1", {"a": 1})
         assert delta_rows(root) == [("a", 1, "account")]
-        assert parquet_files(root) == [file.path for file in delta.load(root).files]
+        assert parquet_files(root) == [file.path for file in delta.load(Table(root)).files]
 
     def test_relative_paths_and_file_urls_are_the_same_table(
         self, root: str, monkeypatch: pytest.MonkeyPatch
@@ -361,58 +370,58 @@ class TestCommit:
     def test_any_commit_in_between_is_a_conflict(self, root: str) -> None:
         """Two blind appends could hold the same event: the second must look again."""
         publish(root, "r1", {"a": 1})
-        snapshot = delta.load(root)
+        snapshot = delta.load(Table(root))
         publish(root, "r2", {"b": 2})
         add = [write_file(root, "r3", "0", {"b": 3})]
         with pytest.raises(datafiles.ConflictError, match="3 while run r3 worked on version 1"):
-            delta.commit(root, snapshot, "r3", add, [])
-        delta.settle(root)
+            commits.commit(Table(root), snapshot.version, "r3", add, [])
+        settling.settle(Table(root))
         assert delta_rows(root) == [("a", 1, "account"), ("b", 2, "account")]
 
     def test_settling_in_between_is_a_conflict(self, root: str) -> None:
         """The paths that the run has read are gone; it must not remove what it cannot name."""
         add = [write_file(root, "r1", "0", {"a": 1})]
-        delta.commit(root, delta.load(root), "r1", add, [])
-        snapshot = delta.load(root)
-        delta.settle(root)
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", add, [])
+        snapshot = delta.load(Table(root))
+        settling.settle(Table(root))
         with pytest.raises(datafiles.ConflictError):
-            delta.commit(root, snapshot, "r2", [], snapshot.files)
+            commits.commit(Table(root), snapshot.version, "r2", [], snapshot.files)
 
     def test_a_conflict_at_the_last_moment_is_seen(
         self, root: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Not our look at the version but the log itself decides who was first."""
         publish(root, "r1", {"a": 1})
-        snapshot = delta.load(root)
+        snapshot = delta.load(Table(root))
         add = [write_file(root, "r3", "0", {"b": 3})]
-        write = delta._write
+        write = commits._write
 
         def overtaken(*arguments: Any) -> None:
-            monkeypatch.setattr(delta, "_write", write)
+            monkeypatch.setattr(commits, "_write", write)
             publish(root, "r2", {"b": 2})
             write(*arguments)
 
-        monkeypatch.setattr(delta, "_write", overtaken)
+        monkeypatch.setattr(commits, "_write", overtaken)
         with pytest.raises(datafiles.ConflictError):
-            delta.commit(root, snapshot, "r3", add, [])
+            commits.commit(Table(root), snapshot.version, "r3", add, [])
         assert delta_rows(root) == [("a", 1, "account"), ("b", 2, "account")]
 
     def test_both_creating_the_table_is_a_conflict(
         self, root: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The first commit is as exclusive as any other."""
-        snapshot = delta.load(root)
+        snapshot = delta.load(Table(root))
         add = [write_file(root, "r2", "0", {"a": 2})]
-        create = delta.create_table_with_add_actions
+        create = commits.create_table_with_add_actions
 
         def overtaken(*arguments: Any, **keywords: Any) -> None:
-            monkeypatch.setattr(delta, "create_table_with_add_actions", create)
+            monkeypatch.setattr(commits, "create_table_with_add_actions", create)
             publish(root, "r1", {"a": 1})
             create(*arguments, **keywords)
 
-        monkeypatch.setattr(delta, "create_table_with_add_actions", overtaken)
+        monkeypatch.setattr(commits, "create_table_with_add_actions", overtaken)
         with pytest.raises(datafiles.ConflictError, match="while run r2 was making the table"):
-            delta.commit(root, snapshot, "r2", add, [])
+            commits.commit(Table(root), snapshot.version, "r2", add, [])
         assert delta_rows(root) == [("a", 1, "account")]
 
     @pytest.mark.parametrize("first", [True, False])
@@ -420,14 +429,14 @@ class TestCommit:
         """A retry finds its transaction in the log, also behind later commits and a checkpoint."""
         if not first:
             publish(root, "r0", {"z": 0})
-        snapshot = delta.load(root)
+        snapshot = delta.load(Table(root))
         add = [write_file(root, "r1", "0", {"a": 1})]
-        version = delta.commit(root, snapshot, "r1", add, [])
-        assert delta.commit(root, snapshot, "r1", add, []) == version
-        assert delta.load(root).version == version
+        version = commits.commit(Table(root), snapshot.version, "r1", add, [])
+        assert commits.commit(Table(root), snapshot.version, "r1", add, []) == version
+        assert delta.load(Table(root)).version == version
         publish(root, "r2", {"b": 2})
         DeltaTable(root).create_checkpoint()
-        assert delta.commit(root, snapshot, "r1", add, []) == version
+        assert commits.commit(Table(root), snapshot.version, "r1", add, []) == version
         assert ("a", 1, "account") in delta_rows(root)
 
     @pytest.mark.parametrize("first", [True, False])
@@ -446,10 +455,10 @@ class TestCommit:
             return call
 
         for name in ("_write", "create_table_with_add_actions"):
-            monkeypatch.setattr(delta, name, fails_after(getattr(delta, name)))
-        snapshot = delta.load(root)
+            monkeypatch.setattr(commits, name, fails_after(getattr(commits, name)))
+        snapshot = delta.load(Table(root))
         add = [write_file(root, "r1", "0", {"a": 1})]
-        assert delta.commit(root, snapshot, "r1", add, []) == snapshot.version + 1
+        assert commits.commit(Table(root), snapshot.version, "r1", add, []) == snapshot.version + 1
 
     def test_a_failing_commit_is_reported(self, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """An error without a commit, and without another run to blame, says what went wrong."""
@@ -458,17 +467,17 @@ class TestCommit:
         def fails(*arguments: Any) -> None:
             raise DeltaError("disk full")
 
-        monkeypatch.setattr(delta, "_write", fails)
+        monkeypatch.setattr(commits, "_write", fails)
         add = [write_file(root, "r2", "0", {"b": 1})]
         with pytest.raises(datafiles.TableError, match="r2 could not be committed: disk full"):
-            delta.commit(root, delta.load(root), "r2", add, [])
+            commits.commit(Table(root), delta.load(Table(root)).version, "r2", add, [])
 
     def test_a_run_that_changes_nothing_makes_no_commit(self, root: str) -> None:
         """A delivery of duplicates leaves the log as it is."""
         publish(root, "r1", {"a": 1})
-        snapshot = delta.load(root)
-        assert delta.commit(root, snapshot, "r2", [], []) == snapshot.version
-        assert delta.load(root) == snapshot
+        snapshot = delta.load(Table(root))
+        assert commits.commit(Table(root), snapshot.version, "r2", [], []) == snapshot.version
+        assert delta.load(Table(root)) == snapshot
 
     @pytest.mark.parametrize("fault", ["missing", "size", "twice", "elsewhere"])
     def test_files_that_are_not_there_are_not_committed(self, root: str, fault: str) -> None:
@@ -484,23 +493,23 @@ class TestCommit:
         else:
             add = [write_file(root, "r2", "0", {"a": 1})]
         with pytest.raises(datafiles.TableError, match="run r1 has lost 1 of"):
-            delta.commit(root, delta.load(root), "r1", add, [])
-        assert delta.load(root).version == -1
+            commits.commit(Table(root), delta.load(Table(root)).version, "r1", add, [])
+        assert delta.load(Table(root)).version == -1
 
     def test_only_live_files_can_be_removed(self, root: str) -> None:
         """The log takes any path as removed; the count of rows would be off."""
         publish(root, "r1", {"a": 1})
-        snapshot = delta.load(root)
+        snapshot = delta.load(Table(root))
         gone = snapshot.files[0]._replace(path="domain=x/part-r0-0.parquet")
         with pytest.raises(datafiles.TableError, match="cannot be superseded"):
-            delta.commit(root, snapshot, "r2", [], [gone])
+            commits.commit(Table(root), snapshot.version, "r2", [], [gone])
 
 
 class Killed(BaseException):
     """Nothing in the code under test catches this, as nothing catches SIGKILL."""
 
 
-STEPS = [(os, "link"), (os, "unlink"), (os, "rmdir"), (delta, "_write")]
+STEPS = [(os, "link"), (os, "unlink"), (os, "rmdir"), (commits, "_write")]
 """Whatever changes the disk while files are settled."""
 
 
@@ -532,14 +541,14 @@ def unsettled(root: str) -> None:
         write_file(root, "r1", "0", {"a": 1, "b": 1}),
         write_file(root, "r1", "1", {"c": 1}, OTHER),
     ]
-    delta.commit(root, delta.load(root), "r1", add, [])
-    snapshot = delta.settle(root)
+    commits.commit(Table(root), delta.load(Table(root)).version, "r1", add, [])
+    snapshot = settling.settle(Table(root))
     add = [
         write_file(root, "r2", "0", {"a": 2, "b": 1}),
         write_file(root, "r2", "1", {"c": 2, "d": 2}, TUESDAY),
         write_file(root, "r2", "9", {"c": 2, "d": 2}, TUESDAY),  # a step that ran twice
     ]
-    delta.commit(root, snapshot, "r2", add[:2], snapshot.files)
+    commits.commit(Table(root), snapshot.version, "r2", add[:2], snapshot.files)
 
 
 SETTLE_STEPS = 13  # a link fails first where its folder is missing
@@ -551,7 +560,7 @@ class TestSettle:
         unsettled(root)
         with monkeypatch.context() as patch:
             made = at_step(patch, 0, lambda: None)
-            delta.settle(root)
+            settling.settle(Table(root))
         kinds = [name for i, name in enumerate(made) if i == 0 or made[i - 1] != name]
         assert kinds == ["link", "unlink", "_write", "unlink", "rmdir"]
         assert made.index("rmdir") == 9
@@ -571,7 +580,7 @@ class TestSettle:
         with monkeypatch.context() as patch:
             made = at_step(patch, number, die)
             with pytest.raises(Killed):
-                delta.settle(root)
+                settling.settle(Table(root))
         assert delta_rows(root) == NEW
         plain = duckdb_rows(root)
         assert set(plain) <= {*OLD, *NEW}
@@ -582,7 +591,7 @@ class TestSettle:
             assert set(plain) >= set(NEW)
         if "_write" in made:
             assert plain == NEW
-        delta.settle(root)
+        settling.settle(Table(root))
         assert_settled(root, NEW)
 
     @pytest.mark.parametrize("number", range(1, SETTLE_STEPS + 1))
@@ -593,7 +602,7 @@ class TestSettle:
         unsettled(root)
         with monkeypatch.context() as patch:
             at_step(patch, number, lambda: assert_settled(table_settled(root), NEW))
-            delta.settle(root)
+            settling.settle(Table(root))
         assert_settled(root, NEW)
 
     @pytest.mark.parametrize("number", range(1, SETTLE_STEPS + 1))
@@ -604,18 +613,18 @@ class TestSettle:
         unsettled(root)
 
         def run() -> None:
-            snapshot = delta.load(root)
+            snapshot = delta.load(Table(root))
             add = [write_file(root, "r3", "0", {"a": 3, "e": 3})]
             old = [file for file in snapshot.files if file.destination == MONDAY]
-            delta.commit(root, snapshot, "r3", add, old)
+            commits.commit(Table(root), snapshot.version, "r3", add, old)
 
         with monkeypatch.context() as patch:
             at_step(patch, number, run)
-            delta.settle(root)
+            settling.settle(Table(root))
         expected = [("a", 3, "account"), ("c", 2, "account"), ("d", 2, "account")]
         expected.append(("e", 3, "account"))
         assert delta_rows(root) == expected
-        delta.settle(root)
+        settling.settle(Table(root))
         assert_settled(root, expected)
 
     def test_a_run_between_looking_and_reading_the_log_is_safe(
@@ -634,9 +643,9 @@ class TestSettle:
             return call
 
         with monkeypatch.context() as patch:
-            for module, name in ((delta, "_open"), (storage, "list_files")):
+            for module, name in ((delta, "open_newest"), (storage, "list_files")):
                 patch.setattr(module, name, then_another_run(getattr(module, name)))
-            delta.settle(root)
+            settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account"), ("b", 2, "account")])
 
     def test_what_a_killed_run_has_done_is_not_done_again(
@@ -649,36 +658,36 @@ class TestSettle:
             raise Killed
 
         with monkeypatch.context() as patch:
-            patch.setattr(delta, "_write", die)
+            patch.setattr(commits, "_write", die)
             with pytest.raises(Killed):
-                delta.settle(root)
+                settling.settle(Table(root))
         with monkeypatch.context() as patch:
             made = at_step(patch, 0, lambda: None)
-            delta.settle(root)
+            settling.settle(Table(root))
         assert "link" not in made
         assert_settled(root, NEW)
 
     def test_a_settled_table_is_left_alone(self, root: str) -> None:
         """Settling at the start of every run costs no commit."""
         publish(root, "r1", {"a": 1})
-        snapshot = delta.load(root)
-        assert delta.settle(root) == snapshot
-        assert delta.load(root) == snapshot
+        snapshot = delta.load(Table(root))
+        assert settling.settle(Table(root)) == snapshot
+        assert delta.load(Table(root)) == snapshot
 
     def test_a_run_still_working_keeps_its_files(self, root: str) -> None:
         """Files of a run that is not in the log may be committed any moment."""
         publish(root, "r1", {"a": 1})
-        snapshot = delta.load(root)
+        snapshot = delta.load(Table(root))
         add = [write_file(root, "r2", "0", {"b": 2})]
-        delta.settle(root)
-        delta.commit(root, snapshot, "r2", add, [])
-        delta.settle(root)
+        settling.settle(Table(root))
+        commits.commit(Table(root), snapshot.version, "r2", add, [])
+        settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account"), ("b", 2, "account")])
 
     def test_what_runs_that_died_left_behind_goes_when_it_is_old(self, root: str) -> None:
         """Neither unpublished files nor temporary ones fill the disk for ever."""
         publish(root, "r1", {"a": 1})
-        folder = os.path.dirname(delta.load(root).files[0].path)
+        folder = os.path.dirname(delta.load(Table(root)).files[0].path)
         left = [
             write_file(root, "dead", "0", {"b": 2}).path,
             datafiles.NEW_FOLDER + "/dead/.part-dead-1.parquet.0f.tmp",
@@ -686,19 +695,19 @@ class TestSettle:
         ]
         for path in left[1:]:
             storage.write_bytes(f"{root}/{path}", b"")
-        delta.settle(root)
+        settling.settle(Table(root))
         assert [path for path in left if os.path.exists(f"{root}/{path}")] == left
         for path in left:
             old = time.time() - retention.ABANDONED_SECONDS - 60
             os.utime(f"{root}/{path}", (old, old))
-        delta.settle(root)
+        settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account")])
         assert [path for path in left if os.path.exists(f"{root}/{path}")] == []
 
     def test_what_others_have_not_committed_yet_stays(self, root: str) -> None:
         """However old it is and whatever it is called: its writer may commit it any moment."""
         publish(root, "r1", {"a": 1})
-        folder = os.path.dirname(delta.load(root).files[0].path)
+        folder = os.path.dirname(delta.load(Table(root)).files[0].path)
         paths = [
             f"{folder}/part-00000-0f0e0d0c-0b0a-4908-8706-050403020100-c000.parquet",
             f"{folder}/part-00000-0f0e0d0c-0b0a-4908-8706-050403020100-c000.snappy.parquet",
@@ -707,19 +716,19 @@ class TestSettle:
         ]
         for path in paths:
             storage.write_bytes(f"{root}/{path}", b"")
-        delta.settle(root)
+        settling.settle(Table(root))
         for path in paths:
             os.utime(f"{root}/{path}", (1, 1))
-        delta.settle(root)
+        settling.settle(Table(root))
         assert [path for path in paths if os.path.exists(f"{root}/{path}")] == paths
 
     def test_what_is_certainly_ours_goes_when_the_log_has_forgotten_it(self, root: str) -> None:
         """The log remembers removed files for a day; ours are known by their names for ever."""
         publish(root, "r1", {"a": 1})
-        folder = os.path.dirname(delta.load(root).files[0].path)
+        folder = os.path.dirname(delta.load(Table(root)).files[0].path)
         path = f"{root}/{folder}/part-20210108T101112-0a1b2c-0123456789abcdef.parquet"
         storage.write_bytes(path, b"")
-        delta.settle(root)
+        settling.settle(Table(root))
         assert not os.path.exists(path)
 
     def test_a_clock_that_jumps_makes_nothing_old(
@@ -727,20 +736,20 @@ class TestSettle:
     ) -> None:
         """A run that works while the clock goes ahead by a month keeps what it has written."""
         publish(root, "r1", {"a": 1})
-        snapshot = delta.load(root)
+        snapshot = delta.load(Table(root))
         add = [write_file(root, "r2", "0", {"b": 2})]
         ahead = time.time() + 30 * DAY_SECONDS
         with monkeypatch.context() as patch:
             patch.setattr(time, "time", lambda: ahead)
-            delta.settle(root)
-        delta.commit(root, snapshot, "r2", add, [])
-        delta.settle(root)
+            settling.settle(Table(root))
+        commits.commit(Table(root), snapshot.version, "r2", add, [])
+        settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account"), ("b", 2, "account")])
 
     def test_only_data_files_are_tidied_up(self, root: str) -> None:
         """Records, dead letters and people's notes are nobody's leftovers, however old."""
         publish(root, "r1", {"a": 1})
-        folder = os.path.dirname(delta.load(root).files[0].path)
+        folder = os.path.dirname(delta.load(Table(root)).files[0].path)
         paths = [
             "_eventsift/runs/r1.json",
             "notes.txt",
@@ -750,7 +759,7 @@ class TestSettle:
         for path in paths:
             storage.write_bytes(f"{root}/{path}", b"")
             os.utime(f"{root}/{path}", (0, 1))
-        delta.settle(root)
+        settling.settle(Table(root))
         assert [path for path in paths if os.path.exists(f"{root}/{path}")] == paths
 
     def test_superseded_files_can_be_kept_for_a_while(self, root: str) -> None:
@@ -759,35 +768,35 @@ class TestSettle:
         A plain reader never sees them.
         """
         first = write_file(root, "r1", "0", {"a": 1})
-        delta.commit(root, delta.load(root), "r1", [first], [])
-        snapshot = delta.settle(root, keep_seconds=3600)
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [first], [])
+        snapshot = settling.settle(Table(root), keep_seconds=3600)
         add = [write_file(root, "r2", "0", {"a": 2})]
-        version = delta.commit(root, snapshot, "r2", add, snapshot.files)
-        delta.settle(root, keep_seconds=3600)
+        version = commits.commit(Table(root), snapshot.version, "r2", add, snapshot.files)
+        settling.settle(Table(root), keep_seconds=3600)
         assert delta_rows(root) == duckdb_rows(root) == [("a", 2, "account")]
         for old, held in ((snapshot.version, 1), (version, 2)):
             found = DeltaTable(root, version=old).to_pyarrow_table()
             assert rows_of(found) == [("a", held, "account")]
         for file in storage.list_files(f"{root}/_delta_log"):
             os.utime(file.path, (time.time() - 4000,) * 2)
-        delta.settle(root, keep_seconds=3600)
+        settling.settle(Table(root), keep_seconds=3600)
         assert not os.path.exists(f"{root}/{first.path}")
         assert os.path.exists(f"{root}/{add[0].path}")
-        delta.settle(root)
+        settling.settle(Table(root))
         assert_settled(root, [("a", 2, "account")])
 
     def test_no_longer_than_the_log_remembers(self, root: str) -> None:
         """A longer time could not be kept, so it is refused."""
         with pytest.raises(ValueError, match="keep_seconds must be 0 to 7 days"):
-            delta.settle(root, keep_seconds=8 * DAY_SECONDS)
+            settling.settle(Table(root), keep_seconds=8 * DAY_SECONDS)
 
     def test_a_missing_live_file_is_reported(self, root: str) -> None:
         """What cannot be repaired is an error that names the file, not an endless attempt."""
         add = write_file(root, "r1", "0", {"a": 1})
-        delta.commit(root, delta.load(root), "r1", [add], [])
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
         os.unlink(f"{root}/{add.path}")
         with pytest.raises(datafiles.TableError, match=r"could not be settled.*part-r1-0 "):
-            delta.settle(root)
+            settling.settle(Table(root))
 
     def test_without_hard_links_files_are_copied(
         self, root: str, monkeypatch: pytest.MonkeyPatch
@@ -799,7 +808,7 @@ class TestSettle:
 
         unsettled(root)
         monkeypatch.setattr(os, "link", refuses)
-        delta.settle(root)
+        settling.settle(Table(root))
         assert_settled(root, NEW)
 
     def test_files_rewritten_by_another_delta_tool_stay_right(self, root: str) -> None:
@@ -808,17 +817,17 @@ class TestSettle:
         publish(root, "r2", {"b": 2})
         DeltaTable(root).optimize.compact()
         expected = [("a", 1, "account"), ("b", 2, "account")]
-        delta.settle(root)
+        settling.settle(Table(root))
         assert_settled(root, expected)
-        snapshot = delta.load(root)
+        snapshot = delta.load(Table(root))
         add = [write_file(root, "r3", "0", {"a": 3, "b": 3})]
-        delta.commit(root, snapshot, "r3", add, snapshot.files)
+        commits.commit(Table(root), snapshot.version, "r3", add, snapshot.files)
         assert delta_rows(root) == [("a", 3, "account"), ("b", 3, "account")]
 
 
 def table_settled(root: str) -> str:
     """Settle the table, as another process would."""
-    delta.settle(root)
+    settling.settle(Table(root))
     return root
 
 
@@ -826,7 +835,7 @@ class TestLog:
     def test_it_stays_small_and_right(self, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """250 commits, most of them long ago: few log files, few ids, no plain checkpoint."""
         long_ago = (retention.LOG_DAYS + 1) * DAY_SECONDS
-        snapshot = delta.load(root)
+        snapshot = delta.load(Table(root))
         for number in range(250):
             if number == 200:
                 monkeypatch.undo()
@@ -834,12 +843,17 @@ class TestLog:
                     os.utime(file.path, (file.modified - long_ago,) * 2)
             elif number == 0:
                 now = (time.time() - long_ago) * 1000
-                monkeypatch.setattr(delta, "_now_millis", lambda now=int(now): now)
+                monkeypatch.setattr(commits, "_now_millis", lambda now=int(now): now)
             add = write_file(root, f"r{number}", "0", {"a": number})
-            version = delta.commit(
-                root, snapshot, f"r{number}", [add], snapshot.files, rebuild=number == 5
+            version = commits.commit(
+                Table(root),
+                snapshot.version,
+                f"r{number}",
+                [add],
+                snapshot.files,
+                rebuild=number == 5,
             )
-            snapshot = delta.Snapshot(version, (add,))
+            snapshot = delta.Snapshot(delta.Origin(version=version), (add,))
         names = sorted(os.listdir(f"{root}/_delta_log"))
         assert len([name for name in names if name.endswith(".json")]) <= 250 - 180
         checkpoint = pq.read_table(
@@ -848,7 +862,7 @@ class TestLog:
         assert checkpoint.num_rows < 100
         for file in storage.list_files(f"{root}/{datafiles.NEW_FOLDER}"):
             os.utime(file.path, (file.modified - long_ago,) * 2)
-        assert delta.settle(root).version == 250
+        assert settling.settle(Table(root)).version == 250
         assert_settled(root, [("a", 249, "account")])
         # The runs of the last days are still known, those of long ago are not.
         latest = DeltaTable(root)
@@ -856,12 +870,12 @@ class TestLog:
         assert latest.transaction_version("eventsift/r205") == 205
         assert latest.transaction_version("eventsift/r5") is None
         # But that a table was made afresh is never forgotten: older entries of the ledger are void.
-        assert delta.rebuilt(root) == 5
+        assert delta.load(Table(root)).origin.rebuilt == 5
 
     def test_the_table_carries_its_limits(self, root: str) -> None:
         """Whoever writes to the table, with whatever tool, keeps its log as small."""
-        delta.commit(root, delta.load(root), "r1", [], [])
-        assert DeltaTable(root).metadata().configuration == delta.TABLE_PROPERTIES
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [], [])
+        assert DeltaTable(root).metadata().configuration == commits.TABLE_PROPERTIES
 
     def test_it_says_which_run_made_a_version(self, root: str) -> None:
         """People who look at the table's history find the run's records."""
@@ -894,16 +908,18 @@ _barrier: Any = None
 def _start_racer(barrier: Any) -> None:
     global _barrier
     _barrier = barrier
-    delta.load("/nonexistent")  # imports and threads are up before the race begins
+    delta.load(Table("/nonexistent"))  # imports and threads are up before the race begins
 
 
 def _race(root: str, run_id: str, remove: bool) -> int | None:
     """Read, write, wait for the other, commit; None is a conflict."""
-    snapshot = delta.load(root)
+    snapshot = delta.load(Table(root))
     add = [write_file(root, run_id, "0", {"a": 1})]
     _barrier.wait(30)
     try:
-        return delta.commit(root, snapshot, run_id, add, snapshot.files if remove else [])
+        return commits.commit(
+            Table(root), snapshot.version, run_id, add, snapshot.files if remove else []
+        )
     except datafiles.ConflictError:
         return None
 
@@ -914,7 +930,7 @@ def _count(root: str, name: str, runs: int) -> int:
     _barrier.wait(30)
     for number in range(runs):
         for attempt in range(1000):
-            snapshot = delta.settle(root)
+            snapshot = settling.settle(Table(root))
             run_id = f"{name}.{number}.{attempt}"
             try:
                 count = 0
@@ -922,11 +938,11 @@ def _count(root: str, name: str, runs: int) -> int:
                     path = storage.join(root, live.path)
                     count = int(pq.read_table(path, partitioning=None)["data"][0].as_py())
                 add = [write_file(root, run_id, "0", {"a": count + 1})]
-                delta.commit(root, snapshot, run_id, add, snapshot.files)
+                commits.commit(Table(root), snapshot.version, run_id, add, snapshot.files)
             except (datafiles.ConflictError, FileNotFoundError):
                 conflicts += 1
                 continue
-            delta.settle(root)
+            settling.settle(Table(root))
             break
     return conflicts
 
@@ -951,7 +967,7 @@ class TestRaces:
                 shutil.rmtree(root, ignore_errors=True)
             elif number == 0:
                 publish(root, "r1", {"a": 0})
-            before = delta.load(root)
+            before = delta.load(Table(root))
             results = [
                 future.result(60)
                 for future in [
@@ -960,7 +976,7 @@ class TestRaces:
                 ]
             ]
             assert sorted(results, key=str) == [before.version + 1, None]
-            after = delta.load(root)
+            after = delta.load(Table(root))
             assert after.version == before.version + 1
             added = {file.path for file in after.files} - {file.path for file in before.files}
             assert len(added) == 1
@@ -973,8 +989,8 @@ class TestRaces:
         counting = [racers.submit(_count, root, name, 10) for name in ("left", "right")]
         for future in counting:
             future.result(120)
-        delta.settle(root)
+        settling.settle(Table(root))
         for file in storage.list_files(f"{root}/{datafiles.NEW_FOLDER}"):
             os.utime(file.path, (1, 1))  # what lost a race was never published
-        delta.settle(root)
+        settling.settle(Table(root))
         assert_settled(root, [("a", 20, "account")])

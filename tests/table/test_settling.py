@@ -12,7 +12,8 @@ from deltalake import DeltaTable, write_deltalake
 
 from pipeline import compact
 from pipeline.storage import FileInfo
-from pipeline.table import datafiles, delta, settling
+from pipeline.table import commits, datafiles, deletable, delta, settling
+from pipeline.table.address import Table
 from pipeline.verify import check as verify
 from tests import tables
 from tests.deliveries import Event
@@ -41,10 +42,10 @@ def root(tmp_path: Path) -> str:
 
 def replace(root: str, run_id: str, version: int, keep_seconds: float = 0.0) -> None:
     """A run that supersedes all there is."""
-    snapshot = delta.settle(root, keep_seconds=keep_seconds)
+    snapshot = settling.settle(Table(root), keep_seconds=keep_seconds)
     add = [write_file(root, run_id, "0", {"a": version})]
-    delta.commit(root, snapshot, run_id, add, snapshot.files)
-    delta.settle(root, keep_seconds=keep_seconds)
+    commits.commit(Table(root), snapshot.version, run_id, add, snapshot.files)
+    settling.settle(Table(root), keep_seconds=keep_seconds)
 
 
 def move_away(root: str, folder: str, target: Path) -> None:
@@ -85,7 +86,7 @@ class TestLinks:
         for number in (2, 3, 4):
             replace(root, f"r{number}", number, keep_seconds)
             assert delta_rows(root) == rows_behind_links(root) == [("a", number, "account")]
-        delta.settle(root)
+        settling.settle(Table(root))
         assert verify.verify(root).findings == []
         assert rows_behind_links(root) == [("a", 4, "account")]
         assert len(glob.glob(f"{root}/{PARTITIONS}")) == 1
@@ -110,12 +111,12 @@ class TestLinks:
         """A link inside the table shows live files under other names."""
         publish(root, "r1", {"a": 1})
         publish(root, "r2", {"b": 1}, TUESDAY)
-        live = [file.path for file in delta.load(root).files]
+        live = [file.path for file in delta.load(Table(root)).files]
         os.symlink(f"{root}/domain=account", f"{root}/domain=alias")
         aliases = [path.replace("domain=account", "domain=alias") for path in live]
         commit_as_stranger(root, *map(removal, aliases))
 
-        delta.settle(root)
+        settling.settle(Table(root))
 
         assert [os.path.exists(f"{root}/{path}") for path in live] == [True, True]
 
@@ -125,7 +126,7 @@ class TestLinks:
         os.symlink(root, f"{root}/domain=account/event_type=circle")
         os.symlink(f"{root}/domain=account", f"{root}/domain=account/event_type=again")
 
-        delta.settle(root)
+        settling.settle(Table(root))
 
         assert delta_rows(root) == [("a", 1, "account")]
 
@@ -143,8 +144,8 @@ class TestLinks:
         os.makedirs(f"{root}/_eventsift", exist_ok=True)
         os.symlink(victim, f"{root}/_eventsift/new")
 
-        delta.settle(root)
-        delta.drop_uncommitted(root, "r1")
+        settling.settle(Table(root))
+        settling.drop_uncommitted(Table(root), "r1")
 
         assert (victim / "letter").exists()
         assert (victim / "r1" / OURS).exists()
@@ -195,23 +196,23 @@ class TestStrangers:
         commit_as_stranger(root, {"add": {**add, "dataChange": True}})
 
         with pytest.raises(datafiles.TableError, match=r"outside of the table.*shallow clone"):
-            delta.settle(root)
+            settling.settle(Table(root))
 
 
 class TestOtherWriters:
     def test_whatever_they_call_their_files(self, root: str) -> None:
         """The Delta protocol gives no rule for names; but only data files are data."""
         publish(root, "r1", {"a": 1})
-        (file,) = delta.load(root).files
+        (file,) = delta.load(Table(root)).files
         folder = os.path.dirname(file.path)
         paths = [f"{folder}/{name}" for name in ("data.parquet", "data.txt", ".data.parquet.crc")]
         for path in paths:
             Path(f"{root}/{path}").touch()
-        delta.settle(root)
+        settling.settle(Table(root))
         assert [os.path.exists(f"{root}/{path}") for path in paths] == [True, True, True]
 
         commit_as_stranger(root, *map(removal, paths))
-        delta.settle(root)
+        settling.settle(Table(root))
 
         assert [os.path.exists(f"{root}/{path}") for path in paths] == [False, True, True]
 
@@ -235,11 +236,11 @@ class TestOtherWriters:
         publish(root, "r1", {"a": 1})
         less = tables.content([Event("x", 1)]).drop_columns(["data"])
         write_deltalake(root, less, mode="append", schema_mode="merge")
-        compact.compact(root, "20210108T000000-0a1b2c", 1 << 20)
+        compact.compact(Table(root), "20210108T000000-0a1b2c", 1 << 20)
 
         found = DeltaTable(root).to_pyarrow_dataset().to_table()
         assert found["data"].null_count == 1
-        (file,) = delta.load(root).files
+        (file,) = delta.load(Table(root)).files
         assert (file.rows, file.min_timestamp) == (2, None)
 
     def test_a_partition_value_that_is_null_is_refused(self, root: str) -> None:
@@ -251,16 +252,16 @@ class TestOtherWriters:
         )
         write_deltalake(root, nothing, mode="append")
         with pytest.raises(datafiles.TableError, match=r"without a value for domain.*IS NULL"):
-            delta.load(root)
+            delta.load(Table(root))
 
         DeltaTable(root).delete("domain IS NULL")
-        delta.settle(root)
+        settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account")])
 
     def test_a_row_count_that_the_log_lacks_is_read_from_the_file(self, root: str) -> None:
         """Statistics are optional in a log."""
         publish(root, "r1", {"a": 1, "b": 2})
-        (file,) = delta.load(root).files
+        (file,) = delta.load(Table(root)).files
         values = {"domain": "account", "event_type": "created"}
         values |= {"year": "2021", "month": "1", "day": "8"}
         path = file.path.replace("-r1-", "-r2-")
@@ -269,28 +270,28 @@ class TestOtherWriters:
         add |= {"modificationTime": 1, "dataChange": True}
         commit_as_stranger(root, {"add": add}, removal(file.path))
 
-        assert [found.rows for found in delta.settle(root).files] == [2]
+        assert [found.rows for found in settling.settle(Table(root)).files] == [2]
         assert parquet_files(root) == [path]
 
 
 def test_a_missing_live_file_does_not_stop_a_rebuild(root: str) -> None:
     """A rebuild is the way out, so it must not fail for what it is to mend."""
     add = write_file(root, "r1", "0", {"a": 1})
-    delta.commit(root, delta.load(root), "r1", [add], [])
+    commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
     os.unlink(f"{root}/{add.path}")
     with pytest.raises(datafiles.TableError, match=r"missing.*--rebuild"):
-        delta.settle(root)
+        settling.settle(Table(root))
 
-    snapshot = delta.settle(root, rebuild=True)
+    snapshot = settling.settle(Table(root), rebuild=True)
     news = [write_file(root, "r2", "0", {"a": 2}, MONDAY)]
-    delta.commit(root, snapshot, "r2", news, snapshot.files, rebuild=True)
-    delta.settle(root)
+    commits.commit(Table(root), snapshot.version, "r2", news, snapshot.files, rebuild=True)
+    settling.settle(Table(root))
 
     assert_settled(root, [("a", 2, "account")])
 
 
 def test_the_newest_file_tells_the_time_if_the_clock_is_ahead() -> None:
     """And the clock does if a file is."""
-    assert settling.now([FileInfo("x", 1, 5.0), FileInfo("y", 1, 7.0)]) == 7.0
-    assert settling.now([FileInfo("x", 1, 1e12)]) < 1e11
-    assert settling.now([]) == 0
+    assert deletable.now([FileInfo("x", 1, 5.0), FileInfo("y", 1, 7.0)]) == 7.0
+    assert deletable.now([FileInfo("x", 1, 1e12)]) < 1e11
+    assert deletable.now([]) == 0

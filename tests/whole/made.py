@@ -10,7 +10,7 @@ from tests import oracle
 from tests.commands import Finished, command
 from tests.deliveries import generate
 from tests.oracle import Expected
-from tests.tables import newest_record
+from tests.tables import newest_summary
 
 
 class Made(NamedTuple):
@@ -34,5 +34,5 @@ def make(folder: Path) -> Made:
     finished = command("--input", folder / "in", "--output", folder / "out")
     assert (finished.status, finished.err) == (0, "")
     return Made(
-        files, folder / "out", oracle.expect(files), finished, newest_record(folder / "out")
+        files, folder / "out", oracle.expect(files), finished, newest_summary(folder / "out")
     )

@@ -10,7 +10,7 @@ import pytest
 from pipeline.verify.check import verify
 from tests.commands import command, run_job, script
 from tests.deliveries import generate
-from tests.tables import delta_rows, files_of, newest_record
+from tests.tables import delta_rows, files_of, newest_summary
 from tests.whole.made import Made, make
 
 
@@ -44,7 +44,7 @@ def test_a_second_run_changes_nothing(made: Made) -> None:
 
     assert finished.status == 0
     assert finished.out.endswith("Nothing new: every file was published before.\n")
-    assert newest_record(made.output)["files"] == {"matched": 2, "skipped": 2}
+    assert newest_summary(made.output)["files"] == {"matched": 2, "skipped": 2}
     assert files_of(made.output) == before
 
 
@@ -95,7 +95,7 @@ def test_worker_processes_give_the_same_table(made: Made, tmp_path: Path) -> Non
     )
     options = ["--input", *made.files, "--output", tmp_path / "out", "--workers", "2"]
     assert script(any_work, *options).status == 0
-    record = newest_record(tmp_path / "out")
+    record = newest_summary(tmp_path / "out")
 
     assert record["counts"]["read.blocks"] == 2
     assert record["events"] == made.expected.events

@@ -25,7 +25,7 @@ import pytest
 from deltalake import DeltaTable
 
 from pipeline.steps import latest
-from pipeline.table import delta
+from pipeline.table import commits
 from pipeline.verify.check import verify
 from tests import commands, deliveries, tables
 from tests.deliveries import Event
@@ -120,8 +120,8 @@ def merge(base: Path, inputs: Path, notes: Path | None, kill_at: int | None, *op
     sys.addaudithook(steps.hook)
     with (
         mock.patch.object(latest, "latest", steps.around("latest", latest.latest)),
-        mock.patch.object(delta, "commit", steps.around("commit", delta.commit)),
-        mock.patch.object(delta, "_write", steps.around("log", delta._write)),
+        mock.patch.object(commits, "commit", steps.around("commit", commits.commit)),
+        mock.patch.object(commits, "_write", steps.around("log", commits._write)),
     ):
         # One core of its own: then versions are stored, too, and still one thread does it all.
         code = commands.run(base / "table", inputs, "--workers", "1", *options)
@@ -131,14 +131,14 @@ def merge(base: Path, inputs: Path, notes: Path | None, kill_at: int | None, *op
 
 def killed_after(base: Path, inputs: Path, seconds: float) -> None:
     """The process that is killed some time after it has begun to write the log."""
-    write = delta._write
+    write = commits._write
 
     def slowly_killed(*arguments: Any) -> None:
         threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
         write(*arguments)
 
     sys.stdout = sys.stderr = open(base / "output.txt", "w")  # noqa: SIM115 (until it ends)
-    with mock.patch.object(delta, "_write", slowly_killed):
+    with mock.patch.object(commits, "_write", slowly_killed):
         commands.run(base / "table", inputs)
     time.sleep(seconds)  # it was too late; being killed now is as good
 

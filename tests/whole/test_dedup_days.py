@@ -66,7 +66,7 @@ def merge(base: Path, *events: Event, options: tuple[str, ...] = ()) -> dict[str
     number = len(list(base.glob("in/*")))
     path = deliveries.deliver(base / "in" / f"{number}.jsonl", events)
     assert commands.run(base / "table", path, *options) == 0
-    return tables.newest_record(base / "table")
+    return tables.newest_summary(base / "table")
 
 
 def horizon(days: int) -> tuple[str, str]:

@@ -8,7 +8,8 @@ import pytest
 from deltalake import DeltaTable
 
 from pipeline import storage
-from pipeline.table import delta
+from pipeline.table import commits, settling
+from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 from tests import deliveries, readers
 from tests.by_hand import new_run, run_graph, write_live
@@ -31,7 +32,7 @@ def between(
         for n, value in enumerate(values)
     ]
     files = [write_live(folder, [one], keeps_history=request.param) for one in events]
-    delta.commit(f"{folder}/out", delta.Snapshot(-1, ()), "r0", files, [])
+    commits.commit(Table(f"{folder}/out"), -1, "r0", files, [])
     return folder / "out", deliveries.as_rows(events)
 
 
@@ -63,8 +64,8 @@ def of_earlier_version(tmp_path: Path) -> str:
     """A table of an earlier version, with history."""
     root = f"{tmp_path}/out"
     files = [earlier_name(root, write_live(tmp_path, [Event(name, domain=name)])) for name in "ab"]
-    delta.commit(root, delta.Snapshot(-1, ()), "r0", files, [])
-    delta.settle(root, keep_seconds=3600.0)
+    commits.commit(Table(root), -1, "r0", files, [])
+    settling.settle(Table(root), keep_seconds=3600.0)
     return root
 
 

@@ -9,6 +9,7 @@ from deltalake import DeltaTable
 from pipeline import compact
 from pipeline.bookkeeping import ledger, recovery
 from pipeline.command import options
+from pipeline.table.address import Table
 from tests import commands, deliveries, tables
 from tests.deliveries import Event
 from tests.oracle import Rows
@@ -47,7 +48,7 @@ def test_compaction_keeps_it(tmp_path: Path) -> None:
     root = tmp_path / "table"
     versions = run_all(root, tmp_path / "in", "--keep-history", "7d")
 
-    compact.compact(str(root), "compaction", MEBIBYTE, keep_seconds=7 * 86_400)
+    compact.compact(Table(str(root)), "compaction", MEBIBYTE, keep_seconds=7 * 86_400)
 
     newest = list(versions.values())[-1]
     assert tables.delta_rows(root) == tables.plain_rows(root) == newest

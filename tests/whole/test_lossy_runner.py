@@ -15,7 +15,8 @@ from pipeline.graph import transforms as do
 from pipeline.rows import staging
 from pipeline.run import Run
 from pipeline.table import delta
-from tests.by_hand import new_run, record, run_graph
+from pipeline.table.address import Table
+from tests.by_hand import new_run, run_graph, summary_of
 from tests.deliveries import latest
 from tests.merge_example import EVENTS_IN_ALL, OLD, make_old_table, merge_into
 from tests.tables import delta_rows, files_of
@@ -194,7 +195,7 @@ class TestLossyRunner:
         One or the other in every run; that some are refused cannot be had at will.
         """
         for number in range(5):
-            run = merge._replace(id=f"run-{number}", root=f"{merge.root}-{number}")
+            run = merge._replace(id=f"run-{number}", table=Table(f"{merge.root}-{number}"))
             shutil.copytree(merge.root, run.root)
             before = files_of(run.root)
             try:
@@ -212,6 +213,6 @@ def assert_refuses(run: Run, action: Callable[[], Any]) -> None:
         action()
     assert files_of(run.root) == before
     assert delta_rows(run.root) == latest(OLD)
-    assert delta.load(run.root).version == 1
+    assert delta.load(run.table).version == 1
     with pytest.raises(FileNotFoundError):
-        record(run)
+        summary_of(run)

@@ -15,6 +15,7 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from pipeline import compact
+from pipeline.table.address import Table
 from pipeline.verify import check as verify
 from tests import deliveries, tables
 from tests.deliveries import MIDNIGHT, Event
@@ -215,7 +216,7 @@ def compaction(case: Case) -> None:
     """The rows stay the same."""
     truth = case.rows()
     keep = 7 * 86_400.0 if case.options else 0.0
-    compact.compact(str(case.root), "20210108T000000-0a1b2c", MEBIBYTE, keep_seconds=keep)
+    compact.compact(Table(str(case.root)), "20210108T000000-0a1b2c", MEBIBYTE, keep_seconds=keep)
     case.has(truth)
 
 

@@ -16,7 +16,7 @@ from pipeline import compact, storage
 from pipeline.verify import check
 from tests.commands import Finished, command, in_process, run, run_here
 from tests.deliveries import Event, deliver
-from tests.tables import delta_rows, files_of, ids, newest_record
+from tests.tables import delta_rows, files_of, ids, newest_summary
 from tests.whole.made import Made, make
 
 
@@ -59,7 +59,7 @@ def test_only_invalid_events_publish_nothing(tmp_path: Path) -> None:
     finished = command("--input", tmp_path / "bad.jsonl", "--output", tmp_path / "out")
 
     assert (finished.status, finished.err) == (3, "")
-    record = newest_record(tmp_path / "out")
+    record = newest_summary(tmp_path / "out")
     last = finished.out.splitlines()[-1]
     assert last.startswith("Nothing was published: every record was rejected, the first with")
     assert "not-json" in last
@@ -76,7 +76,7 @@ def test_files_of_which_all_was_rejected_are_not_read_again(made: Made, tmp_path
     bad = deliver(tmp_path / "bad.jsonl", [], "oops")
 
     assert [run(output, bad) for _ in range(2)] == [3, 0]
-    assert newest_record(output)["files"] == {"matched": 1, "skipped": 1}
+    assert newest_summary(output)["files"] == {"matched": 1, "skipped": 1}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_more_rejects_than_allowed_publish_nothing(
 
     allowed = in_process(*arguments, "30%")  # the files were not remembered
     assert (allowed.status, allowed.err) == (0, "")
-    assert newest_record(output)["events"]["kept"] == 7
+    assert newest_summary(output)["events"]["kept"] == 7
     assert check.verify(str(output)).findings == []
 
 

@@ -75,8 +75,8 @@ def test_before_the_commit_nothing_has_happened(
 @pytest.mark.parametrize(
     ("place", "number"),
     [
-        ("after pipeline.table.delta.commit", signal.SIGTERM),
-        ("after pipeline.table.delta.commit", signal.SIGHUP),
+        ("after pipeline.table.commits.commit", signal.SIGTERM),
+        ("after pipeline.table.commits.commit", signal.SIGHUP),
         ("before pipeline.bookkeeping.journal.keep", signal.SIGINT),
         ("after pipeline.bookkeeping.journal.keep", signal.SIGTERM),
     ],
@@ -158,7 +158,7 @@ def test_watching_ends_after_the_round(
     """Or, at the second signal, at once; then nothing of the round is published."""
     before = delta_rows(table)
     arguments = ["--input", delivery, "--output", table, "--watch", "0.05s"]
-    process = held(tmp_path, "before pipeline.table.delta.commit", "pipeline", *arguments)
+    process = held(tmp_path, "before pipeline.table.commits.commit", "pipeline", *arguments)
     process.send_signal(number)
     assert process.stdout
     assert any("stopping after this round" in line for line in process.stdout)
@@ -181,7 +181,7 @@ def test_watching_ends_after_the_round(
     ("command", "place", "said"),
     [
         ("pipeline.verify", "before pipeline.verify.rows.check_file", ""),
-        ("pipeline.compact", "before pipeline.table.delta.settle", NOTHING),
+        ("pipeline.compact", "before pipeline.table.settling.settle", NOTHING),
     ],
 )
 def test_the_other_commands_end_in_the_same_way(

@@ -15,6 +15,7 @@ import pytest
 
 from pipeline import compact, storage
 from pipeline.bookkeeping import leases, ledger, places, recovery, state
+from pipeline.table import commits
 from tests import commands, deliveries, tables
 from tests.deliveries import Event
 
@@ -316,7 +317,7 @@ def test_tables_can_share_a_temp_folder(
     one, two = tmp_path / "one", tmp_path / "two"
     with monkeypatch.context() as patch:
         patch.setattr(recovery, "abandon", killed)
-        patch.setattr(recovery.delta, "commit", killed)
+        patch.setattr(commits, "commit", killed)
         for root in (one, two):
             with pytest.raises(Killed):
                 commands.run(root, prepared / "in", *options)
@@ -348,7 +349,7 @@ def test_temp_in_the_table_means_the_default(
     given = spelled.format(root=root, link=tmp_path / "link")
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(recovery, "abandon", killed)
-        patch.setattr(recovery.delta, "commit", killed)
+        patch.setattr(commits, "commit", killed)
         commands.run(root, prepared / "in", "--temp", given)
     assert os.listdir(root) == ["_eventsift"]
 
