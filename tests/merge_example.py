@@ -13,7 +13,7 @@ from tests.by_hand import new_run, run_graph
 from tests.deliveries import Event, deliver
 
 LATER = "2021-03-01T00:00:00Z"
-# A table of 60 rows in four partitions. With so many, a small delivery gets a filter.
+# A table of 60 rows in four partitions. With this many, a small delivery gets a filter.
 OLD = [
     *(Event(f"kept-{n}", f"2021-01-0{1 + n % 3}T00:00:00Z") for n in range(56)),
     *(Event(f"moves-{n}", "2021-01-01T00:00:00Z") for n in range(3)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands import ROOT
+from tests.commands import TIMEOUT_SECONDS, environment
 
 WORDS = {signal.SIGHUP: "hung up", signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 # A process that dies of SIGINT has the negative code for Python, and 130 for a shell.
@@ -52,7 +51,7 @@ def start(*command: str | Path, **options: Any) -> subprocess.Popen[str]:
     """A process in a group of its own, so that a signal to the group does not reach this one."""
     return subprocess.Popen(
         [sys.executable, *map(str, command)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -90,12 +89,11 @@ def held(
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     """How a process has ended: exit code and what it said; nothing of its group is left."""
-    out, err = process.communicate(timeout=60)
-    for _ in range(100):
-        if not members(process.pid):
-            break
+    out, err = process.communicate(timeout=TIMEOUT_SECONDS)
+    latest = time.monotonic() + TIMEOUT_SECONDS
+    while left := members(process.pid):
+        assert time.monotonic() < latest, left
         time.sleep(0.02)
-    assert members(process.pid) == []
     return process.returncode, out, err
 
 

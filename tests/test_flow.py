@@ -53,7 +53,7 @@ class TestGraph:
         }
 
     def test_what_is_shuffled_is_small(self, tmp_path: Path) -> None:
-        """Versions, most of it, are 40 bytes each to Beam's coders, or just a place in a file."""
+        """Versions, most of it, take 40 bytes each in Beam's coders, or only say where they lie."""
         pipeline = beam.Pipeline(runner="FnApiRunner")
         flow.build(pipeline, new_run(tmp_path))
         found = {
@@ -77,7 +77,7 @@ class TestGraph:
     def test_versions_lie_beside_the_payloads_where_one_process_shuffles(
         self, merge: Run, monkeypatch: pytest.MonkeyPatch, workers: int
     ) -> None:
-        """The local runner copies what it shuffles a dozen times: it gets places, not versions.
+        """The local runner copies what it shuffles a dozen times: it only gets where versions lie.
 
         An engine gets the versions, and rows of the table, which are few, always come as bytes.
         """

@@ -201,7 +201,7 @@ class TestRouteRows:
         }
 
     def test_an_origin_of_which_nothing_is_superseded(self) -> None:
-        """Its rows go on all the same."""
+        """Its rows go on nevertheless."""
         assert routed(route(BLOCK, slices=[staged(MONDAY)])) == [(3, staged(MONDAY), [])]
 
     def test_superseded_rows_of_a_lost_origin_are_counted(self) -> None:
@@ -212,7 +212,7 @@ class TestRouteRows:
 
 
 class TestWriteDestinations:
-    """What was written is told, and counted."""
+    """What was written is reported, and counted."""
 
     def test_outputs(self, tmp_path: Path) -> None:
         """A shard with news gives its files."""
@@ -233,7 +233,7 @@ class TestWriteDestinations:
             "live_rows": 0,
         }
 
-    def test_a_group_without_news_is_only_counted(self, tmp_path: Path) -> None:
+    def test_a_shard_without_news_is_only_counted(self, tmp_path: Path) -> None:
         """There is nothing to commit of it (invariant 6)."""
         step = dofns.WriteDestinations(new_run(tmp_path), 0)
         found = by_tag(step.process((7, [Routed(LIVE_FILE, b"")])))

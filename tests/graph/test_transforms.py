@@ -84,7 +84,7 @@ def test_plan(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_read(tmp_path: Path, workers: int) -> None:
-    """READS → VERSIONS, SLICES, SEEN, REJECTS. With workers the versions are stored."""
+    """READS → VERSIONS, SLICES, DELIVERY_KEYS, REJECTS. With workers the versions are stored."""
     deliver(tmp_path / "in" / "1.jsonl", [Event("a"), Event("b", event_type="sale")], "nonsense")
     run = new_run(tmp_path)
     planned = plan.plan(run)
@@ -137,7 +137,7 @@ def test_read(tmp_path: Path, workers: int) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_scan(tmp_path: Path, workers: int) -> None:
-    """SCANS, with SEEN by the whole delivery → VERSIONS."""
+    """SCANS, with the DELIVERY_KEYS of all blocks → VERSIONS."""
     files = [
         write_live(tmp_path, [Event("a"), Event("b")]),
         write_live(tmp_path, [Event("c"), Event("d")], "r00"),

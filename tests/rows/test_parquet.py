@@ -69,7 +69,7 @@ class TestContent:
         assert rows_of(content, HERE) == as_rows(events)
 
     def test_rows_are_sorted_by_time(self, tmp_path: Path) -> None:
-        """Whatever they come from; those of one instant by event_id.
+        """Whatever they come from; rows of one instant are sorted by event_id.
 
         Seen to fail with `order` replaced by the rows as they come.
         """

@@ -83,7 +83,7 @@ class TestStage:
         assert numbers == list(range(7, 7 + len(some)))
         assert found == as_rows(some)
 
-    def test_a_group_has_all_of_its_destinations(self, tmp_path: Path) -> None:
+    def test_a_shard_has_all_rows_of_its_destinations(self, tmp_path: Path) -> None:
         """In every block the same ones, one after another."""
         some = [Event(f"e{n}", event_type=f"t{n % 7}") for n in range(20)]
 

@@ -87,7 +87,7 @@ class TestScan:
         assert [found[2] for found in rows.values()] == delivered["digest"].tolist()
         assert [found[2] for found in rows.values()] == [digest(event.row()) for event in LIVE]
 
-    def test_where_is_the_row_in_the_file(self, tmp_path: Path) -> None:
+    def test_the_location_is_the_row_in_the_file(self, tmp_path: Path) -> None:
         """Rows are numbered as the file has them, not as they were delivered."""
         rows = scanned(tmp_path, LIVE[::-1], [LIVE[2], LIVE[1]])
         assert {row: found[0] for row, found in rows.items()} == {1: "nanos", 2: "extra"}

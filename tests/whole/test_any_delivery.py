@@ -81,12 +81,12 @@ def test_any_split_into_runs_gives_the_same_table(
     Seen to fail: `scan.scan_file` that leaves all digests 0.
     """
     files, expected = delivered
-    seen: set[int] = set()
+    so_far: set[int] = set()
 
     for numbers in order:
-        seen |= set(numbers)
+        so_far |= set(numbers)
         run_here([files[n] for n in numbers], tmp_path)
-        check(tmp_path, oracle.expect(files[n] for n in seen).rows)
+        check(tmp_path, oracle.expect(files[n] for n in so_far).rows)
 
     assert delta_rows(tmp_path) == expected.rows
 

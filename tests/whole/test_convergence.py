@@ -14,15 +14,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from pipeline import compact, storage
 from tests import commands, deliveries, tables
+from tests.crashes import Killed
 from tests.deliveries import EVENTS, Event
 from tests.oracle import Rows
 
 # ./run.sh soak 500 runs that many examples of many more steps.
 SOAK = int(os.environ.get("EVENTSIFT_SOAK", "0"))
-
-
-class Crash(BaseException):
-    """Ends a run as a kill would: Beam makes an error of it, but clearing up fails with it, too."""
 
 
 class Deliveries(RuleBasedStateMachine):
@@ -86,7 +83,7 @@ class Deliveries(RuleBasedStateMachine):
             left = iter(range(step))
             for name in ("create", "copy", "delete", "delete_tree", "open_read", "list_files"):
                 patch.setattr(storage, name, crashing(getattr(storage, name), left))
-            with contextlib.suppress(Crash):
+            with contextlib.suppress(Killed):
                 self.run(history=history)
         after = deliveries.latest(event for file in self.files for event in file)
         self.published = tables.delta_rows(self.root)
@@ -103,7 +100,7 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule()
     def rebuild(self) -> None:
-        """The table is made afresh."""
+        """The table is made anew."""
         self.run("--rebuild")
 
     @invariant()
@@ -120,7 +117,7 @@ def crashing(function, left):  # type: ignore[no-untyped-def]
 
     def crash_or_call(*arguments, **options):  # type: ignore[no-untyped-def]
         if next(left, None) is None:
-            raise Crash
+            raise Killed  # Beam makes an error of it, but clearing up fails with it, too
         return function(*arguments, **options)
 
     return crash_or_call

@@ -28,6 +28,7 @@ from pipeline.steps import latest
 from pipeline.table import commits
 from pipeline.verify.check import verify
 from tests import commands, deliveries, tables
+from tests.commands import TIMEOUT_SECONDS
 from tests.deliveries import Event
 from tests.forks import UNKNOWN, in_fork
 
@@ -72,7 +73,7 @@ class Point(NamedTuple):
 
 
 class Steps:
-    """Counts the steps of this process, notes them, and kills it before the one it is told."""
+    """Counts and notes the steps of this process, and kills it before one of them."""
 
     def __init__(self, base: Path, inputs: Path, notes: Path | None, kill_at: int | None) -> None:
         self._base, self._parent = str(base), str(inputs.parent)
@@ -140,7 +141,7 @@ def killed_after(base: Path, inputs: Path, seconds: float) -> None:
     sys.stdout = sys.stderr = open(base / "output.txt", "w")  # noqa: SIM115 (until it ends)
     with mock.patch.object(commits, "_write", slowly_killed):
         commands.run(base / "table", inputs)
-    time.sleep(seconds)  # it was too late; being killed now is as good
+    time.sleep(TIMEOUT_SECONDS)  # it has ended before; being killed now is as good
 
 
 @pytest.fixture(scope="module")

@@ -9,33 +9,24 @@ from pathlib import Path
 import pytest
 
 from pipeline import compact
-from pipeline.bookkeeping import ledger, recovery
+from pipeline.bookkeeping import ledger
 from pipeline.verify import check as verify
 from tests import commands, deliveries, tables
+from tests.crashes import killed_at
 from tests.deliveries import Event
 
 FIRST = [Event("a", 0), Event("b", 1440)]
 SECOND = [Event("a", 1), Event("c", 0)]
 
 
-class Killed(BaseException):
-    """Ends a run as a kill would: nobody clears up."""
-
-
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a table of two runs; the second was killed after its commit."""
-
-    def killed(*_: object, **__: object) -> None:
-        raise Killed
-
     base = tmp_path_factory.mktemp("prepared")
     deliveries.deliver(base / "in" / "1.jsonl", FIRST)
     assert commands.run(base / "table", base / "in") == 0
     deliveries.deliver(base / "in" / "2.jsonl", SECOND, "{broken")
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(ledger, "extend", killed)
-        patch.setattr(recovery, "abandon", killed)  # Beam makes an error of it
+    with killed_at(ledger, "extend"):
         commands.run(base / "table", base / "in")
     return base
 
@@ -87,7 +78,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 STATE = {
     "ledger": "_eventsift/ledger.arrow.zst",
     "record": "_eventsift/runs/*.json",
-    "mark": "_eventsift/alive/*",
+    "lease": "_eventsift/alive/*",
     "journal": "_eventsift/temp/*/journal.json",
     "inputs": "_eventsift/temp/*/inputs.arrow.zst",
 }
@@ -107,7 +98,7 @@ def test_damage_stops_no_run(
     damage: str,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """The run says in one line each what is damaged, and publishes all the same.
+    """The run says in one line each what is damaged, and publishes nevertheless.
 
     Seen to fail: `UnicodeDecodeError`, `IsADirectoryError`, and a run that waited for ever.
     """
@@ -120,10 +111,10 @@ def test_damage_stops_no_run(
     expected = deliveries.latest([*FIRST, *SECOND])
     assert tables.delta_rows(root) == tables.plain_rows(root) == expected
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("eventsift:")]
-    # An earlier run's record is not read; a mark is needed only for a staging folder elsewhere; the
-    # list of inputs is known by a journal only, and the journal where the mark says who has died.
+    # An earlier run's record is not read; a lease is needed only for a staging folder elsewhere;
+    # the list of inputs is known by a journal only, and the journal where the lease says who died.
     told = {"ledger": "ledger.arrow.zst"}
-    if "mark" not in states or damage not in ("folder", "pipe"):
+    if "lease" not in states or damage not in ("folder", "pipe"):
         told["journal"] = "its journal is damaged"
     if "journal" not in states:
         told["inputs"] = "inputs.arrow.zst"

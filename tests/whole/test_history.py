@@ -7,10 +7,11 @@ import pytest
 from deltalake import DeltaTable
 
 from pipeline import compact
-from pipeline.bookkeeping import ledger, recovery
+from pipeline.bookkeeping import ledger
 from pipeline.command import options
 from pipeline.table.address import Table
 from tests import commands, deliveries, tables
+from tests.crashes import killed_at
 from tests.deliveries import Event
 from tests.oracle import Rows
 
@@ -104,13 +105,7 @@ def test_the_log_sets_the_limit(capsys: pytest.CaptureFixture[str]) -> None:
     assert "'8d' is more than 7d" in capsys.readouterr().err
 
 
-class Killed(BaseException):
-    """Ends a run as a kill would: nobody clears up."""
-
-
-def test_a_run_killed_after_its_commit_keeps_its_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_killed_after_its_commit_keeps_its_files(tmp_path: Path) -> None:
     """Live files stay under the hidden folder then, where those of other dead runs are removed.
 
     Seen to fail with `recovery.clear` not asking whether a dead run was published.
@@ -118,12 +113,7 @@ def test_a_run_killed_after_its_commit_keeps_its_files(
     root, inputs, given = tmp_path / "table", tmp_path / "in", ("--keep-history", "1h")
     deliveries.deliver(inputs / "0.jsonl", DELIVERIES[0])
 
-    def killed(*_: object, **__: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(ledger, "extend", killed)
-        patch.setattr(recovery, "abandon", killed)  # Beam makes an error of it
+    with killed_at(ledger, "extend"):
         commands.run(root, inputs, *given)
     assert commands.run(root, inputs, *given) == 0
 

@@ -59,8 +59,8 @@ class Hop(NamedTuple):
         return self.kind == ("folded file" if folded else "live file")
 
 
-SEEN_IN_ALL = Hop("Scan", tags.DELIVERY_KEYS)
-"""What the steps before the scan have seen, brought together: the scan's side input."""
+# The delivery keys of all blocks, brought together: the scan's side input.
+ALL_DELIVERY_KEYS = Hop("Scan", tags.DELIVERY_KEYS)
 OUTPUTS = {
     "Plan": (tags.PLAN, tags.READS, tags.SCANS, tags.LIVE, tags.TALLIES),
     "Read": (tags.VERSIONS, tags.SLICES, tags.DELIVERY_KEYS, tags.REJECTS, tags.TALLIES),
@@ -72,7 +72,7 @@ OUTPUTS = {
 HOPS = [
     *(Hop(step, name) for step, names in OUTPUTS.items() for name in names),
     *(Hop("Route", tags.ROWS, kind) for kind in ("slices", "live file", "folded file")),
-    SEEN_IN_ALL,
+    ALL_DELIVERY_KEYS,
 ]
 INPUTS = ["PlanRun", "CombineLatest", "RouteRows", "WriteDestinations", "PublishRun"]
 
@@ -97,11 +97,11 @@ class ErrOnce(beam.DoFn):
 
 def err_at_output(monkeypatch: pytest.MonkeyPatch, hop: Hop, copies: int) -> None:
     """One element of an output of a step comes out `copies` times."""
-    if hop == SEEN_IN_ALL:
+    if hop == ALL_DELIVERY_KEYS:
         make = do.Scan.__init__
 
-        def make_wrongly(self: Any, run: Run, workers: int, seen: Any) -> None:
-            make(self, run, workers, seen | "err" >> beam.ParDo(ErrOnce(hop, copies)))
+        def make_wrongly(self: Any, run: Run, workers: int, keys: Any) -> None:
+            make(self, run, workers, keys | "err" >> beam.ParDo(ErrOnce(hop, copies)))
 
         monkeypatch.setattr(do.Scan, "__init__", make_wrongly)
         return
@@ -160,8 +160,8 @@ class TestLossyRunner:
 
         Seen to fail for every hop with `disagreements` finding nothing, but for the plan itself and
         for files listed twice, which are refused elsewhere, too. Two equations had been missing: a
-        lost `seen` left two versions of an event in the table, a doubled live file all of its rows
-        twice.
+        lost element of delivery keys left two versions of an event in the table, a doubled live
+        file all of its rows twice.
         """
         err_at_output(monkeypatch, hop, copies)
         assert_refuses(merge, lambda: run_graph(merge))

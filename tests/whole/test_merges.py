@@ -109,7 +109,7 @@ def test_emptied_folders_go_and_untouched_files_stay(tmp_path: Path) -> None:
 
 
 def crowded(seed: int) -> list[Event]:
-    """150 events that are as much alike as events can be: few ids, instants, places, payloads."""
+    """150 events that are as much alike as can be: few ids, instants, destinations, payloads."""
     chance = random.Random(seed)
     return [
         Event(

@@ -30,10 +30,10 @@ TABLES = {
 COLUMNS = ["event_id", "domain", "event_type", "year", "month", "day"]
 Rows = list[tuple[Any, ...]]
 
+# The README's examples in Python, each under the reader that its first line names.
 EXAMPLES = {
     block.partition("\n")[0].removeprefix("# "): block for block in blocks(README, "python")
 }
-"""The README's examples in Python, each under the reader that its first line names."""
 
 MODULES = {"Spark": "pyspark"}  # others are in the tests' environment
 

@@ -1,6 +1,6 @@
 """Tables from strangers, copies, and shared temp folders: nothing outside is touched or read.
 
-A table's own folder may hold marks, journals, lists and links that somebody has made up. Beside it
+A table's own folder may hold leases, journals, lists and links that somebody has made up. Beside it
 lies a victim, which must be the same, byte for byte, after a run, a rebuild and a compaction.
 """
 
@@ -14,9 +14,10 @@ import msgspec
 import pytest
 
 from pipeline import compact, storage
-from pipeline.bookkeeping import leases, ledger, places, recovery, state
+from pipeline.bookkeeping import leases, ledger, places, state
 from pipeline.table import commits
 from tests import commands, deliveries, tables
+from tests.crashes import killed_at
 from tests.deliveries import Event
 
 RUN = "20200101T000000-abcdef"
@@ -26,15 +27,6 @@ OLD = [Event("a", 0), Event("b", 1440), Event("c", 2880)]
 NEWS = [Event("a", 1), Event("d", 0)]
 
 
-class Killed(BaseException):
-    """Ends a run as a kill would: nobody clears up."""
-
-
-def killed(*_: object, **__: object) -> None:
-    """Raises it."""
-    raise Killed
-
-
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a table whose second run was killed after its commit, and deliveries."""
@@ -42,14 +34,12 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     deliveries.deliver(base / "in" / "old.jsonl", OLD[:1])
     assert commands.run(base / "table", base / "in") == 0
     deliveries.deliver(base / "in" / "more.jsonl", OLD[1:], "{broken")
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(ledger, "extend", killed)
-        patch.setattr(recovery, "abandon", killed)  # Beam makes an error of it
+    with killed_at(ledger, "extend"):
         commands.run(base / "table", base / "in")
-    (mark,) = (base / "table/_eventsift/alive").iterdir()
+    (lease,) = (base / "table/_eventsift/alive").iterdir()
     # It dies before it keeps its dead letters.
     shutil.rmtree(base / "table/_eventsift/rejects")
-    assert (base / "table/_eventsift/temp" / mark.name / "journal.json").exists()
+    assert (base / "table/_eventsift/temp" / lease.name / "journal.json").exists()
     deliveries.deliver(base / "in" / "news.jsonl", NEWS)
     return base
 
@@ -113,8 +103,8 @@ def link(path: Path, target: Path) -> None:
     path.symlink_to(target)
 
 
-def mark(root: Path, run: str = RUN, **fields: str) -> None:
-    """Makes up the mark of a dead run."""
+def make_up_lease(root: Path, run: str = RUN, **fields: str) -> None:
+    """Makes up the lease of a dead run."""
     known = {"run": run, "table": "", "root": str(root), "made": "", "token": "", "staging": ""}
     (root / "_eventsift/alive" / run).write_text(json.dumps(known | fields))
 
@@ -123,30 +113,30 @@ def link_folder(name: str) -> Callable[[Path, Path], None]:
     """Somebody makes one of our folders a link to the victim."""
 
     def plant(root: Path, victim: Path) -> None:
-        mark(root, staging=f"_eventsift/temp/{RUN}")
+        make_up_lease(root, staging=f"_eventsift/temp/{RUN}")
         link(root / name, victim)
 
     return plant
 
 
 def name_the_victim(root: Path, victim: Path) -> None:
-    """A mark of the old format."""
+    """A lease of the old format."""
     (root / "_eventsift/alive/20200101T000000-000000").write_text(str(victim))
 
 
 def name_the_victims_staging(root: Path, victim: Path) -> None:
-    """A mark that has everything right but the owner file."""
+    """A lease that has everything right but the owner file."""
     staging = victim / "_eventsift" / RUN
-    mark(root, staging=str(staging), made=str(victim.parent))
+    make_up_lease(root, staging=str(staging), made=str(victim.parent))
 
 
 def name_the_victim_relatively(root: Path, victim: Path) -> None:
     """A path that begins in the table and leaves it."""
-    mark(root, OTHER, staging=f"_eventsift/temp/../../../victim/_eventsift/{OTHER}")
+    make_up_lease(root, OTHER, staging=f"_eventsift/temp/../../../victim/_eventsift/{OTHER}")
 
 
-def link_the_mark(root: Path, victim: Path) -> None:
-    """The mark itself leads to the victim."""
+def link_the_lease(root: Path, victim: Path) -> None:
+    """The lease itself leads to the victim."""
     link(root / "_eventsift/alive" / RUN, victim / "secret")
 
 
@@ -213,8 +203,8 @@ def all_of(*plants: Callable[[Path, Path], None]) -> Callable[[Path, Path], None
 
 
 HOSTILE = {
-    "marks": all_of(name_the_victim, name_the_victims_staging, name_the_victim_relatively),
-    "files-linked": all_of(link_the_mark, link_all_files),
+    "leases": all_of(name_the_victim, name_the_victims_staging, name_the_victim_relatively),
+    "files-linked": all_of(link_the_lease, link_all_files),
     "state-linked": link_folder("_eventsift"),
     "alive-linked": link_folder("_eventsift/alive"),
     "folders-linked": all_of(
@@ -241,7 +231,7 @@ def test_a_strangers_table(
 ) -> None:
     """Every command does its work, and the victim is as it was; nothing of it gets into the table.
 
-    Seen to fail: the victim was deleted as a whole (a mark, a link), or copied to the rejects.
+    Seen to fail: the victim was deleted as a whole (a lease, a link), or copied to the rejects.
     """
     plant(root, victim)
     before = content(victim)
@@ -306,21 +296,16 @@ def test_a_copy_of_a_table_leaves_the_original_alone(
     assert letters.stem == killed_run(root)
 
 
-def test_tables_can_share_a_temp_folder(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tables_can_share_a_temp_folder(prepared: Path, tmp_path: Path) -> None:
     """Each clears up after its own dead runs; the other's, dead or alive, stay."""
     temp = tmp_path / "temp"
     temp.mkdir()
     (temp / "other.txt").write_text("somebody else's")
     options = ("--temp", str(temp))
     one, two = tmp_path / "one", tmp_path / "two"
-    with monkeypatch.context() as patch:
-        patch.setattr(recovery, "abandon", killed)
-        patch.setattr(commits, "commit", killed)
-        for root in (one, two):
-            with pytest.raises(Killed):
-                commands.run(root, prepared / "in", *options)
+    for root in (one, two):
+        with killed_at(commits, "commit"):
+            commands.run(root, prepared / "in", *options)
     staged = {path.parent.name for path in temp.rglob("owner.json")}
     assert len(staged) == 2
 
@@ -337,9 +322,7 @@ def test_tables_can_share_a_temp_folder(
 @pytest.mark.parametrize(
     "spelled", ["{root}", "{root}/", "{root}/t/u", "{link}", "{root}/../table"]
 )
-def test_temp_in_the_table_means_the_default(
-    prepared: Path, tmp_path: Path, spelled: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_temp_in_the_table_means_the_default(prepared: Path, tmp_path: Path, spelled: str) -> None:
     """Also if the table is new; a run that is killed there blocks nobody.
 
     Seen to fail: the staged files made it somebody else's folder.
@@ -347,9 +330,7 @@ def test_temp_in_the_table_means_the_default(
     root = tmp_path / "table"
     (tmp_path / "link").symlink_to(root)
     given = spelled.format(root=root, link=tmp_path / "link")
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(recovery, "abandon", killed)
-        patch.setattr(commits, "commit", killed)
+    with killed_at(commits, "commit"):
         commands.run(root, prepared / "in", "--temp", given)
     assert os.listdir(root) == ["_eventsift"]
 

@@ -14,10 +14,10 @@ import pytest
 
 from pipeline.steps import write
 from tests import commands, deliveries, tables
+from tests.commands import TIMEOUT_SECONDS, environment
 from tests.deliveries import Event
 from tests.forks import FORKS, ended, in_fork, start
 
-ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = int(os.environ.get("EVENTSIFT_ROUNDS", "3"))
 
 OLD = [Event(f"e{number}", number * 300, number) for number in range(12)]
@@ -146,9 +146,9 @@ def test_workers_end_with_a_killed_run(tmp_path: Path) -> None:
     # The workers hold the pipe open: it ends when the last of them has ended.
     done = subprocess.run(
         [sys.executable, str(script), str(folder)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(),
         stdout=subprocess.PIPE,
-        timeout=30,
+        timeout=TIMEOUT_SECONDS,
     )
 
     assert done.returncode == -signal.SIGKILL
