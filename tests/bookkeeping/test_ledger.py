@@ -10,7 +10,7 @@ from pipeline.keys.partitions import PARTITION_COLUMNS
 from pipeline.storage import FileInfo
 from pipeline.table import delta
 from pipeline.table.address import Table
-from tests import deliveries
+from tests import commands, deliveries, tables
 from tests.deliveries import Event
 
 A = FileInfo("/in/a.jsonl", 10, 1000.123456)
@@ -262,38 +262,38 @@ class TestThroughTheCommand:
     def test_the_table_was_removed(self, tmp_path: Path) -> None:
         """All but our folder. Seen to fail: "Nothing new", and a, b were missing for good."""
         root, (a, b, c) = tmp_path / "table", self.ALL
-        assert deliveries.run(root, self.deliver(tmp_path, a, b)) == 0
+        assert commands.run(root, self.deliver(tmp_path, a, b)) == 0
         shutil.rmtree(root / "_delta_log")
         shutil.rmtree(root / "domain=account")
         only = self.deliver(tmp_path / "other", c)
-        assert deliveries.run(root, only) == 0
+        assert commands.run(root, only) == 0
 
-        assert deliveries.run(root, self.deliver(tmp_path, a, b)) == 0
+        assert commands.run(root, self.deliver(tmp_path, a, b)) == 0
 
-        assert deliveries.plain_rows(root) == deliveries.oracle(self.ALL)
+        assert tables.plain_rows(root) == deliveries.latest(self.ALL)
 
     def test_an_older_version_was_restored(self, tmp_path: Path) -> None:
         """What it had is kept, what came later is read again, and only that."""
         root, (a, b, c) = tmp_path / "table", self.ALL
         history = ("--keep-history", "7d")
-        assert deliveries.run(root, self.deliver(tmp_path, a), *history) == 0
+        assert commands.run(root, self.deliver(tmp_path, a), *history) == 0
         version = DeltaTable(str(root)).version()
-        assert deliveries.run(root, self.deliver(tmp_path, b), *history) == 0
+        assert commands.run(root, self.deliver(tmp_path, b), *history) == 0
         DeltaTable(str(root)).restore(version)
 
-        assert deliveries.recorded(root) == ["a.jsonl"]
-        assert deliveries.run(root, self.deliver(tmp_path, c), *history) == 0
+        assert tables.recorded(root) == ["a.jsonl"]
+        assert commands.run(root, self.deliver(tmp_path, c), *history) == 0
 
-        assert deliveries.plain_rows(root) == deliveries.oracle(self.ALL)
-        assert deliveries.recorded(root) == ["a.jsonl", "b.jsonl", "c.jsonl"]
+        assert tables.plain_rows(root) == deliveries.latest(self.ALL)
+        assert tables.recorded(root) == ["a.jsonl", "b.jsonl", "c.jsonl"]
 
     def test_deleted_rows_stay_deleted(self, tmp_path: Path) -> None:
         """Somebody had a reason; their files are still in the ledger, and not read again."""
         root, (a, b, c) = tmp_path / "table", self.ALL
-        assert deliveries.run(root, self.deliver(tmp_path, a, b)) == 0
+        assert commands.run(root, self.deliver(tmp_path, a, b)) == 0
         DeltaTable(str(root)).delete("event_id = 'a'")
 
-        assert deliveries.run(root, self.deliver(tmp_path, c)) == 0
+        assert commands.run(root, self.deliver(tmp_path, c)) == 0
 
-        expected = deliveries.oracle([b, c])
-        assert deliveries.plain_rows(root) == deliveries.delta_rows(root) == expected
+        expected = deliveries.latest([b, c])
+        assert tables.plain_rows(root) == tables.delta_rows(root) == expected

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
 import socket
 import string
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +17,9 @@ import pytest
 from pipeline import storage
 from pipeline.command import job
 from pipeline.storage import Matches
-from tests.end_to_end import ROOT, Finished, event, newest_record, published, run_here, write_events
+from tests.commands import Finished, python, run_here
+from tests.deliveries import Event, deliver
+from tests.tables import delta_rows, ids, newest_summary
 
 TIME = "2021-01-08T10:00:00Z"
 # An event that nobody has delivered. As the payload of another one it would be published if the
@@ -38,18 +40,20 @@ class TestCommand:
 
     def test_a_table_inside_the_input(self, tmp_path: Path) -> None:
         """The second run publishes nothing that nobody has delivered."""
-        write_events(tmp_path / "in" / "a.jsonl", event("a", TIME, UNSENT), event("", TIME))
+        deliver(
+            tmp_path / "in" / "a.jsonl", [Event("a", TIME, json.dumps(UNSENT)), Event("", TIME)]
+        )
         for _ in range(2):
             run_here(tmp_path / "in", tmp_path / "in" / "out")
         again = run_here(tmp_path / "in", tmp_path / "in" / "out", "--rebuild")
 
-        assert [row.event_id for row in published(tmp_path / "in" / "out")] == ["a"]
+        assert ids(tmp_path / "in" / "out") == ["a"]
         assert again["files"] == {"matched": 1, "skipped": 0}
         assert again["left_out"] == {"count": 0, "first": []}
 
     def test_temp_inside_the_input(self, tmp_path: Path) -> None:
         """The next run does not read what a run that was killed has left there."""
-        write_events(tmp_path / "in" / "a.jsonl", event("a", TIME))
+        deliver(tmp_path / "in" / "a.jsonl", [Event("a", TIME)])
         staged = tmp_path / "in" / "tmp" / "run" / "blocks" / "1.jsonl"
         staged.parent.mkdir(parents=True)
         staged.write_text(UNSENT)
@@ -71,26 +75,26 @@ class TestCommand:
         given: str,
     ) -> None:
         """The error says the way out, before anything starts; also if there is good input, too."""
-        delivery = write_events(tmp_path / "in" / "a.jsonl", event("a", TIME), event("", TIME))
+        delivery = deliver(tmp_path / "in" / "a.jsonl", [Event("a", TIME), Event("", TIME)])
         run_here(delivery, tmp_path / "table")
         (letters,) = (tmp_path / "table" / "_eventsift" / "rejects").iterdir()
         (tmp_path / "letters.jsonl").symlink_to(letters)
         (tmp_path / "link").symlink_to(tmp_path / "table")
         monkeypatch.chdir(tmp_path)
-        before = published(tmp_path / "table")
+        before = delta_rows(tmp_path / "table")
 
         for more in ([], ["in/*"], ["--watch", "1s"], ["--rebuild"]):
             run("--input", given.format(tmp_path), *more, "--output", "table", status=2)
             error = capsys.readouterr().err
             assert "matches is the table's own" in error
             assert "give the folder into which the events are delivered" in error
-        assert published(tmp_path / "table") == before
+        assert delta_rows(tmp_path / "table") == before
 
     def test_a_pattern_that_finds_the_table_only(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """It is refused, though only the listing shows it."""
-        delivery = write_events(tmp_path / "a.jsonl", event("a", TIME), event("", TIME))
+        delivery = deliver(tmp_path / "a.jsonl", [Event("a", TIME), Event("", TIME)])
         run_here(delivery, tmp_path / "table")
         run(
             "--input", f"{tmp_path}/t*/_eventsift/rejects/*", "--output", tmp_path / "table",
@@ -153,12 +157,12 @@ class TestOddNames:
         """Each file is read if it can be, else named on stderr, in the summary, in the report."""
         odd = odd_files(tmp_path / "in" / "deep")
         for name in GOOD_NAMES:
-            write_events(tmp_path / "in" / name, event(name, TIME))
+            deliver(tmp_path / "in" / name, [Event(name, TIME)])
         (tmp_path / "in" / "around").symlink_to(tmp_path / "in")
 
         record = run_here(tmp_path / "in", tmp_path / "out")
 
-        assert {row.event_id for row in published(tmp_path / "out")} == set(GOOD_NAMES)
+        assert ids(tmp_path / "out") == sorted(GOOD_NAMES)
         assert record["files"]["matched"] == len(GOOD_NAMES)
         said = capsys.readouterr()
         left_out = {Path(one["path"]).name: one["reason"] for one in record["left_out"]["first"]}
@@ -176,7 +180,7 @@ class TestOddNames:
         """The ledger knows names with controls and wildcards; odd files are named again."""
         odd = odd_files(tmp_path / "in")
         for name in GOOD_NAMES:
-            write_events(tmp_path / "in" / name, event(name, TIME))
+            deliver(tmp_path / "in" / name, [Event(name, TIME)])
         for skipped in (0, len(GOOD_NAMES)):
             record = run_here(tmp_path / "in", tmp_path / "out")
             assert record["files"]["skipped"] == skipped
@@ -206,21 +210,21 @@ class TestOddNames:
         A shell names everything that a glob without quotes matches, odd files too.
         """
         odd_files(tmp_path / "in")
-        good = write_events(tmp_path / "in" / "a.json", event("a", TIME))
+        good = deliver(tmp_path / "in" / "a.json", [Event("a", TIME)])
         named = f"{tmp_path}/in/{name}"
         run("--input", named, "--output", tmp_path / "out", status=1)
         assert storage.shown(name) in capsys.readouterr().err
-        assert published(tmp_path / "out") == []
+        assert ids(tmp_path / "out") == []
         is_there = os.path.lexists(named)
         run("--input", named, good, "--output", tmp_path / "out", status=0 if is_there else 1)
         assert storage.shown(name) in capsys.readouterr().err
-        assert len(published(tmp_path / "out")) == is_there
+        assert len(ids(tmp_path / "out")) == is_there
 
     def test_a_file_that_vanishes_is_named(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """After the listing it counts as delivered: the run fails, and nothing is published."""
-        paths = [write_events(tmp_path / "in" / f"{n}", event(n, TIME)) for n in "ab"]
+        paths = [deliver(tmp_path / "in" / f"{n}", [Event(n, TIME)]) for n in "ab"]
         match = storage.match
 
         def and_lose(patterns: list[str]) -> Matches:
@@ -231,11 +235,11 @@ class TestOddNames:
         monkeypatch.setattr(storage, "match", and_lose)
         run("--input", tmp_path / "in", "--output", tmp_path / "out", status=1)
         assert str(paths[0]) in capsys.readouterr().err
-        assert published(tmp_path / "out") == []
+        assert ids(tmp_path / "out") == []
 
     def test_a_path_longer_than_the_system_allows(self, tmp_path: Path) -> None:
         """A folder can lie deeper than a path may be long: it is left out, and named."""
-        write_events(tmp_path / "in" / "a.json", event("a", TIME))
+        deliver(tmp_path / "in" / "a.json", [Event("a", TIME)])
         here, deep = os.open(".", os.O_RDONLY), tmp_path / "in"
         try:
             os.chdir(deep)
@@ -249,7 +253,7 @@ class TestOddNames:
 
         record = run_here(tmp_path / "in", tmp_path / "out")
 
-        assert [row.event_id for row in published(tmp_path / "out")] == ["a"]
+        assert ids(tmp_path / "out") == ["a"]
         assert record["left_out"]["count"] == 1
         assert "too long" in record["left_out"]["first"][0]["reason"]
         subprocess.run(["rm", "-rf", deep], check=True)  # shutil cannot
@@ -258,7 +262,7 @@ class TestOddNames:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         """The summary counts all files left out, and names a hundred; the terminal names a few."""
-        write_events(tmp_path / "in" / "a.json", event("a", TIME))
+        deliver(tmp_path / "in" / "a.json", [Event("a", TIME)])
         for number in range(150):
             (tmp_path / "in" / f"{number}").symlink_to("nothing")
 
@@ -301,19 +305,11 @@ def as_user(folder: Path, *arguments: str | Path) -> Finished:
     """Runs the job as a user whom permissions bind: nobody, or whoever this is if not root."""
     if os.geteuid() == 0:
         warm = folder / "warm"
-        write_events(warm / "a.json", event("a", TIME))
+        deliver(warm / "a.json", [Event("a", TIME)])
         program = ["-c", AS_NOBODY, str(warm)]
     else:
         program = ["-m", "pipeline"]
-    done = subprocess.run(
-        [sys.executable, *program, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert "Traceback" not in done.stdout + done.stderr, done.stderr
-    return Finished(done.returncode, done.stdout, done.stderr)
+    return python(*program, *arguments)
 
 
 class TestPermissions:
@@ -323,7 +319,7 @@ class TestPermissions:
         """A file, a folder that cannot be listed, and one that cannot be entered are left out."""
         inputs = open_folder / "in"
         for name in ("a.json", "secret.json", "closed/b.json", "listed/c.json", "entered/d.json"):
-            write_events(inputs / name, event(name, TIME))
+            deliver(inputs / name, [Event(name, TIME)])
         modes = {"secret.json": 0, "closed": 0, "listed": 0o444, "entered": 0o111}
         for name, mode in modes.items():
             (inputs / name).chmod(mode)
@@ -331,8 +327,8 @@ class TestPermissions:
         finished = as_user(open_folder, "--input", inputs, "--output", open_folder / "out")
 
         assert finished.status == 0
-        assert [row.event_id for row in published(open_folder / "out")] == ["a.json"]
-        record = newest_record(open_folder / "out")
+        assert ids(open_folder / "out") == ["a.json"]
+        record = newest_summary(open_folder / "out")
         first = [(Path(one["path"]).name, one["reason"]) for one in record["left_out"]["first"]]
         names = ("closed", "entered", "c.json", "secret.json")
         assert first == [(name, "Permission denied") for name in names]
@@ -342,7 +338,7 @@ class TestPermissions:
     def test_a_file_in_a_folder_that_cannot_be_listed(self, open_folder: Path) -> None:
         """Its name is enough to read it; without the name, the run fails."""
         inputs = open_folder / "in"
-        good = write_events(inputs / "closed" / "a.json", event("a", TIME))
+        good = deliver(inputs / "closed" / "a.json", [Event("a", TIME)])
         good.parent.chmod(0o111)
         output = ("--output", open_folder / "out")
 
@@ -351,12 +347,12 @@ class TestPermissions:
             assert refused.status == 1
             assert f"no file can be read: {good.parent}: Permission denied" in refused.err
         assert as_user(open_folder, "--input", good, *output).status == 0
-        assert [row.event_id for row in published(open_folder / "out")] == ["a"]
+        assert ids(open_folder / "out") == ["a"]
 
     def test_a_named_file_without_permission(self, open_folder: Path) -> None:
         """It is left out beside a good one, since a shell names all that a glob matches."""
-        good = write_events(open_folder / "a.json", event("a", TIME))
-        secret = write_events(open_folder / "secret.json", event("b", TIME))
+        good = deliver(open_folder / "a.json", [Event("a", TIME)])
+        secret = deliver(open_folder / "secret.json", [Event("b", TIME)])
         secret.chmod(0)
         out = ("--output", open_folder / "out")
         refused = as_user(open_folder, "--input", secret, *out)

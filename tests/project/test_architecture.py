@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.command import report
 from pipeline.steps import tally
-from tests.helpers import Event, deliver, new_run, run_job
+from tests.by_hand import new_run, run_graph
+from tests.deliveries import Event, deliver
 from tests.project import drawing
 from tests.project.drawing import Graph
 
@@ -52,8 +53,8 @@ def test_steps_are_modules(graph: Graph) -> None:
 
 def test_steps_are_those_of_tallies_and_report(graph: Graph, tmp_path: Path) -> None:
     """A count that is off, and a line of the report, name a box of the graph."""
-    deliver(tmp_path, "a.jsonl", [Event("a")])
-    record = run_job(new_run(tmp_path))
+    deliver(tmp_path / "in" / "a.jsonl", [Event("a")])
+    record = run_graph(new_run(tmp_path))
     counted = {name.partition(".")[0] for name in record["counts"]}
     compared = {
         name.partition(".")[0] for _, *sides in tally.EQUATIONS for side in sides for name in side

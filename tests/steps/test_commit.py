@@ -16,16 +16,9 @@ from pipeline.steps.tally import Tally
 from pipeline.table import commits, datafiles, delta, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
-from tests.helpers import (
-    Event,
-    deliver,
-    new_run,
-    oracle,
-    read_events,
-    run_job,
-    slices_of,
-    table_rows,
-)
+from tests.by_hand import new_run, read_events, run_graph, slices_of
+from tests.deliveries import Event, deliver, latest
+from tests.tables import delta_rows
 
 OLD = [Event("a"), Event("b"), Event("c", "2021-01-09T00:00:00Z")]
 NEW = [Event("d"), Event("e", event_type="sale")]
@@ -34,7 +27,7 @@ NEW = [Event("d"), Event("e", event_type="sale")]
 def outcome(run: Run, events: Sequence[Event], *lines: str) -> Outcome:
     """What the steps have to say of a run that adds events, and rejects other lines."""
     folder = Path(run.root).parent
-    deliver(folder, f"{run.id}.jsonl", events, *lines)
+    deliver(folder / "in" / f"{run.id}.jsonl", events, *lines)
     planned = plan.plan(run)
     block = read_events(folder, events, *lines)
     settings = parquet.WriteSettings(run.root, run.id, run.target_file_bytes)
@@ -78,9 +71,9 @@ def outcome(run: Run, events: Sequence[Event], *lines: str) -> Outcome:
 
 def old_table(folder: Path) -> Run:
     """A table that is there already."""
-    deliver(folder, "r0.jsonl", OLD)
+    deliver(folder / "in" / "r0.jsonl", OLD)
     run = new_run(folder, "r0")
-    run_job(run)
+    run_graph(run)
     return run
 
 
@@ -115,7 +108,7 @@ class TestSummary:
         assert summary.seconds["read"] == 0.5
         stored = storage.read_bytes(journal.summary_path(run.root, "r1"))
         assert decode(stored) == summary
-        assert table_rows(run.root) == oracle([*OLD, *NEW])
+        assert delta_rows(run.root) == latest([*OLD, *NEW])
 
     def test_dead_letters_are_kept_beside_the_table(self, tmp_path: Path) -> None:
         """Where the summary says; staged ones go with everything staged."""
@@ -275,7 +268,7 @@ class TestOrder:
         summary = commit.commit(run, result)
 
         assert summary.published is True
-        assert table_rows(run.root) == oracle(NEW)
+        assert delta_rows(run.root) == latest(NEW)
         assert delta.load(run.table).version == 1
         assert len(storage.read_bytes(summary.rejects).splitlines()) == 1
         assert len(ledger.published(run.table)) == 1
@@ -312,7 +305,7 @@ class TestRebuild:
             commit.commit(run, outcome(run, NEW))
 
         assert seen == [(2, 2)]
-        assert table_rows(run.root) == oracle(NEW)
+        assert delta_rows(run.root) == latest(NEW)
 
     def test_what_left_the_table_leaves_the_ledger(self, tmp_path: Path) -> None:
         """Files whose events are no longer in the table can be published again.
@@ -323,10 +316,10 @@ class TestRebuild:
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
         commit.commit(run, outcome(run, NEW))
 
-        again = run_job(new_run(tmp_path, "r2"))
+        again = run_graph(new_run(tmp_path, "r2"))
 
         assert again["files"] == {"matched": 2, "skipped": 1}
-        assert table_rows(run.root) == oracle([*OLD, *NEW])
+        assert delta_rows(run.root) == latest([*OLD, *NEW])
 
     def test_killed_before_its_commit_it_changes_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -338,10 +331,10 @@ class TestRebuild:
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
             patch.setattr(commits, "commit", lambda *_, **__: 1 // 0)
             commit.commit(run, result)
-        assert table_rows(run.root) == oracle(OLD)
-        again = run_job(new_run(tmp_path, "r2"))
+        assert delta_rows(run.root) == latest(OLD)
+        again = run_graph(new_run(tmp_path, "r2"))
         assert again["files"] == {"matched": 2, "skipped": 1}
-        assert table_rows(run.root) == oracle([*OLD, *NEW])
+        assert delta_rows(run.root) == latest([*OLD, *NEW])
 
     def test_a_run_that_it_drops_is_not_in_the_ledger(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -363,12 +356,12 @@ class TestRebuild:
 
         monkeypatch.setattr(journal, "keep", rebuild_first)
         commit.commit(slow, result)
-        assert table_rows(slow.root) == oracle(NEW)
+        assert delta_rows(slow.root) == latest(NEW)
 
-        again = run_job(new_run(tmp_path, "r2"))
+        again = run_graph(new_run(tmp_path, "r2"))
 
         assert again["files"] == {"matched": 3, "skipped": 1}
-        assert table_rows(slow.root) == oracle([*OLD, Event("c"), *NEW])
+        assert delta_rows(slow.root) == latest([*OLD, Event("c"), *NEW])
 
     def test_without_a_valid_event_the_table_stays(self, tmp_path: Path) -> None:
         """A rebuild from the wrong files must not empty the table.
@@ -384,7 +377,7 @@ class TestRebuild:
         assert summary.published is False
         assert summary.events.rejected == 1
         assert listing(old) == before
-        assert table_rows(run.root) == oracle(OLD)
+        assert delta_rows(run.root) == latest(OLD)
 
 
 class TestNoNews:
@@ -405,7 +398,7 @@ class TestNoNews:
         """A second run on the same files leaves files and version as they are (invariant 6)."""
         old = old_table(tmp_path)
         before = listing(old)
-        summary = run_job(new_run(tmp_path, "r1"))
+        summary = run_graph(new_run(tmp_path, "r1"))
         assert summary["published"] is False
         assert summary["files"] == {"matched": 1, "skipped": 1}
         assert listing(old) == before

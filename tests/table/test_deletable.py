@@ -15,7 +15,7 @@ from pipeline.storage import FileInfo
 from pipeline.table import commits, datafiles, deletable, delta, settling
 from pipeline.table.address import Table
 from pipeline.verify import check as verify
-from tests import deliveries
+from tests import tables
 from tests.deliveries import Event
 from tests.table.tables import (
     MONDAY,
@@ -216,7 +216,7 @@ class TestOtherWriters:
     ) -> None:
         """Whoever made it, with history as well: a plain reader would go on seeing its rows."""
         replace(root, "r1", 1, keep_seconds)
-        write_deltalake(root, deliveries.content([Event("x", 1)]), mode="append")
+        write_deltalake(root, tables.content([Event("x", 1)]), mode="append")
         theirs = [path for path in parquet_files(root) if "-r1-" not in path]
         assert len(theirs) == 1
 
@@ -228,7 +228,7 @@ class TestOtherWriters:
     def test_rows_without_all_values_keep_their_tables_statistics_true(self, root: str) -> None:
         """A reader that skips files by the log finds null where null is."""
         publish(root, "r1", {"a": 1})
-        less = deliveries.content([Event("x", 1)]).drop_columns(["data"])
+        less = tables.content([Event("x", 1)]).drop_columns(["data"])
         write_deltalake(root, less, mode="append", schema_mode="merge")
         compact.compact(Table(root), "20210108T000000-0a1b2c", 1 << 20)
 
@@ -240,7 +240,7 @@ class TestOtherWriters:
     def test_a_partition_value_that_is_null_is_refused(self, root: str) -> None:
         """It has no place in our folders; the message says how to get rid of it."""
         publish(root, "r1", {"a": 1})
-        rows = deliveries.content([Event("x", 1)])
+        rows = tables.content([Event("x", 1)])
         nothing = rows.set_column(rows.column_names.index("domain"), "domain", [[None]]).cast(
             rows.schema
         )
