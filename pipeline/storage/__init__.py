@@ -12,6 +12,7 @@ This module is the way in. Behind it are, in the order in which a file passes th
 - `local_files`, and `durable`: what makes them survive a power cut
 - `remote_files`: what all stores have in common
 - `ranges`, `readers`: reading parts of remote files in few requests
+- `parallel`: waiting for many things at once
 - `object_store`: S3 and Google Cloud Storage; `hdfs`
 - `stores`: where a store is, and who we are there
 """
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from pipeline.storage import local_files, matching, ranges, remote_files
 from pipeline.storage.local_files import forget, is_really_below
+from pipeline.storage.parallel import NewFiles, each
 from pipeline.storage.paths import (
     HIDDEN,
     FileInfo,
@@ -49,8 +51,10 @@ __all__ = [
     "FileInfo",
     "LeftOut",
     "Matches",
+    "NewFiles",
     "Part",
     "absolute",
+    "each",
     "forget",
     "is_local",
     "is_really_below",
@@ -114,17 +118,24 @@ def list_files(directory: str, *, hidden: bool = True) -> list[FileInfo]:
     return [file for file in files if hidden or not file.path[names:].startswith(HIDDEN)]
 
 
-def list_partitions(directory: str, columns: Sequence[str]) -> list[FileInfo]:
+def list_partitions(directory: str, columns: Sequence[str], also: str = "") -> list[FileInfo]:
     """Returns the files in the folders ``<columns[0]>=…/<columns[1]>=…/…`` below a directory.
 
     Unlike those of `list_files`, symbolic links to such folders are followed, as readers do. So one
     file may be listed by several paths.
+
+    Args:
+        directory: The directory.
+        columns: The names of the partitions' columns.
+        also: A folder in `directory` whose files are listed, too, as `list_files` does.
     """
     if is_local(directory):
-        return list(local_files.in_partitions(local(directory), columns))
-    within = re.compile("/".join(f"{re.escape(column)}=[^/]*" for column in columns) + "/[^/]+")
+        found = list(local_files.in_partitions(local(directory), columns))
+        return [*found, *list_files(join(directory, also))] if also else found
+    within = "/".join(f"{re.escape(column)}=[^/]*" for column in columns) + "/[^/]+"
+    wanted = re.compile(f"{within}|{re.escape(also)}/.+" if also else within, re.DOTALL)
     names = len(directory.rstrip("/")) + 1
-    return [file for file in list_files(directory) if within.fullmatch(file.path, names)]
+    return [file for file in list_files(directory) if wanted.fullmatch(file.path, names)]
 
 
 def folders(directory: str) -> list[str]:
@@ -170,6 +181,23 @@ def open_read(path: str, start: int = 0, end: int | None = None) -> BinaryIO:
     file = local_files.open_regular(local(path))
     file.seek(start)
     return file
+
+
+def open_ranges(places: Iterable[tuple[str, int, int]]) -> Iterator[BinaryIO]:
+    """Yields a file for each range, open at its beginning; see `open_read`.
+
+    From a store the next ranges are fetched while one is read.
+
+    Args:
+        places: The path of each file, where what is read of it begins, and where it ends.
+    """
+    for one, reader in remote_files.ahead(places):
+        yield open_read(*one) if reader is None else reader
+
+
+def is_remote(file: BinaryIO) -> bool:
+    """Tells whether what is read of an open file comes from a store."""
+    return remote_files.is_reader(file)
 
 
 def read_bytes(path: str) -> bytes:

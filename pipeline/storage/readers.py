@@ -130,6 +130,11 @@ class RangeReader(_Reader):
         self._size = end
         self._ahead = deque[tuple[int, int, Future[bytes]]]()  # where each begins and ends
 
+    def begin(self) -> int:
+        """Starts fetching the range's first bytes; returns how many."""
+        self._fetch(self._place, self._place + 1)
+        return sum(last - first for first, last, _ in self._ahead)
+
     def close(self) -> None:
         """Gives up what was fetched ahead."""
         self._forget()
@@ -144,12 +149,7 @@ class RangeReader(_Reader):
             return b""
         if not (self._ahead and self._ahead[0][0] <= start <= self._ahead[-1][1]):
             self._forget()
-        begun = self._ahead[-1][1] if self._ahead else start
-        while begun < min(end + _AHEAD_BYTES, self._size):
-            last = min(begun + REQUEST_BYTES, self._size)
-            piece = threads().submit(self._source.fetch, begun, last - begun)
-            self._ahead.append((begun, last, piece))
-            begun = last
+        self._fetch(start, end + _AHEAD_BYTES)
         found = []
         while self._ahead and self._ahead[0][0] < end:
             first, last, piece = self._ahead[0]
@@ -161,6 +161,15 @@ class RangeReader(_Reader):
                 break
             self._ahead.popleft()
         return found[0] if len(found) == 1 else b"".join(found)
+
+    def _fetch(self, start: int, end: int) -> None:
+        """Starts whole requests until `end` is reached, in addition to those that are under way."""
+        begun = self._ahead[-1][1] if self._ahead else start
+        while begun < min(end, self._size):
+            last = min(begun + REQUEST_BYTES, self._size)
+            piece = threads().submit(self._source.fetch, begun, last - begun)
+            self._ahead.append((begun, last, piece))
+            begun = last
 
     def _forget(self) -> None:
         while self._ahead:

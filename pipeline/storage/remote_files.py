@@ -5,19 +5,26 @@ from __future__ import annotations
 import contextlib
 import functools
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
-from pipeline.storage.paths import WILDCARD, FileInfo, path_fits, segments_of
-from pipeline.storage.ranges import threads
+from pipeline.storage.paths import WILDCARD, FileInfo, is_local, path_fits, segments_of
+from pipeline.storage.ranges import REQUESTS, threads
 from pipeline.storage.readers import FileReader, RangeReader, Source
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 
+# What is fetched of the next ranges while one is read.
+_AHEAD_BYTES = 16 << 20
 # What is written to one file is kept in memory up to this size, beyond it on the local disk.
 _SPOOL_BYTES = 64 << 20
+
+
+# A file, where what is read of it begins, and where it ends.
+Range = tuple[str, int, int]
 
 
 class Store(Protocol):
@@ -95,10 +102,39 @@ def _fitting(base: str, files: Iterable[FileInfo], segments: Sequence[str]) -> I
 
 def open_read(path: str, start: int = 0, end: int | None = None) -> BinaryIO:
     """Opens a file for reading; see `storage.open_read`."""
-    here = store(path)
-    source = Source(functools.partial(here.fetch, path), functools.partial(here.look, path))
+    source = _source(path)
     reader = FileReader(source) if end is None else RangeReader(source, start, end)
     return cast(BinaryIO, reader)
+
+
+def ahead(ranges: Iterable[Range]) -> Iterator[tuple[Range, BinaryIO | None]]:
+    """Yields each range, with its reader if it is in a store; the next ones begin to fetch."""
+    begun = deque[tuple[Range, BinaryIO | None, int]]()
+    for one in ranges:
+        if is_local(one[0]):
+            begun.append((one, None, 0))
+        else:
+            reader = RangeReader(_source(one[0]), *one[1:])
+            begun.append((one, cast(BinaryIO, reader), reader.begin()))
+        while len(begun) > REQUESTS or not begun[-1][2] or _bytes_of(begun) > _AHEAD_BYTES:
+            yield begun.popleft()[:2]
+            if not begun:
+                break
+    yield from (next_one[:2] for next_one in begun)
+
+
+def _bytes_of(begun: Iterable[tuple[Range, BinaryIO | None, int]]) -> int:
+    return sum(size for _, _, size in begun)
+
+
+def _source(path: str) -> Source:
+    here = store(path)
+    return Source(functools.partial(here.fetch, path), functools.partial(here.look, path))
+
+
+def is_reader(file: BinaryIO) -> bool:
+    """Tells whether a file is one that `open_read` has opened."""
+    return isinstance(file, FileReader | RangeReader)
 
 
 @contextlib.contextmanager
