@@ -63,11 +63,11 @@ def cut(file: storage.FileInfo, block_bytes: int = BLOCK_BYTES) -> list[Piece]:
     # Blocks of equal size: one short one at the end would leave the other cores waiting.
     count = -(-file.bytes // block_bytes)
     targets = [file.bytes * n // count for n in range(1, count)]
-    heads = [storage.Part(file.path, 0, sniff.HEAD_BYTES)]
+    head = storage.Part(file.path, 0, sniff.HEAD_BYTES)
     windows = [storage.Part(file.path, target, _WINDOWS_BYTES[0]) for target in targets]
-    head, *found = map(bytes, storage.read_parts([*heads, *windows]))
+    found = map(bytes, storage.read_parts([head, *windows]))
     # An array stays whole, since it has no borders inside.
-    if sniff.is_json(head):
+    if sniff.is_json(next(found)):
         for target, window in zip(targets, found, strict=True):
             border = next(borders.cuts(window), None)
             if border is None:

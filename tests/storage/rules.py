@@ -199,6 +199,20 @@ class EveryStore:
                     found += file.read(min(size, 2950 - file.tell()))
                 assert found == content[start:2950]
 
+    def test_ranges_are_opened_one_after_another(self, base: str) -> None:
+        """Each at its beginning, in the order given; also the same file twice, and empty ones."""
+        content = random.Random(5).randbytes(200_000)
+        paths = [storage.join(base, name) for name in ("a", "b")]
+        for path in paths:
+            storage.write_bytes(path, content)
+        places = [(paths[n % 2], 1000 * n, 5000 * n) for n in range(40)]
+        found = []
+        for (_, start, end), file in zip(places, storage.open_ranges(places), strict=True):
+            with file:
+                assert file.tell() == start
+                found.append(file.read(end - start))
+        assert found == [content[start:end] for _, start, end in places]
+
     def test_a_missing_file_is_told_apart(self, base: str) -> None:
         """Whatever wants to read it; the error names it."""
         path = storage.join(base, "nothing")

@@ -3,12 +3,17 @@
 import io
 import random
 import re
+import time
 from collections.abc import Callable, Iterator
 from itertools import count
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline import storage
+from pipeline.rows import live_rows
+from pipeline.storage.ranges import REQUESTS
 from tests.storage.fake_s3 import BUCKET, FakeS3, serving
 from tests.storage.rules import fill, matched
 
@@ -228,6 +233,40 @@ class TestRequests:
         assert sorted(s3.ranges) == [
             (start, min(start + 100_000, 555_000)) for start in range(1000, 555_000, 100_000)
         ]
+
+    def test_the_next_ranges_are_fetched_while_one_is_read(self, s3: FakeS3) -> None:
+        """A block of many small files does not wait for each of them.
+
+        Seen to fail with each range opened when its turn comes.
+        """
+        for number in range(40):
+            s3.put(str(number), bytes(1000))
+        ranges = storage.open_ranges((f"{ROOT}/{n}", 0, 1000) for n in range(40))
+        next(ranges)
+        deadline = time.monotonic() + 10
+        while len(s3.ranges) < REQUESTS and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert len(s3.ranges) in (REQUESTS, REQUESTS + 1)
+        assert len(list(ranges)) == 39
+
+    def test_parquet_takes_as_few_requests_as_it_has_row_groups(self, s3: FakeS3) -> None:
+        """One for the footer and what is near it, one for the columns of a row group."""
+        rows = 40_000
+        table = pa.table(
+            {name: [random.Random(n).randbytes(20).hex() for n in range(rows)] for name in "abc"}
+        )
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, row_group_size=rows // 4, use_dictionary=False)
+        s3.put("a", sink.getvalue().to_pybytes())
+        assert len(s3.objects["a"]) > 4 << 20
+
+        with storage.open_read(f"{ROOT}/a") as stream:
+            parquet = live_rows.open_parquet(stream)
+            assert parquet.num_row_groups == 4
+            assert len(s3.requests) == 1
+            for group in range(3):
+                assert parquet.read_row_group(group).num_rows == rows // 4
+        assert [method for method, _ in s3.requests] == ["GET"] * 4
 
     def test_parts_that_lie_close_are_one_request(self, s3: FakeS3) -> None:
         """Others are not: the bytes between them cost more than a request."""
