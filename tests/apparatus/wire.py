@@ -228,6 +228,17 @@ async def _cancel_others() -> None:
     await asyncio.gather(*others, return_exceptions=True)
 
 
+def rounds(exchanges: Iterable[Exchange]) -> int:
+    """Returns how many exchanges there were one after another, each begun when one had ended."""
+    found, end = 0, 0.0
+    for exchange in sorted(exchanges):
+        if exchange.began >= end:
+            found, end = found + 1, exchange.ended
+        else:
+            end = min(end, exchange.ended)
+    return found
+
+
 class Cost(NamedTuple):
     """What some exchanges cost: how many there were, and bytes both ways."""
 

@@ -20,6 +20,8 @@ from tests.apparatus.wire import Exchange, Wire
 HEAD_BYTES = 1200
 # Of the Delta log: three times it is read, twice it is written; and what a run keeps beside it.
 LOG_REQUESTS, KEPT_REQUESTS = 60, 8
+# Round trips one after another of a run with little input.
+NEW_TABLE_ROUNDS, ROUNDS = 65, 70
 
 
 class Watched(NamedTuple):
@@ -119,6 +121,28 @@ def test_requests_and_bytes(watched: Watched, deliveries: Deliveries) -> None:
         print(name, told)
         _check_requests(watched, asked, counts)
         _check_bytes(watched, passed, counts)
+
+
+@pytest.mark.parametrize("watched", ["s3"], indirect=True)
+def test_waiting(watched: Watched, deliveries: Deliveries) -> None:
+    """Where each request takes 30 ms, a run waits for few of them one after another.
+
+    Seen to fail when each new file was waited for, when a log was listed for each question about
+    it, and when the table was opened six times: 87 round trips.
+    """
+    place = watched.place
+    small = sorted(deliveries.second.glob("*.jsonl"))[-1]
+    storage.write_bytes(f"{place}/small/{small.name}", small.read_bytes())
+    watched.wire.delay_seconds = 0.03
+    try:
+        for most in (NEW_TABLE_ROUNDS, ROUNDS):
+            watched.wire.taken()
+            done = run([f"{place}/small"], f"{place}/waiting", ["--rebuild", *watched.options])
+            assert (done.returncode, done.stderr) == (0, "")
+            passed = watched.wire.taken()
+            assert wire.rounds(passed) <= most, "\n".join(map(str, sorted(passed)))
+    finally:
+        watched.wire.delay_seconds = 0.0
 
 
 def _check_requests(
