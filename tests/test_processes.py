@@ -64,8 +64,8 @@ def test_what_waits_is_cancelled_when_they_end(tmp_path: Path) -> None:
 def test_they_need_no_beam_and_no_pandas() -> None:
     """What they import starts in a fraction of the time that these would take each of them.
 
-    Seen to fail while the function that they call first was in `cores`, and without `prepare`
-    (pyarrow imports pandas with the first array made of a list).
+    Seen to fail while the function that they call first was in `cores`, and without
+    `leave_out_unused` (pyarrow imports pandas with the first array made of a list).
     """
     program = (
         "import sys, pyarrow, pipeline.processes\n"
