@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.end_to_end import event, newest_record, write_events
 
 from pipeline import processes, start
 from pipeline.verify.check import verify
-from tests.end_to_end import event, newest_record, write_events
 
 ROOT = Path(__file__).parent.parent
 
