@@ -150,8 +150,8 @@ prepare() {
       ;;
     engines)
       is_ready engines "$checksum" || {
-        say "Installing the test tools and what S3, HDFS and Dataflow need (once) ..."
-        install engines "$checksum" -c requirements.txt -e '.[test,aws,gcp,hdfs,spark]'
+        say "Installing the test tools and what Dataflow and Spark need (once) ..."
+        install engines "$checksum" -c requirements.txt -e '.[test,aws,gcp,spark]'
       }
       ;;
     bench)

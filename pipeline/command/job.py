@@ -58,9 +58,9 @@ def main(arguments: Sequence[str]) -> int:
         beam_options.refuse_unknown(parser, engine, rest)
     except runner_checks.RunnerError as error:
         parser.error(str(error))
+    stores.configure(engine)
     if missing := _first(explain.missing_extra, paths):
         parser.error(missing)
-    stores.configure(engine)
     root = storage.absolute(own.output)
     if inside := sources.within_table(own.input, root):
         parser.error(sources.only_own(inside, root))

@@ -30,6 +30,9 @@ from pipeline.steps.route import Routed
 from pipeline.steps.tally import Tally
 from pipeline.steps.write import Written
 
+# Of files in a store: each waits for two or three requests, and works for some milliseconds.
+_SCANS_AT_A_TIME = 16
+
 Keyed = tuple[int, Packed]
 
 
@@ -116,7 +119,8 @@ class ScanLiveFiles(ParallelDoFn):
     """ScanTask, with the delivery's keys → (bucket, versions that may compete)."""
 
     def __init__(self, run: Run, workers: int) -> None:
-        super().__init__(Cores(workers, processes=True))
+        waiting = 0 if storage.is_local(run.root) else _SCANS_AT_A_TIME
+        super().__init__(Cores(workers, processes=True, waiting=waiting))
         self._run = run
 
     def process(self, task: ScanTask, delivery: DeliveryKeys) -> Iterable[Keyed]:

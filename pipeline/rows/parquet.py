@@ -4,11 +4,13 @@ Row order and statistics serve readers: rows are sorted by timestamp, so the sta
 groups and files say which times they hold.
 """
 
+from __future__ import annotations
+
 import itertools
 import math
 import uuid
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,9 @@ from pipeline.keys import ties
 from pipeline.rows import live_rows, staging
 from pipeline.table import datafiles
 from pipeline.table.datafiles import DataFile
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 # A row group is what a reader reads at the least: enough rows to compress well and to scan fast.
 ROW_GROUP_ROWS = 128 * 1024
@@ -85,7 +90,11 @@ class WriteSettings(NamedTuple):
     keeps_history: bool = False
 
 
-def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> Iterator[DataFile]:
+def write(
+    destinations: Sequence[Sequence[Rows]],
+    settings: WriteSettings,
+    write_new: Callable[[str, Buffer], None] = storage.write_new,
+) -> Iterator[DataFile]:
     """Writes what is kept of the rows of some destinations to new data files.
 
     All are read and sorted in one piece: small ones by themselves would take twice as long.
@@ -93,6 +102,7 @@ def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> It
     Args:
         destinations: The rows of each, of which at least one is kept.
         settings: Where and how to write.
+        write_new: Makes a file.
 
     Yields:
         The files of one destination after another, each with as many as its size asks for.
@@ -122,10 +132,11 @@ def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> It
             rows = own[first : first + rows_per_file]
             stays = destination if settings.keeps_history else None
             path = datafiles.new_path(settings.run, uuid.uuid4().hex[:16], stays)
-            file_bytes = _write_file(storage.join(settings.root, path), content, rows)
+            file = _encoded(content, rows)
+            write_new(storage.join(settings.root, path), file)
             known = complete is None or bool(complete[rows].all())
             times = micros[rows[[0, -1]]].tolist() if known else (None, None)
-            yield DataFile(path, destination, len(rows), file_bytes, *times)
+            yield DataFile(path, destination, len(rows), file.size, *times)
 
 
 def merge_files(files: Sequence[DataFile], settings: WriteSettings) -> list[DataFile]:
@@ -159,8 +170,8 @@ def _plain_row_bytes(group: pq.RowGroupMetaData) -> int:
     return sum(_PLAIN_ROW_BYTES.get(column.path_in_schema, 0) for column in plain)
 
 
-def _write_file(path: str, content: pa.Table, rows: npt.NDArray[np.int64]) -> int:
-    """Writes some rows of `content`, in the order given, to one file; its size."""
+def _encoded(content: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Buffer:
+    """The file that some rows of `content` make, in the order given."""
     sink = pa.BufferOutputStream()
     with _writer(sink) as writer:
         # By row groups, so that memory does not hold all rows once more.
@@ -168,9 +179,7 @@ def _write_file(path: str, content: pa.Table, rows: npt.NDArray[np.int64]) -> in
             table = content.take(pa.array(group))
             is_wide = table.schema != datafiles.FILE_SCHEMA
             writer.write_table(table.cast(datafiles.FILE_SCHEMA) if is_wide else table)
-    file = sink.getvalue()
-    storage.write_new(path, file)
-    return int(file.size)
+    return sink.getvalue()
 
 
 def _row_groups(content: pa.Table, rows: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
@@ -213,6 +222,8 @@ def _read(origins: Sequence[staging.Slice | DataFile], root: str) -> pa.Table:
     Texts that are too many for one array of `FILE_SCHEMA` come as `large_string`.
     """
     slices = [origin for origin in origins if isinstance(origin, staging.Slice)]
+    files = (origin for origin in origins if isinstance(origin, DataFile))
+    live = storage.each(lambda file: _read_live(file, root), files, root)
     staged = iter(staging.read_slices(slices))
     size = sum(origin.bytes for origin in slices)  # no less than their texts
     batches: list[pa.RecordBatch] = []
@@ -220,7 +231,7 @@ def _read(origins: Sequence[staging.Slice | DataFile], root: str) -> pa.Table:
         if isinstance(origin, staging.Slice):
             batches.append(next(staged))
         else:
-            rows = _read_live(origin, root)
+            rows = next(live)
             batches += rows.to_batches()
             size += rows.nbytes
     content = pa.Table.from_batches(batches, datafiles.FILE_SCHEMA)

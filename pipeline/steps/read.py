@@ -171,15 +171,15 @@ def _parts(
     limits = settings.part_bytes, settings.max_event_bytes
     small: list[tuple[str, bytes]] = []
     small_bytes = 0
-    for piece in block.pieces:
-        if piece.start or piece.end > _SMALL * settings.part_bytes:
-            with storage.open_read(piece.path) as stream:
+    for piece, stream in zip(block.pieces, storage.open_ranges(block.ranges), strict=True):
+        with stream:
+            if piece.start or piece.end > _SMALL * settings.part_bytes:
                 yield from streams.parts(stream, piece, *limits)
                 counts["bytes"] += stream.tell() - piece.start
                 if settings.sizes.forget and storage.is_local(piece.path):
                     storage.forget(stream, piece.start, piece.end)
-            continue
-        data = storage.read_part(piece.path, 0, piece.end)
+                continue
+            data = stream.read(piece.end)
         counts["bytes"] += len(data)
         if not (borders.is_between_borders(data) and sniff.is_json(data[: sniff.HEAD_BYTES])):
             yield from streams.parts(io.BytesIO(data), piece, *limits)

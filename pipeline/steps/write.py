@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline import storage
 from pipeline.keys.partitions import Destination
 from pipeline.rows import parquet, staging
 from pipeline.rows.parquet import Rows, WriteSettings
@@ -75,8 +76,11 @@ def write_shard(routed: Iterable[Routed], settings: WriteSettings) -> tuple[Writ
         taken += rewritten
         live_files += len(live)
     together = batches.up_to(_TOGETHER_BYTES, wanted)
+    with storage.NewFiles(storage.write_new) as new_files:
+        written_each = (parquet.write(some, settings, new_files.write) for some in together)
+        files = tuple(itertools.chain.from_iterable(written_each))
     written = Written(
-        files=tuple(file for some in together for file in parquet.write(some, settings)),
+        files=files,
         replaced=tuple(part.origin for part in taken if isinstance(part.origin, DataFile)),
         slices=len(slices),
         live_files=live_files,

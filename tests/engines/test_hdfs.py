@@ -12,8 +12,6 @@ from pipeline.storage.stores import configure
 from tests.apparatus import stores
 from tests.apparatus.stores import Hdfs
 
-pytest.importorskip("hdfs", reason="needs the hdfs extra, which ./run.sh test-engines installs")
-
 
 @pytest.fixture(scope="module")
 def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hdfs]:
