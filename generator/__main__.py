@@ -13,11 +13,16 @@ from pipeline.command import console
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Makes the delivery that ``arguments`` (default: the process's own) ask for.
+    """Makes a delivery.
+
+    Args:
+        arguments: The command line; by default the process's own.
 
     Returns:
-        The exit status: 0, or 1 when the files could not be written. Wrong options raise
-        ``SystemExit(2)``, as argparse does.
+        The exit status: 0, or 1 if the files could not be written.
+
+    Raises:
+        SystemExit: With status 2, if the options are wrong.
     """
     options = parse(arguments)
     if importlib.util.find_spec("faker") is None:

@@ -7,14 +7,13 @@ shuffles is only what decides which version is the latest.
 
 import apache_beam as beam
 
+from pipeline.bookkeeping.summary import RunSummary
 from pipeline.graph import dofns, tags
 from pipeline.graph import transforms as do
 from pipeline.run import Run
 
 
-def build(
-    pipeline: beam.Pipeline, run: Run, workers: int = 0
-) -> beam.PCollection[dict[str, object]]:
+def build(pipeline: beam.Pipeline, run: Run, workers: int = 0) -> beam.PCollection[RunSummary]:
     """Builds the job's graph.
 
     Args:
@@ -23,7 +22,7 @@ def build(
         workers: How many cores a transform uses by itself; 0 if the runner spreads the work.
 
     Returns:
-        One element: the record of the run, once it is published.
+        One element: the summary of the run, once it is published.
     """
     plan = pipeline | beam.Create([run]) | "plan" >> do.Plan()
 
@@ -31,23 +30,23 @@ def build(
     read = plan[tags.READS] | "read" >> do.Read(run, workers)
 
     # Rows that the table already has of these event_ids are versions like any other.
-    seen = (
+    delivery = (
         read[tags.DELIVERY_KEYS]
-        | "seen" >> beam.CombineGlobally(dofns.CombineDeliveryKeys()).without_defaults()
+        | "delivery keys" >> beam.CombineGlobally(dofns.CombineDeliveryKeys()).without_defaults()
     )
-    scan = plan[tags.SCANS] | "scan" >> do.Scan(run, workers, seen)
+    scan = plan[tags.SCANS] | "scan" >> do.Scan(run, workers, delivery)
 
     # Combine per key to the latest.
     versions = (read[tags.VERSIONS], scan[tags.VERSIONS]) | "versions" >> beam.Flatten()
     latest = versions | "latest" >> do.Latest(run, workers)
 
     # Route by domain, event_type and date.
-    sources = {
+    origins = {
         tags.SLICES: read[tags.SLICES],
         tags.LIVE: plan[tags.LIVE],
         tags.ROWS: latest[tags.ROWS],
     }
-    route = sources | "route" >> do.Route()
+    route = origins | "route" >> do.Route()
 
     # Write Parquet to dynamic destinations, without the rows that are superseded.
     write = route[tags.ROWS] | "write" >> do.Write(run, workers)

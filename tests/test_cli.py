@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import __version__, cli
-from tests.end_to_end import ROOT
+from tests.commands import ROOT
 
 
 def eventsift(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -13,6 +13,7 @@ import numpy as np
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline import processes, storage
+from pipeline.bookkeeping.summary import RunSummary
 from pipeline.graph import tags
 from pipeline.graph.cores import Cores, ParallelDoFn
 from pipeline.keys import delivery_keys, versions
@@ -22,7 +23,7 @@ from pipeline.keys.versions import Packed
 from pipeline.rows.parquet import WriteSettings
 from pipeline.rows.staging import Slices
 from pipeline.run import Run
-from pipeline.steps import latest, plan, publish, read, route, scan, write
+from pipeline.steps import commit, latest, plan, read, route, scan, write
 from pipeline.steps.latest import Superseded
 from pipeline.steps.plan import ReadTask, ScanTask
 from pipeline.steps.route import Routed
@@ -74,7 +75,7 @@ class ReadBlocks(ParallelDoFn):
         """The elements for a block."""
         yield from block.versions.split()
         yield TaggedOutput(tags.SLICES, (block.number, tuple(block.slices)))
-        yield TaggedOutput(tags.DELIVERY_KEYS, block.seen)
+        yield TaggedOutput(tags.DELIVERY_KEYS, block.delivery_keys)
         if block.dead_letters:
             yield TaggedOutput(tags.REJECTS, block.dead_letters)
         rejected = sum(block.rejected.values())
@@ -92,7 +93,7 @@ class ReadBlocks(ParallelDoFn):
 
 
 class CombineDeliveryKeys(beam.CombineFn):
-    """Seen of parts of the delivery → Seen of all of it."""
+    """DeliveryKeys of parts of the delivery → DeliveryKeys of all of it."""
 
     def create_accumulator(self) -> DeliveryKeys:
         """Nothing."""
@@ -112,7 +113,7 @@ class CombineDeliveryKeys(beam.CombineFn):
 
 
 class ScanLiveFiles(ParallelDoFn):
-    """ScanTask, with what was seen → (bucket, versions that may compete)."""
+    """ScanTask, with the delivery's keys → (bucket, versions that may compete)."""
 
     def __init__(self, run: Run, workers: int) -> None:
         super().__init__(Cores(workers, processes=True))
@@ -144,7 +145,7 @@ class ScanLiveFiles(ParallelDoFn):
         counts = {
             "live_files": 1,
             "versions": scanned.rows,
-            "comparisons": scanned.seen,
+            "comparisons": scanned.blocks,
             "files_passed_over": 1 if scanned.passed_over else 0,
             "rows_passed_over": scanned.passed_over,
         }
@@ -152,7 +153,7 @@ class ScanLiveFiles(ParallelDoFn):
 
 
 class CombineLatest(ParallelDoFn):
-    """(bucket, its versions) → (source number, its superseded rows).
+    """(bucket, its versions) → (origin number, its superseded rows).
 
     As `beam.CombineValues` would, but on all cores of a machine with one worker.
     """
@@ -165,14 +166,14 @@ class CombineLatest(ParallelDoFn):
         return partial(latest.latest, list(element[1]))
 
     def outputs(self, found: Superseded) -> Iterator[Any]:
-        """Splits the rows by source; as bytes, since Beam would pickle arrays one by one."""
-        where, exact, count, seconds = found
-        sources = versions.source_of(where)
-        numbers, starts = np.unique(sources, return_index=True)
-        borders = [*starts.tolist(), len(where)]
+        """Splits the rows by origin; as bytes, since Beam would pickle arrays one by one."""
+        locations, exact, count, seconds = found
+        origins = versions.origins_of(locations)
+        numbers, starts = np.unique(origins, return_index=True)
+        borders = [*starts.tolist(), len(locations)]
         for number, (start, end) in zip(numbers.tolist(), itertools.pairwise(borders), strict=True):
-            yield number, versions.row_of(where[start:end]).tobytes()
-        delivered = sources >= versions.FIRST_BLOCK
+            yield number, versions.rows_of(locations[start:end]).tobytes()
+        delivered = origins >= versions.FIRST_BLOCK
         counts = {
             "versions": count,
             "superseded": int(np.sum(~exact)),
@@ -184,16 +185,16 @@ class CombineLatest(ParallelDoFn):
 
 
 class RouteRows(beam.DoFn):
-    """(source number, its slices or live file, and superseded rows) → (group, Routed)."""
+    """(origin number, its slices or live file, and superseded rows) → (shard, Routed)."""
 
     def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Any]:
         """See `route`, the module."""
-        _, sources = element
-        files: list[ScanTask] = list(sources[tags.LIVE])
-        blocks: list[tuple[Slices, ...]] = list(sources[tags.SLICES])
-        rows = route.superseded_rows(sources[tags.ROWS])
+        _, inputs = element
+        files: list[ScanTask] = list(inputs[tags.LIVE])
+        blocks: list[tuple[Slices, ...]] = list(inputs[tags.SLICES])
+        rows = route.superseded_rows(inputs[tags.ROWS])
         for _, file, sizes in files:
-            yield route.live_file(file, sizes.groups, rows)
+            yield route.live_file(file, sizes.shards, rows)
         slices = list(itertools.chain.from_iterable(blocks))
         yield from route.block(slices, rows)
         counts = {
@@ -206,7 +207,7 @@ class RouteRows(beam.DoFn):
 
 
 class WriteDestinations(ParallelDoFn):
-    """(group, Routed to its destinations) → Written."""
+    """(shard, Routed to its destinations) → Written."""
 
     def __init__(self, run: Run, workers: int) -> None:
         super().__init__(Cores(workers, processes=True))
@@ -215,11 +216,11 @@ class WriteDestinations(ParallelDoFn):
         )
 
     def call(self, element: tuple[int, Iterable[Routed]], *_: Any) -> Callable[[], Any]:
-        """The writing of one group."""
-        return partial(write.write_group, list(element[1]), self._settings)
+        """The writing of one shard."""
+        return partial(write.write_shard, list(element[1]), self._settings)
 
     def outputs(self, result: tuple[Written, float]) -> Iterator[Any]:
-        """The elements for a group."""
+        """The elements for a shard."""
         written, seconds = result
         if written.files or written.replaced:
             yield written
@@ -235,20 +236,20 @@ class WriteDestinations(ParallelDoFn):
         yield TaggedOutput(tags.TALLIES, Tally("write", counts, seconds))
 
 
-class PublishRun(beam.DoFn):
-    """(key, everything the steps have to say) → the run's record."""
+class CommitRun(beam.DoFn):
+    """(key, everything the steps have to say) → the run's summary."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[dict[str, Any]]:
-        """See `publish.publish`."""
+    def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[RunSummary]:
+        """See `commit.commit`."""
         processes.stop(wait=False)  # their work is done, and they end while this goes on
-        _, groups = element
-        outcome = publish.Outcome(
-            plans=list(groups[tags.PLAN]),
-            tallies=list(groups[tags.TALLIES]),
-            written=list(groups[tags.WRITTEN]),
-            dead_letters=list(groups[tags.REJECTS]),
+        _, results = element
+        outcome = commit.Outcome(
+            plans=list(results[tags.PLAN]),
+            tallies=list(results[tags.TALLIES]),
+            written=list(results[tags.WRITTEN]),
+            dead_letters=list(results[tags.REJECTS]),
         )
-        yield publish.publish(self._run, outcome)
+        yield commit.commit(self._run, outcome)

@@ -8,6 +8,6 @@ VERSIONS = "versions"  # (bucket, versions.Packed)
 SLICES = "slices"  # (source number, its staging.Slices)
 DELIVERY_KEYS = "delivery_keys"  # DeliveryKeys
 REJECTS = "rejects"  # path of a file of dead letters
-ROWS = "rows"  # (source number, superseded rows, int64 as bytes); (group, Routed)
+ROWS = "rows"  # (origin number, superseded rows, int64 as bytes); (shard, Routed)
 WRITTEN = "written"  # Written
 TALLIES = "tallies"  # Tally

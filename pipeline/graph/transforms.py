@@ -8,6 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from pipeline.bookkeeping.summary import RunSummary
 from pipeline.graph import dofns, tags
 from pipeline.graph.dofns import Keyed
 from pipeline.keys import delivery_keys
@@ -52,20 +53,20 @@ class Read(_Step):
 class Scan(_Step):
     """SCANS, with DELIVERY_KEYS by the whole delivery → VERSIONS."""
 
-    def __init__(self, run: Run, workers: int, seen: beam.PCollection[DeliveryKeys]) -> None:
+    def __init__(self, run: Run, workers: int, delivery: beam.PCollection[DeliveryKeys]) -> None:
         super().__init__(run, workers)
-        self._seen = seen
+        self._delivery = delivery
 
     def expand(self, pcoll: beam.PCollection[ScanTask]) -> Outputs:
         """Spreads the live files over the workers and scans each."""
         scanner = dofns.ScanLiveFiles(self._run, self._workers)
-        delivery = beam.pvalue.AsSingleton(self._seen, delivery_keys.NOTHING)
+        delivery = beam.pvalue.AsSingleton(self._delivery, delivery_keys.NOTHING)
         outputs = beam.ParDo(scanner, delivery).with_outputs(tags.TALLIES, main=tags.VERSIONS)
         return pcoll | "spread" >> beam.Reshuffle() | outputs
 
 
 class Latest(_Step):
-    """VERSIONS → ROWS that are superseded, by source."""
+    """VERSIONS → ROWS that are superseded, by origin."""
 
     def expand(self, pcoll: beam.PCollection[Keyed]) -> Outputs:
         """Combines the versions of each bucket, after the shuffle.
@@ -80,36 +81,36 @@ class Latest(_Step):
 
 
 class Route(beam.PTransform[Any, Any]):
-    """SLICES, LIVE and superseded ROWS → ROWS by group of destinations, with what is superseded."""
+    """SLICES, LIVE and superseded ROWS → ROWS by shard, with what is superseded."""
 
     def expand(self, pcoll: dict[str, beam.PCollection[tuple[int, Any]]]) -> Outputs:
-        """Joins by source."""
+        """Joins by origin."""
         return (
             pcoll
-            | "by source" >> beam.CoGroupByKey()
+            | "by origin" >> beam.CoGroupByKey()
             | "split" >> beam.ParDo(dofns.RouteRows()).with_outputs(tags.TALLIES, main=tags.ROWS)
         )
 
 
 class Write(_Step):
-    """ROWS by group of destinations → WRITTEN."""
+    """ROWS by shard → WRITTEN."""
 
     def expand(self, pcoll: beam.PCollection[tuple[int, Routed]]) -> Outputs:
-        """Brings together what belongs to a destination, and writes each."""
+        """Brings together what belongs to a shard, and writes each."""
         outputs = beam.ParDo(dofns.WriteDestinations(self._run, self._workers)).with_outputs(
             tags.TALLIES, main=tags.WRITTEN
         )
-        return pcoll | "by destination" >> beam.GroupByKey() | outputs
+        return pcoll | "by shard" >> beam.GroupByKey() | outputs
 
 
 class Commit(beam.PTransform[Any, Any]):
-    """PLAN, TALLIES, WRITTEN, REJECTS → the run's record."""
+    """PLAN, TALLIES, WRITTEN, REJECTS → the run's summary."""
 
     def __init__(self, run: Run) -> None:
         super().__init__()
         self._run = run
 
-    def expand(self, pcoll: dict[str, beam.PCollection[Any]]) -> beam.PCollection[dict[str, Any]]:
+    def expand(self, pcoll: dict[str, beam.PCollection[Any]]) -> beam.PCollection[RunSummary]:
         """Brings everything to one place, and publishes it."""
         keyed = {name: part | f"all {name}" >> beam.WithKeys(0) for name, part in pcoll.items()}
-        return keyed | beam.CoGroupByKey() | beam.ParDo(dofns.PublishRun(self._run))
+        return keyed | beam.CoGroupByKey() | beam.ParDo(dofns.CommitRun(self._run))

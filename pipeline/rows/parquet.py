@@ -56,17 +56,17 @@ class Rows(NamedTuple):
     """Rows that belong to a destination, some of which are superseded.
 
     Attributes:
-        source: Where they are staged; or the live file they are in.
-        superseded: The rows of `source` (counted from 0) that are not to be kept, ascending.
+        origin: Where they are staged; or the live file they are in.
+        superseded: The rows of `origin` (counted from 0) that are not to be kept, ascending.
     """
 
-    source: staging.Slice | DataFile
+    origin: staging.Slice | DataFile
     superseded: npt.NDArray[np.int64]
 
     @property
     def kept(self) -> int:
         """How many of the rows are still the latest."""
-        return self.source.rows - len(self.superseded)
+        return self.origin.rows - len(self.superseded)
 
 
 class WriteSettings(NamedTuple):
@@ -76,7 +76,7 @@ class WriteSettings(NamedTuple):
         root: The table.
         run: The run's id.
         target_bytes: What a file should not exceed, reckoned from the rows before compression.
-        keeps_history: Whether new files stay where they are first written; see `delta.settle`.
+        keeps_history: Whether new files stay where they are first written; see `settling.settle`.
     """
 
     root: str
@@ -102,9 +102,9 @@ def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> It
         datafiles.ConflictError: Another run has superseded a live file.
     """
     parts = list(itertools.chain.from_iterable(destinations))
-    content = _read([part.source for part in parts], settings.root)
+    content = _read([part.origin for part in parts], settings.root)
     size = content.nbytes
-    rows_of = [sum(part.source.rows for part in rows) for rows in destinations]
+    rows_of = [sum(part.origin.rows for part in rows) for rows in destinations]
     numbers = np.repeat(np.arange(len(destinations), dtype=np.int32), rows_of)
     micros, complete = _micros(content), _complete(content)
     order = _in_order(content, numbers, micros)
@@ -112,7 +112,7 @@ def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> It
     ends = np.searchsorted(numbers[order], range(len(destinations)), side="right")
     firsts = np.cumsum([0, *rows_of])
     for number, own in enumerate(np.split(order, ends[:-1])):
-        destination = destinations[number][0].source.destination
+        destination = destinations[number][0].origin.destination
         files = 1
         if size > settings.target_bytes:
             found = content.slice(firsts[number], rows_of[number])
@@ -207,20 +207,20 @@ def _writer(sink: pa.NativeFile) -> pq.ParquetWriter:
     )
 
 
-def _read(sources: Sequence[staging.Slice | DataFile], root: str) -> pa.Table:
+def _read(origins: Sequence[staging.Slice | DataFile], root: str) -> pa.Table:
     """All rows of slices and live files, one after another and in one piece.
 
     Texts that are too many for one array of `FILE_SCHEMA` come as `large_string`.
     """
-    slices = [source for source in sources if isinstance(source, staging.Slice)]
+    slices = [origin for origin in origins if isinstance(origin, staging.Slice)]
     staged = iter(staging.read_slices(slices))
-    size = sum(source.bytes for source in slices)  # no less than their texts
+    size = sum(origin.bytes for origin in slices)  # no less than their texts
     batches: list[pa.RecordBatch] = []
-    for source in sources:
-        if isinstance(source, staging.Slice):
+    for origin in origins:
+        if isinstance(origin, staging.Slice):
             batches.append(next(staged))
         else:
-            rows = _read_live(source, root)
+            rows = _read_live(origin, root)
             batches += rows.to_batches()
             size += rows.nbytes
     content = pa.Table.from_batches(batches, datafiles.FILE_SCHEMA)
@@ -254,7 +254,7 @@ def _complete(content: pa.Table) -> npt.NDArray[np.bool_] | None:
 
 def _kept(parts: Sequence[Rows]) -> npt.NDArray[np.bool_]:
     """Which of the rows of all parts together are still the latest; shape (n,)."""
-    first_rows = np.cumsum([0] + [part.source.rows for part in parts])
+    first_rows = np.cumsum([0] + [part.origin.rows for part in parts])
     kept = np.ones(first_rows[-1], bool)
     for part, first in zip(parts, first_rows, strict=False):
         kept[first + part.superseded] = False

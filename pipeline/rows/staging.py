@@ -42,12 +42,12 @@ class Slice(NamedTuple):
 
 
 class Slices(NamedTuple):
-    """The slices of one group of destinations in a staged file, one after another.
+    """The slices of one shard in a staged file, one after another.
 
     As one element, and of plain tuples: pickling many small objects takes longer than their rows.
 
     Attributes:
-        group: See `partitions.group_of`.
+        shard: See `partitions.shard_of`.
         path: The staged file.
         first_row: The row in its block of the first of them.
         destinations: Where their rows belong: the fields of each.
@@ -55,7 +55,7 @@ class Slices(NamedTuple):
         offsets: Where in the file each record batch begins, and where the last one ends.
     """
 
-    group: int
+    shard: int
     path: str
     first_row: int
     destinations: tuple[tuple[str, str, int, int, int], ...]
@@ -74,7 +74,7 @@ class Slices(NamedTuple):
 
 
 def stage(
-    events: pa.Table, directory: str, first_row: int, groups: int
+    events: pa.Table, directory: str, first_row: int, shards: int
 ) -> tuple[pa.Table, list[Slices]]:
     """Writes events to a new staged file.
 
@@ -82,22 +82,22 @@ def stage(
         events: A table of `events.EVENT_SCHEMA`, not empty.
         directory: Where to write; the file's name is unique, so a retry never meets it.
         first_row: The rows of the same block that were staged before.
-        groups: For `partitions.group_of`.
+        shards: For `partitions.shard_of`.
 
     Returns:
-        The events in the order staged, and the slices of each group of destinations.
+        The events in the order staged, and the slices of each shard.
     """
     micros = events["timestamp"].cast(pa.int64()).to_numpy()
     destinations, codes = partitions.group(
         events["domain"].combine_chunks(), events["event_type"].combine_chunks(), micros
     )
-    by_group = sorted(
-        (partitions.group_of(destination, groups), code)
+    by_shard = sorted(
+        (partitions.shard_of(destination, shards), code)
         for code, destination in enumerate(destinations)
     )
     # Small codes sort by radix, several times faster than the 32 bits they come in.
     places = np.empty(len(destinations), np.int16 if len(destinations) < 1 << 15 else np.int32)
-    places[[code for _, code in by_group]] = np.arange(len(destinations))
+    places[[code for _, code in by_shard]] = np.arange(len(destinations))
     order = np.argsort(places[codes], kind="stable")
     events = events.take(pa.array(order))
     (staged,) = events.select(FILE_SCHEMA.names).combine_chunks().to_batches()
@@ -106,7 +106,7 @@ def stage(
     found = []
     row = offset = 0
     with storage.create(path) as file:
-        for group, members in itertools.groupby(by_group, operator.itemgetter(0)):
+        for shard, members in itertools.groupby(by_shard, operator.itemgetter(0)):
             own = [code for _, code in members]
             rows = tuple(rows_of[code] for code in own)
             starts = itertools.accumulate(rows, initial=row)
@@ -115,7 +115,7 @@ def stage(
             offsets = itertools.accumulate((batch.size for batch in batches), initial=offset)
             found.append(
                 Slices(
-                    group,
+                    shard,
                     path,
                     first_row + row,
                     tuple(destinations[code][:] for code in own),
@@ -130,20 +130,20 @@ def stage(
 
 def read_slices(slices: Sequence[Slice]) -> list[pa.RecordBatch]:
     """The staged rows of each slice. What lies side by side is read in one go."""
-    runs: list[list[int]] = []
+    reads: list[list[int]] = []
     end = ("", 0)
     for number in sorted(range(len(slices)), key=lambda number: slices[number][1:3]):
         slice_ = slices[number]
         if (slice_.path, slice_.offset) != end:
-            runs.append([])
-        runs[-1].append(number)
+            reads.append([])
+        reads[-1].append(number)
         end = (slice_.path, slice_.offset + slice_.bytes)
     found: dict[int, pa.RecordBatch] = {}
-    for run in runs:
-        path, start = slices[run[0]].path, slices[run[0]].offset
-        size = sum(slices[number].bytes for number in run)
+    for together in reads:
+        path, start = slices[together[0]].path, slices[together[0]].offset
+        size = sum(slices[number].bytes for number in together)
         content = pa.py_buffer(storage.read_part(path, start, size))
-        for number in run:
+        for number in together:
             slice_ = slices[number]
             own = content.slice(slice_.offset - start, slice_.bytes)
             found[number] = pa.ipc.read_record_batch(own, FILE_SCHEMA)

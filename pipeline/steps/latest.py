@@ -5,7 +5,7 @@ run, so that two ids fall together neither by chance (1 in 10^20 among a billion
 
 The latest version of an event is the greatest by (timestamp, digest). Versions equal in both have
 the same content, so which of them stays makes no difference to the table; the one with the smallest
-`where` does, which is the one in a live file if there is one.
+`location` does, which is the one in a live file if there is one.
 """
 
 import time
@@ -23,14 +23,14 @@ class Superseded(NamedTuple):
     """The versions, among some, that are not the latest of their event_id.
 
     Attributes:
-        where: They lie, ascending; shape (n,).
+        locations: Where they lie, ascending; shape (n,).
         exact: Those that only repeat another version, of the same event_id, timestamp and digest;
             shape (n,).
         versions: How many versions were compared, those that stay included.
         seconds: What it took.
     """
 
-    where: npt.NDArray[np.int64]
+    locations: npt.NDArray[np.int64]
     exact: npt.NDArray[np.bool_]
     versions: int
     seconds: float
@@ -40,13 +40,13 @@ def latest(parts: Sequence[Packed]) -> Superseded:
     """Compares versions.
 
     Args:
-        parts: All versions of some event_ids, in any order. One that occurs twice, `where`
+        parts: All versions of some event_ids, in any order. One that occurs twice, `location`
             included, counts once.
     """
     started = time.perf_counter()
     found = versions.unpack(parts)
-    where, exact = _losers(_repeated(found))
-    return Superseded(where, exact, len(found), time.perf_counter() - started)
+    locations, exact = _losers(_repeated(found))
+    return Superseded(locations, exact, len(found), time.perf_counter() - started)
 
 
 def _repeated(found: Versions) -> Versions:
@@ -58,20 +58,20 @@ def _repeated(found: Versions) -> Versions:
 def _losers(found: Versions) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Those of some versions, which come sorted by `id_low`, that `Superseded` is about."""
     found = found[_order(found)]
-    low, high, timestamps, digests, where = (
-        found[name] for name in ("id_low", "id_high", "timestamp", "digest", "where")
+    low, high, timestamps, digests, locations = (
+        found[name] for name in ("id_low", "id_high", "timestamp", "digest", "location")
     )
     # Of each id the last row is the latest, and a row followed by its equal only repeats it.
     loses = (low[:-1] == low[1:]) & (high[:-1] == high[1:])
     exact = loses & (timestamps[:-1] == timestamps[1:]) & (digests[:-1] == digests[1:])
-    loses &= ~(exact & (where[:-1] == where[1:]))
+    loses &= ~(exact & (locations[:-1] == locations[1:]))
     losers = np.flatnonzero(loses)
-    losers = losers[np.argsort(where[losers])]
-    return where[losers], exact[losers]
+    losers = losers[np.argsort(locations[losers])]
+    return locations[losers], exact[losers]
 
 
 def _order(found: Versions) -> npt.NDArray[np.int64]:
-    """The order of (id, timestamp, digest), equal ones by descending `where`; shape (n,)."""
+    """The order of (id, timestamp, digest), equal ones by descending `location`; shape (n,)."""
     low, high, timestamps = (found[name] for name in ("id_low", "id_high", "timestamp"))
     if not len(found):
         return np.arange(0)
@@ -93,7 +93,7 @@ def _order(found: Versions) -> npt.NDArray[np.int64]:
 def _exact_order(found: Versions) -> npt.NDArray[np.int64]:
     return np.lexsort(
         (
-            -found["where"],
+            -found["location"],
             *(found[name] for name in ("digest", "timestamp", "id_high", "id_low")),
         )
     )

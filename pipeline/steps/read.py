@@ -67,7 +67,7 @@ class BlockRead(NamedTuple):
         rows: Events staged.
         slices: Where their payloads lie.
         versions: Their versions by bucket.
-        seen: What they add to the filter for the table's rows.
+        delivery_keys: What they add to the filter for the table's rows.
         rejected: How many records were refused, by reason.
         dead_letters: The file that holds them, "" if there are none.
         seconds: What it took.
@@ -78,7 +78,7 @@ class BlockRead(NamedTuple):
     rows: int
     slices: list[staging.Slices]
     versions: Bucketed
-    seen: DeliveryKeys
+    delivery_keys: DeliveryKeys
     rejected: Counter[str]
     dead_letters: str
     seconds: float
@@ -114,13 +114,13 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
         for some in batches.up_to(BLOCK_BYTES, tables()):
             table = pa.concat_tables(some)
             if len(table):
-                table, new_slices = staging.stage(table, settings.directory, rows, sizes.groups)
+                table, new_slices = staging.stage(table, settings.directory, rows, sizes.shards)
                 slices += new_slices
-                where = versions.place(block.number, np.arange(rows, rows + len(table)))
+                locations = versions.locate(block.number, np.arange(rows, rows + len(table)))
                 ids = [table[name].to_numpy() for name in ("id_high", "id_low")]
                 micros = table["timestamp"].cast(pa.int64()).to_numpy()
                 digests = table["digest"].to_numpy()
-                found.append(versions.pack(ids, micros, digests, where))
+                found.append(versions.pack(ids, micros, digests, locations))
                 if sizes.filter_size.bits:
                     hashes.append(
                         delivery_keys.hash_ids(table["event_id"].combine_chunks(), sizes.id_seed)
@@ -135,7 +135,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
         rows=rows,
         slices=slices,
         versions=versions.by_bucket(together, sizes.buckets, directory),
-        seen=delivery_keys.collect(
+        delivery_keys=delivery_keys.collect(
             sizes.filter_size,
             np.concatenate(hashes),
             together["timestamp"],

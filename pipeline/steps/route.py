@@ -1,6 +1,7 @@
-"""Routing: the superseded rows of a source go to the groups of destinations that it has rows of.
+"""Routing: the superseded rows of an origin go to the shards that it has rows for.
 
-A source is a block, whose slices belong to several groups, or a live file, which belongs to one.
+An origin is a block, whose slices belong to several shards, or a live file, which belongs to one.
+A shard is what one call writes: some destinations with all of their rows.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,39 +16,39 @@ from pipeline.table.datafiles import DataFile
 
 
 class Routed(NamedTuple):
-    """The rows of one source that belong to a group of destinations.
+    """The rows of one origin that belong to a shard.
 
     Attributes:
-        source: Where they are staged, destination by destination; or the live file they are in.
+        origin: Where they are staged, destination by destination; or the live file they are in.
         superseded: Those (counted from 0) that are not to be kept, ascending; int64 as bytes,
             since thousands of small arrays are slow to pickle.
     """
 
-    source: staging.Slices | DataFile
+    origin: staging.Slices | DataFile
     superseded: bytes
 
 
 def superseded_rows(packed: Iterable[bytes]) -> npt.NDArray[np.int64]:
-    """Returns the superseded rows of a source, ascending; each bucket has sent some, as bytes."""
+    """Returns the superseded rows of an origin, ascending; each bucket has sent some, as bytes."""
     return np.sort(np.frombuffer(b"".join(packed), np.int64))
 
 
-def live_file(file: DataFile, groups: int, superseded: npt.NDArray[np.int64]) -> tuple[int, Routed]:
-    """Returns the group that a live file belongs to, and the file with its superseded rows.
+def live_file(file: DataFile, shards: int, superseded: npt.NDArray[np.int64]) -> tuple[int, Routed]:
+    """Returns the shard that a live file belongs to, and the file with its superseded rows.
 
     Args:
         file: The live file.
-        groups: In which destinations are written; see `partitions.group_of`.
+        shards: In which destinations are written; see `partitions.shard_of`.
         superseded: Rows of the file, ascending.
     """
-    group = partitions.group_of(file.destination, groups)
-    return group, Routed(file, superseded.tobytes())
+    shard = partitions.shard_of(file.destination, shards)
+    return shard, Routed(file, superseded.tobytes())
 
 
 def block(
     slices: Sequence[staging.Slices], superseded: npt.NDArray[np.int64]
 ) -> Iterator[tuple[int, Routed]]:
-    """Yields each group that a block has slices of, with their share of the superseded rows.
+    """Yields each shard that a block has slices of, with their share of the superseded rows.
 
     Args:
         slices: All of the block.
@@ -58,4 +59,4 @@ def block(
     lasts = firsts + np.array([sum(one.rows) for one in slices], np.int64)
     borders = zip(*np.searchsorted(superseded, [firsts, lasts]).tolist(), strict=True)
     for one, (start, end) in zip(slices, borders, strict=True):
-        yield one.group, Routed(one, (superseded[start:end] - one.first_row).tobytes())
+        yield one.shard, Routed(one, (superseded[start:end] - one.first_row).tobytes())

@@ -26,14 +26,14 @@ class Scanned(NamedTuple):
     Attributes:
         versions: Of the rows that may compete, by bucket.
         rows: How many they are.
-        seen: Blocks of the delivery that they were compared with.
+        blocks: Blocks of the delivery that they were compared with.
         seconds: What it took.
         passed_over: Rows of the file, if it was not looked into.
     """
 
     versions: Bucketed
     rows: int
-    seen: int
+    blocks: int
     seconds: float
     passed_over: int = 0
 
@@ -55,7 +55,7 @@ def scan_file(
 
     Args:
         root: The table.
-        number: The number of the file as a source; see `versions.place`.
+        number: The number of the file as an origin; see `versions.locate`.
         file: The live file.
         delivery: What the delivery has.
         id_seed: For `events.hash_ids`.
@@ -76,7 +76,7 @@ def scan_file(
     digests = np.zeros(len(rows), np.int64)
     digests[tied] = _digests(content, file)
     id_hashes = events.hash_ids(ids, id_seed)
-    found = versions.pack(id_hashes, micros, digests, versions.place(number, rows))
+    found = versions.pack(id_hashes, micros, digests, versions.locate(number, rows))
     by_bucket = versions.by_bucket(found, buckets)
     return Scanned(by_bucket, len(rows), delivery.blocks, time.perf_counter() - started)
 

@@ -16,11 +16,11 @@ _BUCKET_BYTES = 96 << 20
 # From 3 TB on buckets grow instead: elements of a few versions would cost more than these.
 # (At 100 TB a bucket has 11 million versions, 0.5 GB.)
 _BUCKETS_LIMIT = (1 << 15) - 1
-# Destinations are written in groups, each by one call: of so many bytes of input, or (at a tenth)
-# of the table. Elements for thousands of destinations in each block would take longer than their
-# rows.
-_GROUP_BYTES = 4 << 20
-_GROUPS_LIMIT = 512
+# Destinations are written in shards, each by one call: of about this many bytes of input, or (at a
+# tenth) of the table. Elements for thousands of destinations in each block would take longer than
+# their rows.
+_SHARD_BYTES = 4 << 20
+_SHARDS_LIMIT = 512
 _TABLE_RATIO = 10
 # What is staged takes two thirds of the input's size, and should stay in the system's memory until
 # it is written.
@@ -37,14 +37,14 @@ class Sizes(NamedTuple):
     Attributes:
         id_seed: For `events.hash_ids`; new in every run.
         buckets: Shares of the event_id space; see `versions.by_bucket`.
-        groups: In which destinations are written; see `partitions.group_of`.
+        shards: In which destinations are written; see `partitions.shard_of`.
         filter_size: Of the filter for the delivery's event_ids.
         forget: Whether the input is too large to stay in the system's memory beside what is staged.
     """
 
     id_seed: int
     buckets: int
-    groups: int
+    shards: int
     filter_size: delivery_keys.Size
     forget: bool = False
 
@@ -62,7 +62,7 @@ def divide(files: Sequence[storage.FileInfo], live: Sequence[DataFile]) -> Sizes
     return Sizes(
         id_seed=secrets.randbits(64),
         buckets=min(max(1, -(-content // _BUCKET_BYTES)), _BUCKETS_LIMIT),
-        groups=min(max(1, -(-written // _GROUP_BYTES)), _GROUPS_LIMIT),
+        shards=min(max(1, -(-written // _SHARD_BYTES)), _SHARDS_LIMIT),
         filter_size=delivery_keys.size_for(ids, sum(file.rows for file in live)),
         forget=sum(file.bytes for file in files) > _MEMORY_SHARE * _memory_bytes(),
     )

@@ -1,7 +1,7 @@
-"""Writing a group of destinations: what goes into new files, and which live files these replace.
+"""Writing a shard: what goes into new files, and which live files these replace.
 
-Destinations are written in groups, of which there are few: elements for thousands of destinations
-in each block would take longer than their rows.
+A shard holds several destinations, because elements for thousands of destinations in each block
+would take longer than their rows.
 """
 
 import itertools
@@ -19,12 +19,13 @@ from pipeline.steps import batches
 from pipeline.steps.route import Routed
 from pipeline.table.datafiles import DataFile
 
-# So much is written in one go, with at most one larger destination.
+# Destinations are written in batches of about this many bytes; one larger destination may complete
+# a batch.
 _TOGETHER_BYTES = 4 << 20
 
 
 class Written(NamedTuple):
-    """What became of a group of destinations.
+    """What became of a shard.
 
     Attributes:
         files: New data files, not yet committed.
@@ -45,7 +46,7 @@ class Written(NamedTuple):
     live: int
 
 
-def write_group(routed: Iterable[Routed], settings: WriteSettings) -> tuple[Written, float]:
+def write_shard(routed: Iterable[Routed], settings: WriteSettings) -> tuple[Written, float]:
     """Writes what is kept of some destinations' rows to new data files, where there is any news.
 
     Args:
@@ -65,18 +66,18 @@ def write_group(routed: Iterable[Routed], settings: WriteSettings) -> tuple[Writ
     live_files = 0
     wanted: list[tuple[list[Rows], int]] = []
     for rows in by_destination(routed):
-        staged = [part for part in rows if isinstance(part.source, staging.Slice)]
-        live = [part for part in rows if isinstance(part.source, DataFile)]
+        staged = [part for part in rows if isinstance(part.origin, staging.Slice)]
+        live = [part for part in rows if isinstance(part.origin, DataFile)]
         rewritten = _rewritten(live, sum(part.kept for part in staged))
         if parts := [part for part in (*rewritten, *staged) if part.kept]:
-            wanted.append((parts, sum(part.source.bytes for part in parts)))
+            wanted.append((parts, sum(part.origin.bytes for part in parts)))
         slices += staged
         taken += rewritten
         live_files += len(live)
-    groups = batches.up_to(_TOGETHER_BYTES, wanted)
+    together = batches.up_to(_TOGETHER_BYTES, wanted)
     written = Written(
-        files=tuple(file for some in groups for file in parquet.write(some, settings)),
-        replaced=tuple(part.source for part in taken if isinstance(part.source, DataFile)),
+        files=tuple(file for some in together for file in parquet.write(some, settings)),
+        replaced=tuple(part.origin for part in taken if isinstance(part.origin, DataFile)),
         slices=len(slices),
         live_files=live_files,
         staged=sum(part.kept for part in slices),
@@ -87,7 +88,7 @@ def write_group(routed: Iterable[Routed], settings: WriteSettings) -> tuple[Writ
 
 
 def by_destination(routed: Iterable[Routed]) -> list[list[Rows]]:
-    """The rows of each destination, from all sources.
+    """Returns the rows of each destination, from all origins.
 
     Args:
         routed: All staged rows and all live files of some destinations, in any order.
@@ -96,15 +97,15 @@ def by_destination(routed: Iterable[Routed]) -> list[list[Rows]]:
         For each destination its slices and live files, each with its own superseded rows.
     """
     found: defaultdict[Destination, list[Rows]] = defaultdict(list)
-    for source, packed in routed:
+    for origin, packed in routed:
         superseded = np.frombuffer(packed, np.int64)
-        if isinstance(source, DataFile):
-            found[source.destination].append(Rows(source, superseded))
+        if isinstance(origin, DataFile):
+            found[origin.destination].append(Rows(origin, superseded))
             continue
-        first_rows = list(itertools.accumulate(source.rows, initial=0))
+        first_rows = list(itertools.accumulate(origin.rows, initial=0))
         borders = itertools.pairwise(np.searchsorted(superseded, first_rows).tolist())
-        for slice_, (start, end) in zip(source.each(), borders, strict=True):
-            first_row = slice_.first_row - source.first_row
+        for slice_, (start, end) in zip(origin.each(), borders, strict=True):
+            first_row = slice_.first_row - origin.first_row
             own = superseded[start:end] - first_row if start < end else parquet.NO_ROWS
             found[slice_.destination].append(Rows(slice_, own))
     return list(found.values())
@@ -122,8 +123,8 @@ def _rewritten(live: Sequence[Rows], news: int) -> list[Rows]:
     if not news and not rewritten:
         return []
     rows = news + sum(part.kept for part in rewritten)
-    for part in sorted(live, key=lambda part: part.source.rows):
-        if part.kept == part.source.rows <= max(rows, parquet.ROW_GROUP_ROWS // 8):
+    for part in sorted(live, key=lambda part: part.origin.rows):
+        if part.kept == part.origin.rows <= max(rows, parquet.ROW_GROUP_ROWS // 8):
             rewritten.append(part)
             rows += part.kept
     return rewritten

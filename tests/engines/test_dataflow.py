@@ -7,7 +7,7 @@ import apache_beam as beam
 import pytest
 from jobs import commands
 
-from pipeline.command import job
+from pipeline.command import console, job
 
 pytest.importorskip(
     "google.cloud.storage", reason="needs the gcp extra, which ./run.sh test-engines installs"
@@ -49,13 +49,13 @@ def test_graph(built: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     status = job.main([*OPTIONS, "--setup_file=./setup.py", "--rebuild=true"])
 
     assert (status, capsys.readouterr().out) == (
-        job.PUBLISHED,
+        console.DONE,
         "The job's graph is built; it was not asked to run.\n",
     )
     result = built[-1]
     graph = result.job.proto_pipeline
     steps = {name.split("/")[0] for name in _names(graph)}
-    assert steps >= {"plan", "read", "seen", "scan", "latest", "route", "write", "commit"}
+    assert steps >= {"plan", "read", "delivery keys", "scan", "latest", "route", "write", "commit"}
     packages = [
         dependency.role_payload
         for environment in graph.components.environments.values()
@@ -102,4 +102,4 @@ def test_documented_command(built: list[Any], capsys: pytest.CaptureFixture[str]
 
     status = job.main(command)
 
-    assert (status, len(built) > 0) == (job.PUBLISHED, True)
+    assert (status, len(built) > 0) == (console.DONE, True)

@@ -8,6 +8,7 @@ from jobs import ROOT, Published, call, commands, publish, run
 from test_conformance import loopback
 
 from pipeline.table import delta
+from pipeline.table.address import Table
 from tests.apparatus.servers import Server
 
 PROCESSES = "--experiments=use_loopback_process_worker=True"
@@ -58,7 +59,7 @@ def test_killed_worker_on_prism(
     assert "SDK worker disconnected" in killed.stderr
     assert killed.stderr.endswith("\nNothing was published; the table is as it was.\n")
     assert killed.stderr.count("\n") == 2
-    assert delta.load(str(root)).version == -1
+    assert delta.load(Table(str(root))).version == -1
     assert publish([deliveries.first], root, options) == expected[0]
 
 

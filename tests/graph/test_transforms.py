@@ -18,19 +18,17 @@ from pipeline.rows import staging
 from pipeline.steps import plan, route, sizes, write
 from pipeline.steps.tally import Tally, add_up
 from pipeline.table import delta
-from tests.helpers import (
+from tests.by_hand import (
     ID_SEED,
     NO_FILTER,
-    Event,
-    deliver,
     local_pipeline,
     new_run,
-    oracle,
     read_events,
-    record,
-    table_rows,
+    summary_of,
     write_live,
 )
+from tests.deliveries import Event, deliver, latest
+from tests.tables import delta_rows
 
 BLOCK = versions.FIRST_BLOCK
 SIZES = sizes.Sizes(ID_SEED, 2, 3, NO_FILTER)
@@ -66,7 +64,7 @@ def rows_by_key(elements: list[tuple[Any, Any]]) -> dict[Any, list[int]]:
 
 def test_plan(tmp_path: Path) -> None:
     """Run → PLAN, READS, SCANS, LIVE."""
-    path = deliver(tmp_path, "1.jsonl", [Event("a")])
+    path = deliver(tmp_path / "in" / "1.jsonl", [Event("a")])
     with local_pipeline() as pipeline:
         step = pipeline | beam.Create([new_run(tmp_path)]) | do.Plan()
         assert_that(
@@ -86,8 +84,8 @@ def test_plan(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_read(tmp_path: Path, workers: int) -> None:
-    """READS → VERSIONS, SLICES, SEEN, REJECTS. With workers the versions are stored."""
-    deliver(tmp_path, "1.jsonl", [Event("a"), Event("b", event_type="sale")], "nonsense")
+    """READS → VERSIONS, SLICES, DELIVERY_KEYS, REJECTS. With workers the versions are stored."""
+    deliver(tmp_path / "in" / "1.jsonl", [Event("a"), Event("b", event_type="sale")], "nonsense")
     run = new_run(tmp_path)
     planned = plan.plan(run)
     with local_pipeline() as pipeline:
@@ -97,7 +95,7 @@ def test_read(tmp_path: Path, workers: int) -> None:
             is_true_of(
                 lambda found: (
                     rows_by_key(
-                        [(key, versions.unpack([part])["where"].copy()) for key, part in found]
+                        [(key, versions.unpack([part])["location"].copy()) for key, part in found]
                     )
                     == {0: [BLOCK << versions._ROW_BITS, (BLOCK << versions._ROW_BITS) + 1]}
                 )
@@ -127,7 +125,7 @@ def test_read(tmp_path: Path, workers: int) -> None:
         assert_that(
             step[tags.DELIVERY_KEYS],
             is_true_of(lambda found: [one.blocks for one in found] == [1]),
-            label="seen",
+            label="delivery keys",
         )
         assert_that(
             step[tags.REJECTS],
@@ -139,22 +137,22 @@ def test_read(tmp_path: Path, workers: int) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_scan(tmp_path: Path, workers: int) -> None:
-    """SCANS, with SEEN by the whole delivery → VERSIONS."""
+    """SCANS, with the DELIVERY_KEYS of all blocks → VERSIONS."""
     files = [
         write_live(tmp_path, [Event("a"), Event("b")]),
         write_live(tmp_path, [Event("c"), Event("d")], "r00"),
     ]
     size = delivery_keys.Size(1 << 16, True)
-    delivered = read_events(tmp_path, [Event("b"), Event("c")], filter_size=size).seen
+    delivered = read_events(tmp_path, [Event("b"), Event("c")], filter_size=size).delivery_keys
     with local_pipeline() as pipeline:
-        everything = pipeline | "seen" >> beam.Create([delivered])
+        everything = pipeline | "delivery keys" >> beam.Create([delivered])
         scans = [plan.ScanTask(n, file, SIZES) for n, file in enumerate(files)]
         step = pipeline | beam.Create(scans) | do.Scan(new_run(tmp_path), workers, everything)
         assert_that(
             step[tags.VERSIONS],
             is_true_of(
                 lambda found: (
-                    sorted(versions.unpack([part for _, part in found])["where"].tolist())
+                    sorted(versions.unpack([part for _, part in found])["location"].tolist())
                     == [1, 1 << versions._ROW_BITS]
                 )
             ),
@@ -166,13 +164,13 @@ def test_scan(tmp_path: Path, workers: int) -> None:
 @pytest.mark.parametrize("workers", [0, 1, 2])
 @pytest.mark.parametrize("store", [False, True])
 def test_latest(tmp_path: Path, workers: int, store: bool) -> None:
-    """VERSIONS → ROWS that are superseded, by source; buckets are combined apart."""
+    """VERSIONS → ROWS that are superseded, by origin; buckets are combined apart."""
 
     def packed(*rows: tuple[int, int, int, int]) -> versions.Packed:
-        ids, times, digests, where = (
+        ids, times, digests, locations = (
             np.array(column, np.int64) for column in zip(*rows, strict=True)
         )
-        found = versions.pack(np.stack([ids, ids]).astype(np.uint64), times, digests, where)
+        found = versions.pack(np.stack([ids, ids]).astype(np.uint64), times, digests, locations)
         return versions.by_bucket(found, 1, str(tmp_path) if store else "").packed
 
     elements = [
@@ -207,7 +205,7 @@ def test_latest(tmp_path: Path, workers: int, store: bool) -> None:
 
 
 def test_route(tmp_path: Path) -> None:
-    """SLICES, LIVE and superseded ROWS → ROWS by group of destinations."""
+    """SLICES, LIVE and superseded ROWS → ROWS by shard."""
     file = write_live(tmp_path, [Event("a"), Event("b")])
     block = read_events(tmp_path, [Event("a"), Event("b", event_type="sale")])
     (staged,) = block.slices
@@ -226,8 +224,8 @@ def test_route(tmp_path: Path) -> None:
                 lambda found: (
                     sorted(
                         (
-                            directory(part.source.destination),
-                            isinstance(part.source, staging.Slice),
+                            directory(part.origin.destination),
+                            isinstance(part.origin, staging.Slice),
                             part.superseded.tolist(),
                         )
                         for _, routed in found
@@ -237,18 +235,18 @@ def test_route(tmp_path: Path) -> None:
                     == [(monday, False, [1]), (monday, True, []), (sale, True, [0])]
                 )
             ),
-            label="rows by group",
+            label="rows by shard",
         )
         assert_counts(step, {"route.slices": 2, "route.live_files": 1, "route.superseded": 2})
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_write(tmp_path: Path, workers: int) -> None:
-    """ROWS by group → WRITTEN; all of a destination come together."""
-    first = read_events(tmp_path, [Event("a")], groups=5)
+    """ROWS by shard → WRITTEN; all of a destination come together."""
+    first = read_events(tmp_path, [Event("a")], shards=5)
     some = [Event("b"), Event("c", event_type="sale")]
-    more = read_events(tmp_path, some, number=BLOCK + 1, groups=5)
-    parts = [(slices.group, route.Routed(slices, b"")) for slices in [*first.slices, *more.slices]]
+    more = read_events(tmp_path, some, number=BLOCK + 1, shards=5)
+    parts = [(slices.shard, route.Routed(slices, b"")) for slices in [*first.slices, *more.slices]]
     with local_pipeline() as pipeline:
         step = pipeline | beam.Create(parts) | do.Write(new_run(tmp_path), workers)
         assert_that(
@@ -269,8 +267,8 @@ def test_write(tmp_path: Path, workers: int) -> None:
 
 
 def test_commit(tmp_path: Path) -> None:
-    """PLAN, TALLIES, WRITTEN, REJECTS → the run's record; here of a run without news."""
-    deliver(tmp_path, "1.jsonl", [])
+    """PLAN, TALLIES, WRITTEN, REJECTS → the run's summary; here of a run without news."""
+    deliver(tmp_path / "in" / "1.jsonl", [])
     run = new_run(tmp_path)
     planned = plan.plan(run)
     blocks = {"blocks": len(planned.reads)}
@@ -283,27 +281,27 @@ def test_commit(tmp_path: Path) -> None:
             tags.REJECTS: pipeline | "rejects" >> beam.Create([]),
         }
         records = outcome | do.Commit(run)
-        assert_that(records, is_true_of(lambda found: [one["run"] for one in found] == ["r1"]))
-    assert record(run)["published"] is False
+        assert_that(records, is_true_of(lambda found: [one.run for one in found] == ["r1"]))
+    assert summary_of(run)["published"] is False
 
 
 def test_the_steps_together(tmp_path: Path) -> None:
     """What `flow` joins can also be joined by hand: the transforms are all there is."""
     events = [Event("a"), Event("a", "2021-01-09T00:00:00Z"), Event("b")]
-    deliver(tmp_path, "1.jsonl", events)
+    deliver(tmp_path / "in" / "1.jsonl", events)
     run = new_run(tmp_path)
     with local_pipeline() as pipeline:
         planned = pipeline | beam.Create([run]) | "p" >> do.Plan()
         read = planned[tags.READS] | "r" >> do.Read(run, 0)
-        latest = read[tags.VERSIONS] | "l" >> do.Latest(run, 0)
+        superseded = read[tags.VERSIONS] | "l" >> do.Latest(run, 0)
         sources = {
             tags.SLICES: read[tags.SLICES],
             tags.LIVE: planned[tags.LIVE],
-            tags.ROWS: latest[tags.ROWS],
+            tags.ROWS: superseded[tags.ROWS],
         }
         route = sources | "ro" >> do.Route()
         write = route[tags.ROWS] | "w" >> do.Write(run, 0)
-        steps = [planned, read, latest, route, write]
+        steps = [planned, read, superseded, route, write]
         outcome = {
             tags.PLAN: planned[tags.PLAN],
             tags.TALLIES: [step[tags.TALLIES] for step in steps] | "t" >> beam.Flatten(),
@@ -311,6 +309,6 @@ def test_the_steps_together(tmp_path: Path) -> None:
             tags.REJECTS: read[tags.REJECTS],
         }
         outcome | "c" >> do.Commit(run)
-    assert table_rows(run.root) == oracle(events)
-    assert delta.load(run.root).version == 1
+    assert delta_rows(run.root) == latest(events)
+    assert delta.load(run.table).version == 1
     assert journal.RUNS in str(next((tmp_path / "out").rglob("r1.json")))

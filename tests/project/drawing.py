@@ -18,6 +18,7 @@ from apache_beam.pvalue import PCollection
 from pipeline import flow
 from pipeline.graph import tags, transforms
 from pipeline.run import Run
+from pipeline.table.address import Table
 
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 DRAWING = re.compile(r"(?<=^```mermaid\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
@@ -59,7 +60,7 @@ def graph() -> Graph:
     logging.disable()  # Beam warns of type hints that it does not check
     pipeline = beam.Pipeline(runner="FnApiRunner")
     try:
-        flow.build(pipeline, Run("run", ("in",), "table", "temp", False, 1, 1, 1, {}))
+        flow.build(pipeline, Run("run", ("in",), Table("table"), "temp", False, 1, 1, 1))
     finally:
         logging.disable(logging.NOTSET)
     parts = pipeline.transforms_stack[0].parts

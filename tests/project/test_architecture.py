@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.command import report
 from pipeline.steps import tally
-from tests.helpers import Event, deliver, new_run, run_job
+from tests.by_hand import new_run, run_graph
+from tests.deliveries import Event, deliver
 from tests.project import drawing
 from tests.project.drawing import Graph
 from tests.project.test_readme import README, blocks
@@ -17,12 +18,10 @@ ARCHITECTURE = drawing.PAGE.read_text()
 
 # Modules of `steps` that are no step: what steps share.
 NO_STEPS = {"batches", "sizes", "tally"}
-# Steps whose module is called otherwise; the page says so.
-OTHER_MODULES = {"commit": "publish"}
 # Steps without a line in the report: too little time passes in them; the page says so.
 NOT_REPORTED = {"route"}
 # What only brings elements together.
-WIRING = {"Create", "seen", "versions", "tallies"}
+WIRING = {"Create", "delivery keys", "versions", "tallies"}
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +48,14 @@ def test_every_step_gives_tallies(graph: Graph) -> None:
 def test_steps_are_modules(graph: Graph) -> None:
     """The label that an engine shows leads to the code."""
     modules = {path.stem for path in (ROOT / "pipeline" / "steps").glob("[!_]*.py")} - NO_STEPS
-    assert {OTHER_MODULES.get(step, step) for step in graph.steps} == modules
+    assert set(graph.steps) == modules
     assert set(graph.wiring) == WIRING
 
 
 def test_steps_are_those_of_tallies_and_report(graph: Graph, tmp_path: Path) -> None:
     """A count that is off, and a line of the report, name a box of the graph."""
-    deliver(tmp_path, "a.jsonl", [Event("a")])
-    record = run_job(new_run(tmp_path))
+    deliver(tmp_path / "in" / "a.jsonl", [Event("a")])
+    record = run_graph(new_run(tmp_path))
     counted = {name.partition(".")[0] for name in record["counts"]}
     compared = {
         name.partition(".")[0] for _, *sides in tally.EQUATIONS for side in sides for name in side
@@ -70,7 +69,7 @@ def test_steps_are_those_of_the_page(graph: Graph) -> None:
     """The table has a row for each box, in the order of the graph, and names the exceptions."""
     table = ARCHITECTURE[ARCHITECTURE.index("| step |") :].partition("\n\n")[0]
     assert re.findall(r"^\| (\w+) \|", table, re.MULTILINE) == ["step", *graph.steps]
-    for step in (*OTHER_MODULES, *NOT_REPORTED):
+    for step in NOT_REPORTED:
         assert f"`{step}`" in ARCHITECTURE
 
 

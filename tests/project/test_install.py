@@ -13,7 +13,9 @@ from typing import NamedTuple
 import pytest
 
 from pipeline import __version__, start
-from tests.end_to_end import ROOT, event, published, write_events
+from tests.commands import ROOT
+from tests.deliveries import Event, deliver
+from tests.tables import ids
 
 pytestmark = pytest.mark.slow  # Beam is installed
 
@@ -88,7 +90,7 @@ def test_the_commands_work_on_one_table(installed: Installed) -> None:
 
     Seen to fail with `pipeline.steps` left out of the packages in pyproject.toml.
     """
-    write_events(installed.folder / "a.jsonl", event("a", "2021-01-08T10:00:00"))
+    deliver(installed.folder / "a.jsonl", [Event("a", "2021-01-08T10:00:00")])
 
     run = installed.eventsift("run", "--input", "a.jsonl", "--output", "table")
     verify = installed.eventsift("verify", "--output", "table")
@@ -97,7 +99,7 @@ def test_the_commands_work_on_one_table(installed: Installed) -> None:
     assert "Published as version 1." in run
     assert "Everything is right." in verify
     assert "Nothing to merge" in compact
-    assert [row.event_id for row in published(installed.folder / "table")] == ["a"]
+    assert ids(installed.folder / "table") == ["a"]
 
 
 def test_worker_processes_are_not_fooled(installed: Installed) -> None:
@@ -106,8 +108,8 @@ def test_worker_processes_are_not_fooled(installed: Installed) -> None:
     Seen to fail with the user's folder on the search path when the processes are started.
     """
     for number in range(start._WORK_FILES):  # as many as start worker processes
-        line = event(f"e{number}", "2021-01-08T10:00:00")
-        write_events(installed.folder / "many" / f"{number}.jsonl", line)
+        event = Event(f"e{number}", "2021-01-08T10:00:00")
+        deliver(installed.folder / "many" / f"{number}.jsonl", [event])
 
     run = installed.eventsift("run", "--input", "many", "--output", "many-table", "--workers", "2")
 

@@ -59,14 +59,14 @@ def test_one_terabyte_is_planned_as_reckoned() -> None:
         "versions in each of these": events / (n * k),
         "everything else": 2 * events + 100 * n * DESTINATIONS,
         "versions in a bucket": width * events / k,
-        "tallies": 2 * n + k + min(DESTINATIONS, sizes.groups),
+        "tallies": 2 * n + k + min(DESTINATIONS, sizes.shards),
         "data files": DESTINATIONS + 0.68 * TB / (256 << 20),
     }
     for name, expected in reckoned.items():
         assert number(row(name)[1]) == pytest.approx(expected, rel=0.05), name
     # The last block has a number that a version can bear.
-    last = versions.place(packed[-1].number, np.array([10**9]))
-    assert versions.source_of(last).tolist() == [packed[-1].number]
+    last = versions.locate(packed[-1].number, np.array([10**9]))
+    assert versions.origins_of(last).tolist() == [packed[-1].number]
 
 
 def test_a_hundred_terabytes_follow() -> None:

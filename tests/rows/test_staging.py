@@ -1,4 +1,5 @@
 import itertools
+from collections import Counter
 from pathlib import Path
 from unittest import mock
 
@@ -13,7 +14,10 @@ from pipeline.input.decoding import Part, decode
 from pipeline.keys import partitions, versions
 from pipeline.keys.partitions import Destination
 from pipeline.rows import staging
-from tests.helpers import EVENTS, ID_SEED, Event, content_of, read_events, rows_of, slices_of
+from tests.by_hand import ID_SEED, content_of, read_events, slices_of
+from tests.deliveries import EVENTS, Event, as_rows
+from tests.oracle import Rows
+from tests.tables import rows_of
 
 
 def event_table(some: list[Event]) -> pa.Table:
@@ -38,8 +42,8 @@ class TestStage:
             ]
         )
 
-        staged, (group,) = staging.stage(table, str(tmp_path), 10, 1)
-        slices = list(group.each())
+        staged, (shard,) = staging.stage(table, str(tmp_path), 10, 1)
+        slices = list(shard.each())
 
         assert [(part.destination, part.first_row, part.rows) for part in slices] == [
             (Destination("account", "created", 2021, 1, 8), 10, 1),
@@ -55,7 +59,7 @@ class TestStage:
 
     @given(st.lists(EVENTS, min_size=1, max_size=12), st.integers(1, 4))
     def test_slices_hold_every_row_once(
-        self, tmp_path_factory: pytest.TempPathFactory, some: list[Event], groups: int
+        self, tmp_path_factory: pytest.TempPathFactory, some: list[Event], shards: int
     ) -> None:
         """Rows are neither lost nor doubled nor changed, and their numbers are those of versions.
 
@@ -63,10 +67,10 @@ class TestStage:
         """
         folder = tmp_path_factory.mktemp("staged")
 
-        staged, found_groups = staging.stage(event_table(some), str(folder), 7, groups)
-        slices = [part for group in found_groups for part in group.each()]
+        staged, found_shards = staging.stage(event_table(some), str(folder), 7, shards)
+        slices = [part for shard in found_shards for part in shard.each()]
 
-        found = []
+        found: Rows = Counter()
         for part in slices:
             content = content_of(part)
             start = part.first_row - 7
@@ -77,18 +81,18 @@ class TestStage:
             found += rows_of(content, part.destination)
         numbers = [part.first_row + row for part in slices for row in range(part.rows)]
         assert numbers == list(range(7, 7 + len(some)))
-        assert sorted(found, key=repr) == sorted((event.row() for event in some), key=repr)
+        assert found == as_rows(some)
 
-    def test_a_group_has_all_of_its_destinations(self, tmp_path: Path) -> None:
+    def test_a_shard_has_all_rows_of_its_destinations(self, tmp_path: Path) -> None:
         """In every block the same ones, one after another."""
         some = [Event(f"e{n}", event_type=f"t{n % 7}") for n in range(20)]
 
         _, found = staging.stage(event_table(some), str(tmp_path), 0, 3)
 
-        groups = {slices.group: [*slices.each()] for slices in found}
-        assert len(groups) == len(found) > 1
-        for group, slices in groups.items():
-            assert {partitions.group_of(one.destination, 3) for one in slices} == {group}
+        shards = {slices.shard: [*slices.each()] for slices in found}
+        assert len(shards) == len(found) > 1
+        for shard, slices in shards.items():
+            assert {partitions.shard_of(one.destination, 3) for one in slices} == {shard}
             for one, following in itertools.pairwise(slices):
                 assert one.offset + one.bytes == following.offset
                 assert one.first_row + one.rows == following.first_row
@@ -99,8 +103,8 @@ class TestStage:
         Seen to fail with the batches given in the order read.
         """
         some = [Event(f"e{n}", event_type=f"t{n}") for n in range(6)]
-        _, (group,) = staging.stage(event_table(some), str(tmp_path), 0, 1)
-        slices = list(group.each())
+        _, (shard,) = staging.stage(event_table(some), str(tmp_path), 0, 1)
+        slices = list(shard.each())
         asked = [slices[n] for n in (4, 0, 5, 1)]
 
         with mock.patch.object(storage, "read_part", wraps=storage.read_part) as reads:
@@ -120,14 +124,14 @@ class TestStage:
 
     @pytest.mark.parametrize("store_versions", [False, True])
     def test_a_version_finds_its_row(self, tmp_path: Path, store_versions: bool) -> None:
-        """`where` leads from a version to its payload, in every part of a block."""
+        """`location` leads from a version to its payload, in every part of a block."""
         some = [Event(f"e{n}", data=str(n), event_type=f"t{n % 3}") for n in range(9)]
 
         block = read_events(tmp_path, some, buckets=2, store_versions=store_versions)
 
         found = versions.unpack([block.versions.packed])
-        assert set(versions.source_of(found["where"]).tolist()) == {versions.FIRST_BLOCK}
-        rows = versions.row_of(found["where"]).tolist()
+        assert set(versions.origins_of(found["location"]).tolist()) == {versions.FIRST_BLOCK}
+        rows = versions.rows_of(found["location"]).tolist()
         hashes = dict(zip(rows, found["id_low"].tolist(), strict=True))
         for part in slices_of(block):
             ids = content_of(part)["event_id"].to_pylist()

@@ -28,7 +28,7 @@ class Version(NamedTuple):
     id: str
     micros: int
     digest: int
-    where: int
+    location: int
 
 
 def packed(versions: Iterable[Version], directory: str = "") -> Packed:
@@ -38,50 +38,52 @@ def packed(versions: Iterable[Version], directory: str = "") -> Packed:
 
 
 def found(versions: Iterable[Version]) -> list[tuple[int, bool]]:
-    """(where, exact) of the superseded ones."""
+    """(location, exact) of the superseded ones."""
     return pairs(latest.latest([packed(versions)]))
 
 
 def pairs(superseded: Superseded) -> list[tuple[int, bool]]:
     """The superseded versions, each as a pair."""
-    assert (superseded.where.dtype, superseded.exact.dtype) == (np.int64, np.bool_)
+    assert (superseded.locations.dtype, superseded.exact.dtype) == (np.int64, np.bool_)
     assert superseded.seconds >= 0
-    return list(zip(superseded.where.tolist(), superseded.exact.tolist(), strict=True))
+    return list(zip(superseded.locations.tolist(), superseded.exact.tolist(), strict=True))
 
 
 def naive(versions: Iterable[Version]) -> list[tuple[int, bool]]:
     """The rule by the book: one version after the other, each against the best before it."""
     lost: list[tuple[int, bool]] = []
     best: dict[str, Version] = {}
-    for version in sorted(set(versions), key=lambda version: version.where):
+    for version in sorted(set(versions), key=lambda version: version.location):
         other = best.setdefault(version.id, version)
         if version is not other:
             wins = (version.micros, version.digest) > (other.micros, other.digest)
             best[version.id], loser = (version, other) if wins else (other, version)
-            lost.append((loser.where, False))
+            lost.append((loser.location, False))
     firsts: dict[tuple[str, int, int], int] = {}
     for version in versions:
-        first = firsts.setdefault(version[:3], version.where)
-        firsts[version[:3]] = min(first, version.where)
-    repeats = {version.where for version in versions if firsts[version[:3]] != version.where}
-    return sorted((where, where in repeats) for where, _ in lost)
+        first = firsts.setdefault(version[:3], version.location)
+        firsts[version[:3]] = min(first, version.location)
+    repeats = {version.location for version in versions if firsts[version[:3]] != version.location}
+    return sorted((location, location in repeats) for location, _ in lost)
 
 
 INT64 = st.one_of(st.integers(-2, 2), st.sampled_from([-(2**63), 2**63 - 1]))
 
 
 @st.composite
-def versions_with_places(draw: st.DrawFn) -> list[Version]:
-    """Versions that often compete and tie, no two in one place; some occur twice."""
+def located_versions(draw: st.DrawFn) -> list[Version]:
+    """Versions that often compete and tie, no two in one location; some occur twice."""
     contents = draw(st.lists(st.tuples(st.sampled_from("abc"), INT64, INT64), max_size=12))
-    places = st.sampled_from([*range(LIVE, LIVE + 20), *range(BLOCK, BLOCK + 20)])
-    wheres = draw(st.lists(places, unique=True, min_size=len(contents), max_size=len(contents)))
-    versions = [Version(*content, where) for content, where in zip(contents, wheres, strict=True)]
+    rows = st.sampled_from([*range(LIVE, LIVE + 20), *range(BLOCK, BLOCK + 20)])
+    locations = draw(st.lists(rows, unique=True, min_size=len(contents), max_size=len(contents)))
+    versions = [
+        Version(*content, location) for content, location in zip(contents, locations, strict=True)
+    ]
     again = draw(st.lists(st.sampled_from(versions), max_size=3)) if versions else []
     return [*versions, *again]
 
 
-VERSIONS = versions_with_places()
+VERSIONS = located_versions()
 
 
 @given(
@@ -169,8 +171,8 @@ class TestOrder:
     def test_by_example(self, versions: list[Version], expected: list[tuple[int, bool]]) -> None:
         """What is superseded is fixed for each way two versions can meet (invariant 1).
 
-        Seen to fail with digest and timestamp exchanged in `lexsort`, (the equals) with `where`
-        instead of `-where`, and with the last of equal ids not taken to repeat.
+        Seen to fail with digest and timestamp exchanged in `lexsort`, (the equals) with `location`
+        instead of `-location`, and with the last of equal ids not taken to repeat.
         """
         assert found(versions) == expected
         assert found(reversed(versions)) == expected
@@ -189,9 +191,9 @@ class TestOrder:
 
     @given(VERSIONS)
     def test_the_result_is_sorted_and_without_repetition(self, versions: list[Version]) -> None:
-        """Later steps cut the rows by source, and count them."""
-        wheres = [where for where, _ in found(versions)]
-        assert wheres == sorted(set(wheres))
+        """Later steps cut the rows by origin, and count them."""
+        locations = [location for location, _ in found(versions)]
+        assert locations == sorted(set(locations))
 
     def test_where_they_are_stored_makes_no_difference(self, tmp_path: Path) -> None:
         """A large bucket, in parts, as bytes and from files: the same rows, all of them counted."""
@@ -219,7 +221,7 @@ class TestAlgebra:
 
     @given(VERSIONS)
     def test_the_same_versions_again_change_nothing(self, versions: list[Version]) -> None:
-        """Idempotent. Seen to fail without the comparison of `where` in `loses`."""
+        """Idempotent. Seen to fail without the comparison of `location` in `loses`."""
         assert found([*versions, *versions]) == found(versions)
 
     @given(st.data(), VERSIONS)
@@ -238,9 +240,9 @@ class TestAlgebra:
 
 
 def winners(versions: list[Version]) -> list[Version]:
-    """Those that are not superseded, each once."""
-    lost = {where for where, _ in found(versions)}
-    return sorted({version for version in versions if version.where not in lost})
+    """The versions that are not superseded, each once."""
+    lost = {location for location, _ in found(versions)}
+    return sorted({version for version in versions if version.location not in lost})
 
 
 Way = Callable[[list[Packed]], Superseded]

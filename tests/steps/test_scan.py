@@ -8,7 +8,9 @@ from pipeline.input import events
 from pipeline.keys import delivery_keys, versions
 from pipeline.steps import scan
 from pipeline.table import datafiles
-from tests.helpers import ID_SEED, NO_FILTER, Event, digest, read_events, write_live
+from tests.by_hand import ID_SEED, NO_FILTER, read_events, write_live
+from tests.deliveries import Event
+from tests.oracle import digest
 
 FILTER = delivery_keys.Size(1 << 16, True)
 NUMBER = 5
@@ -29,7 +31,7 @@ def scanned(
 ) -> dict[int, tuple[str, int, int]]:
     """By row of the live file: event_id, timestamp and digest of those that compete."""
     file = write_live(folder, live)
-    delivery = delivery_keys.union([read_events(folder, delivered, filter_size=size).seen])
+    delivery = delivery_keys.union([read_events(folder, delivered, filter_size=size).delivery_keys])
     found = scan.scan_file(f"{folder}/out", NUMBER, file, delivery, ID_SEED, 3)
     ids = sorted({event.id for event in live})
     names = dict(zip(events.hash_ids(ids, ID_SEED)[1].tolist(), ids, strict=True))
@@ -85,7 +87,7 @@ class TestScan:
         assert [found[2] for found in rows.values()] == delivered["digest"].tolist()
         assert [found[2] for found in rows.values()] == [digest(event.row()) for event in LIVE]
 
-    def test_where_is_the_row_in_the_file(self, tmp_path: Path) -> None:
+    def test_the_location_is_the_row_in_the_file(self, tmp_path: Path) -> None:
         """Rows are numbered as the file has them, not as they were delivered."""
         rows = scanned(tmp_path, LIVE[::-1], [LIVE[2], LIVE[1]])
         assert {row: found[0] for row, found in rows.items()} == {1: "nanos", 2: "extra"}
@@ -123,12 +125,12 @@ class TestScan:
     def test_it_says_how_much_of_the_delivery_it_knew(self, tmp_path: Path) -> None:
         """A block missing from the filter must show in the counts (invariant 3)."""
         file = write_live(tmp_path, LIVE)
-        part = read_events(tmp_path, [Event("new")], filter_size=FILTER).seen
+        part = read_events(tmp_path, [Event("new")], filter_size=FILTER).delivery_keys
         for blocks in (0, 1, 3):
             found = scan.scan_file(
                 f"{tmp_path}/out", 0, file, delivery_keys.union([part] * blocks), ID_SEED, 1
             )
-            assert found.seen == blocks
+            assert found.blocks == blocks
 
     def test_a_file_that_has_gone_is_a_conflict(self, tmp_path: Path) -> None:
         """Another run has superseded it: start again from the new table."""

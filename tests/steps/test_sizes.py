@@ -5,7 +5,8 @@ import pytest
 from pipeline import storage
 from pipeline.keys import delivery_keys
 from pipeline.steps import sizes
-from tests.helpers import Event, write_live
+from tests.by_hand import write_live
+from tests.deliveries import Event
 
 
 @pytest.mark.parametrize(
@@ -19,16 +20,16 @@ def test_the_number_of_buckets_follows_from_the_content(name: str, buckets: int)
 
 
 @pytest.mark.parametrize(
-    ("delivered", "table_bytes", "groups"),
+    ("delivered", "table_bytes", "shards"),
     [(0, 0, 1), (100, 0, 1), (40 << 20, 0, 10), (100, 4 << 20, 11), (1 << 40, 0, 512)],
 )
-def test_groups_of_destinations_follow_from_what_may_be_written(
-    tmp_path: Path, delivered: int, table_bytes: int, groups: int
+def test_the_number_of_shards_follows_from_what_may_be_written(
+    tmp_path: Path, delivered: int, table_bytes: int, shards: int
 ) -> None:
     """A call for some megabytes, of the table as well, which may have to be written anew."""
     file = storage.FileInfo("in.jsonl", delivered, 0.0)
     live = write_live(tmp_path, [Event("a")])._replace(bytes=table_bytes)
-    assert sizes.divide([file], [live]).groups == groups
+    assert sizes.divide([file], [live]).shards == shards
 
 
 def test_input_beyond_a_third_of_memory_is_not_kept_there(monkeypatch: pytest.MonkeyPatch) -> None:

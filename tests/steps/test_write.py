@@ -16,7 +16,8 @@ from pipeline.steps import write
 from pipeline.steps.route import Routed
 from pipeline.steps.write import Written
 from pipeline.table.datafiles import DataFile
-from tests.helpers import NO_ROWS, Event, read_events, write_live
+from tests.by_hand import NO_ROWS, read_events, write_live
+from tests.deliveries import Event
 
 HERE = Destination("account", "created", 2021, 1, 8)
 
@@ -38,8 +39,8 @@ def live(folder: Path, events: Sequence[Event], superseded: Sequence[int] = ()) 
 
 
 def write_rows(folder: Path, rows: Sequence[Routed]) -> Written:
-    """Writes a group."""
-    written, seconds = write.write_group(
+    """Writes a shard."""
+    written, seconds = write.write_shard(
         rows, parquet.WriteSettings(f"{folder}/out", "r1", 1 << 28)
     )
     assert seconds > 0
@@ -76,7 +77,7 @@ class TestGroup:
         assert written._replace(files=(), replaced=()) == Written(
             files=(), replaced=(), slices=1, live_files=1, staged=1, superseded=3, live=1
         )
-        assert written.replaced == (parts[1].source,)
+        assert written.replaced == (parts[1].origin,)
 
     def test_rows_of_a_destination_come_together(self, tmp_path: Path) -> None:
         """From all sources; each destination has files of its own, without the others' rows.
@@ -140,12 +141,12 @@ class TestWhatIsRewritten:
         rows = [live(tmp_path, [event("a", 1), event("b", 2)], [0])]
         written = write_rows(tmp_path, rows)
         assert ids(tmp_path, written.files) == ["b"]
-        assert written.replaced == (rows[0].source,)
+        assert written.replaced == (rows[0].origin,)
 
     def test_a_live_file_of_which_nothing_is_left_just_goes(self, tmp_path: Path) -> None:
         """No empty file takes its place."""
         rows = [live(tmp_path, [event("a", 1)], [0])]
-        assert write_rows(tmp_path, rows) == Written((), (rows[0].source,), 0, 1, 0, 1, 0)
+        assert write_rows(tmp_path, rows) == Written((), (rows[0].origin,), 0, 1, 0, 1, 0)
 
     def test_large_live_files_stay(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A small delivery does not write a large destination anew (invariant 6).
@@ -158,7 +159,7 @@ class TestWhatIsRewritten:
 
         written = write_rows(tmp_path, [large, small, staged(tmp_path, [event("new", 30)])])
 
-        assert written.replaced == (small.source,)
+        assert written.replaced == (small.origin,)
         assert ids(tmp_path, written.files) == ["s", "new"]
         assert (written.live_files, written.live) == (2, 1)
 
@@ -213,7 +214,7 @@ def after_delivery(sizes: list[int], news: int) -> list[int]:
     """The rows of a destination's files after a delivery of news, from those before it."""
     files = [Rows(data_file(str(n), rows), NO_ROWS) for n, rows in enumerate(sizes)]
     taken = write._rewritten(files, news)
-    gone = {part.source.path for part in taken if isinstance(part.source, DataFile)}
+    gone = {part.origin.path for part in taken if isinstance(part.origin, DataFile)}
     left = [rows for n, rows in enumerate(sizes) if str(n) not in gone]
     return [*left, news + sum(part.kept for part in taken)]
 

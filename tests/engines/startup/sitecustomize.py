@@ -27,7 +27,7 @@ pipeline.steps.sizes._BUCKET_BYTES = BYTES
 
 STEPS = {
     "read": (pipeline.steps.read, "read_block"),
-    "write": (pipeline.steps.write, "write_group"),
+    "write": (pipeline.steps.write, "write_shard"),
 }
 if step := os.environ.get("EVENTSIFT_TEST_KILL"):
     name, _, flag = step.partition(":")
