@@ -146,5 +146,5 @@ def _verdict(summary: RunSummary) -> str:
             " records, and deliver them in a new file."
         )
     if not events.read:
-        return "Nothing was published: the files have no summary."
+        return "Nothing was published: the files have no record."
     return "Nothing new to publish: no event is later than what the table has."
