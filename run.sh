@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # eventsift's front door: makes its own Python environment, then runs what was asked.
-# Works with bash 3.2 (macOS) and newer. tests/project/test_run_sh.py says what it promises.
+# Works with bash 3.2 (macOS) and newer. tests/project/test_run_sh*.py say what it promises.
 # shellcheck disable=SC2030,SC2031 # test_pythons changes VENV in a subshell on purpose
 set -euo pipefail
 
