@@ -47,7 +47,8 @@ _T = TypeVar("_T")
 _URL = re.compile(r"(\w+)://([^/]+)/?(.*)", re.DOTALL)
 _SAID = re.compile(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
 _BROKEN = re.compile(r"in \S+ - HTTP error|body: HTTP error")
-_BEYOND_END = re.compile(r"\b416 |non-partial response")
+# How servers answer for a range where there are no bytes.
+_BEYOND_END = re.compile(r"\b416 |non-partial response|CONTENT_RANGE header")
 
 
 class _Object(NamedTuple):

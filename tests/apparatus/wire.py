@@ -1,7 +1,8 @@
 """A proxy in front of a store's server: it counts requests and bytes, delays, and fails on purpose.
 
 It speaks HTTP/1.1 to both sides and passes everything on as it comes, so signatures stay valid.
-What it has seen is a list of `Exchange`, from which tests add up what a run costs.
+Where a server sends its client on to another one, as HDFS does, the client comes here again. What
+it has seen is a list of `Exchange`, from which tests add up what a run costs.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ _CHUNK_BYTES = 1 << 18
 _LINE_END = b"\r\n"
 _HEAD_END = b"\r\n\r\n"
 _LISTS = ("list-type=", "prefix=", "op=LISTSTATUS")
+_LOCATION = re.compile(rb"(?im)^location: *http://([^/:\r\n]+):(\d+)")
+_HOST = re.compile(rb"(?im)^host:.*\r\n")
 
 
 class Exchange(NamedTuple):
@@ -58,6 +61,10 @@ class Exchange(NamedTuple):
             return "MULTIPART"
         if self.copies:
             return "COPY"
+        if "op=GETFILESTATUS" in query:
+            return "HEAD"
+        if "op=RENAME" in query:
+            return "RENAME"
         if self.method == "GET" and any(sign in query for sign in _LISTS):
             return "LIST"
         return "DELETE" if self.method == "POST" and query.startswith("delete") else self.method
@@ -80,31 +87,54 @@ class Wire:
     """The proxy as tests see it.
 
     Attributes:
+        port: Where it listens, on `servers.HOST`.
         exchanges: What has passed, in the order in which it ended.
         delay_seconds: How long each request waits before it is passed on.
         fault: Gets the number of each request (from 1) and its target; returns what goes wrong.
     """
 
-    def __init__(self, behind: int) -> None:
+    def __init__(self, host: str = "") -> None:
+        self.port = 0
         self.exchanges: list[Exchange] = []
         self.delay_seconds = 0.0
         self.fault: Callable[[int, str], Fault | None] = lambda number, target: None
-        self._behind = behind
+        self._host = host.encode()
         self._numbers = itertools.count(1)
+        self._under_way = 0
+        self._doors: dict[bytes, int] = {}
 
-    def clear(self) -> None:
-        """Forgets what has passed."""
-        self.exchanges = []
+    def taken(self) -> list[Exchange]:
+        """Returns what has passed since this was last asked, once nothing is under way."""
+        while self._under_way:
+            time.sleep(0.01)
+        passed, self.exchanges = self.exchanges, []
+        return passed
 
-    async def serve(self, client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+    async def door(self, behind: int) -> int:
+        """Listens for clients of a server; returns the port."""
+
+        async def serve(client: asyncio.StreamReader, answers: asyncio.StreamWriter) -> None:
+            await self._serve(client, answers, behind)
+
+        server = await asyncio.start_server(serve, HOST, 0, limit=1 << 20, backlog=1024)
+        port: int = server.sockets[0].getsockname()[1]
+        return port
+
+    async def _serve(
+        self, client: asyncio.StreamReader, answers: asyncio.StreamWriter, behind: int
+    ) -> None:
         """Serves one connection of a client."""
         server: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while head := await _head(client):
                 if server is None:
-                    server = await asyncio.open_connection(HOST, self._behind, limit=1 << 20)
-                if not await self._exchange(head, client, answers, server):
-                    break
+                    server = await asyncio.open_connection(HOST, behind, limit=1 << 20)
+                self._under_way += 1
+                try:
+                    if not await self._exchange(head, client, answers, server):
+                        break
+                finally:
+                    self._under_way -= 1
                 if server[0].at_eof():
                     server[1].close()
                     server = None
@@ -130,7 +160,8 @@ class Wire:
         asks = fault is None or fault.after >= 0
         sink = writer if asks else None
         if sink:
-            sink.write(head.without("expect"))
+            told = head.without("expect")
+            sink.write(_HOST.sub(b"Host: %s\r\n" % self._host, told) if self._host else told)
         up = len(head.raw) + await _pass(client, sink, head)
         status, down, again = 0, 0, False
         if asks:
@@ -139,7 +170,7 @@ class Wire:
                 raise ConnectionResetError
             limit = None if fault is None else fault.after
             status = int(answer.first.split(" ")[1])
-            answers.write(answer.raw)
+            answers.write(await self._sent_here(answer.raw))
             is_empty = method == "HEAD" or status in (204, 304)
             body = 0 if is_empty else await _pass(reader, answers, answer, limit)
             down = len(answer.raw) + body
@@ -159,32 +190,42 @@ class Wire:
         self.exchanges.append(Exchange(began, ended, method, target, status, up, down, copies))
         return again
 
+    async def _sent_here(self, head: bytes) -> bytes:
+        """The head of an answer that sends the client on, to a door of this proxy instead."""
+        if not (found := _LOCATION.search(head)):
+            return head
+        if found[2] not in self._doors:
+            self._doors[found[2]] = await self.door(int(found[2]))
+        here = b"Location: http://%s:%d" % (HOST.encode(), self._doors[found[2]])
+        return head[: found.start()] + here + head[found.end() :]
+
 
 @contextlib.contextmanager
-def watching(port: int, behind: int) -> Iterator[Wire]:
-    """Listens on `port` and passes on to `behind`, in a thread, within the ``with`` block."""
-    wire, ready = Wire(behind), threading.Event()
-    loop = asyncio.new_event_loop()
+def watching(behind: int, host: str = "") -> Iterator[Wire]:
+    """Passes on to a port what comes to `Wire.port`, in a thread, within the ``with`` block.
 
-    async def run() -> None:
-        server = await asyncio.start_server(wire.serve, HOST, port, limit=1 << 20, backlog=1024)
-        ready.set()
-        await server.serve_forever()
-
-    def serve() -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            task.append(loop.create_task(run()))
-            loop.run_until_complete(task[0])
-
-    task: list[asyncio.Task[None]] = []
-    thread = threading.Thread(target=serve, daemon=True)
+    Args:
+        behind: The port of the server.
+        host: What the server is to be called; as the client calls it if not given.
+    """
+    wire, loop = Wire(host), asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    ready.wait()
+    wire.port = asyncio.run_coroutine_threadsafe(wire.door(behind), loop).result()
     try:
         yield wire
     finally:
-        loop.call_soon_threadsafe(task[0].cancel)
-        thread.join(1)
+        asyncio.run_coroutine_threadsafe(_cancel_others(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 class Cost(NamedTuple):

@@ -6,6 +6,7 @@ What leads to the store is given once, and serves Beam and Delta.
 import os
 import pathlib
 import signal
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +20,7 @@ from pipeline.table import delta
 from pipeline.table.address import Table
 from tests.apparatus import stores
 from tests.apparatus.stores import Store
+from tests.storage.rules import EveryStore
 
 PREFIXES = ("AWS_", "GOOGLE_", "STORAGE_EMULATOR_HOST")
 
@@ -58,6 +60,13 @@ def _delta(root: str) -> dict[str, str]:
     options = PipelineOptions([])
     configure(options)
     return delta_options(root, options)
+
+
+class TestRules(EveryStore):
+    @pytest.fixture
+    def base(self, store: Store, request: pytest.FixtureRequest) -> str:
+        """A prefix that no other test has."""
+        return f"{store.place}/rules/{uuid.uuid4().hex}"
 
 
 def test_publish_and_merge(
