@@ -12,7 +12,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 
 from pipeline import flow, processes, signals, storage
-from pipeline.bookkeeping import journal, ledger, places, recovery, summary
+from pipeline.bookkeeping import dead_letters, journal, ledger, places, recovery, summary
 from pipeline.command import (
     attempts,
     beam_options,
@@ -21,6 +21,7 @@ from pipeline.command import (
     options,
     reasons,
     report,
+    report_file,
     runner_checks,
     runners,
     watch,
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("--input and --output are needed, e.g. --input 'in/*.jsonl' --output out/")
     if own.rebuild and own.watch is not None:
         parser.error("--rebuild replaces the table once, --watch never ends: choose one")
+    if own.report_json == report_file.STDOUT and own.watch is not None:
+        parser.error("--watch speaks on standard output: give --report-json a file")
     engine = PipelineOptions(rest)
     if own.verbose:
         logging.getLogger().setLevel(logging.INFO)
@@ -70,6 +73,7 @@ def main(arguments: Sequence[str]) -> int:
     problem = (
         explain.unusable_folder("--output", root)
         or explain.unusable_folder("--temp", temp)
+        or (own.report_json and report_file.unusable(own.report_json))
         or (len(own.input) == 1 and explain.stream_input(own.input[0]))
     )
     if problem:
@@ -114,6 +118,7 @@ class _Job(NamedTuple):
             all_ended=runners.name(self.beam) == runners.LOCAL,
             verbose=self.own.verbose,
             hints=self._hints,
+            failed=self._report_failure,
         )
         return attempts.repeat(
             lambda run_id: self._attempt(self._run(run_id), files),
@@ -132,8 +137,23 @@ class _Job(NamedTuple):
         found = summary.decode(storage.read_bytes(path))
         for warning in report.warnings(found):
             console.say(f"eventsift: {warning}", error=True)
-        console.say(report.line(found) if files else report.text(found))
+        if self.own.report_json:
+            report_file.write(self.own.report_json, found)
+        if files:
+            console.say(report.line(found))
+        elif self.own.report_json != report_file.STDOUT:
+            letters = dead_letters.first(found.rejects, found.rejected) if found.rejects else {}
+            console.say(report.text(found, letters))
         return console.REJECTED if found.all_rejected else console.DONE
+
+    def _report_failure(self, run_id: str, error: str, version: int | None, code: int) -> None:
+        """Writes the report of a run that has failed, where one is wanted."""
+        if self.own.report_json:
+            published = version is not None
+            failure = report_file.Failure(
+                run_id, self.table.root, version, published, error, exit_code=code
+            )
+            report_file.write(self.own.report_json, failure)
 
     def _pipeline(self, run: Run, files: Sequence[FileInfo] | None) -> bool:
         """Runs the pipeline; tells whether it has run, and was not only built."""

@@ -89,6 +89,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " work)",
     )
     parser.add_argument(
+        "--report-json",
+        type=path,
+        metavar="FILE",
+        help="write the report as JSON to a file, which each run replaces, or to standard output"
+        " (-), where it takes the place of the report for people; of a run that fails it says why"
+        " (default: none)",
+    )
+    parser.add_argument(
         "--verbose", action="store_true", help="show Beam's log, and the traceback of a failure"
     )
 
