@@ -9,7 +9,7 @@ import msgspec
 
 from pipeline import storage
 
-# Whoever looks for the first few reads no more than this. One letter may have 16 MiB, see `rejects`.
+# Whoever looks for the first few reads no more than this; one letter may have 16 MiB of record.
 _LIMIT_BYTES = 32 << 20
 
 
