@@ -16,10 +16,10 @@ import msgspec
 from pipeline import notices, storage
 from pipeline.bookkeeping import ledger, places, state, summary
 from pipeline.bookkeeping.leases import DeadRun
-from pipeline.bookkeeping.places import STATE
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.bookkeeping.summary import RunSummary
 from pipeline.storage import durable
+from pipeline.storage.paths import STATE
 from pipeline.table import delta
 from pipeline.table.address import Table
 from pipeline.table.delta import Snapshot
@@ -37,7 +37,7 @@ class Journal(msgspec.Struct, frozen=True):
 
     Attributes:
         summary: The run's, without what only the commit makes known.
-        inputs: The staged list of the files that were read; see `ledger`.
+        inputs: The staged list of the files that were read; see `listings`.
         dead_letters: Staged files with rejects.
         table: The table's identity; "" if there was no table before.
     """

@@ -12,7 +12,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 
 from pipeline import flow, processes, signals, storage
-from pipeline.bookkeeping import dead_letters, journal, ledger, places, recovery, summary
+from pipeline.bookkeeping import dead_letters, journal, listings, places, recovery, summary
 from pipeline.command import (
     attempts,
     beam_options,
@@ -159,7 +159,7 @@ class _Job(NamedTuple):
         """Runs the pipeline; tells whether it has run, and was not only built."""
         if files is not None:
             run = run._replace(listing=storage.join(run.staging, "listing.arrow.zst"))
-            ledger.write(run.listing, files)
+            listings.write(run.listing, files)
         idle = processes.available() if runners.leaves_cores(self.beam) else 0
         workers = idle if self.own.workers is None else self.own.workers
         pipeline = beam.Pipeline(runner=runners.name(self.beam), options=self.beam)

@@ -210,7 +210,7 @@ def _remove_action(file: DataFile, now: int, *, data_change: bool) -> RemoveActi
 
 
 def _stats(file: DataFile) -> str:
-    """What lets readers skip the file (Delta protocol, "Per-file Statistics")."""
+    """Returns what lets readers skip the file (Delta protocol, "Per-file Statistics")."""
     stats: dict[str, Any] = {"numRecords": file.rows}
     if file.min_timestamp is not None and file.max_timestamp is not None:
         stats["minValues"] = {"timestamp": _instant(file.min_timestamp)}
@@ -226,7 +226,7 @@ def _instant(micros: int) -> str:
 
 
 def _check_added(root: str, run_id: str, add: Sequence[DataFile]) -> None:
-    """All files to add lie where `new_path` says, as large as they should be, and once."""
+    """Checks that each file to add is listed once, and lies where `new_path` says in its size."""
     folder = new_path(run_id, "0").rpartition("/")[0]
     there = {
         relative(root, file): file.bytes

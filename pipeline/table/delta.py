@@ -17,10 +17,12 @@ from pipeline.table import log
 from pipeline.table.address import Table
 from pipeline.table.datafiles import DAMAGE, FILE_SCHEMA, NEW_FOLDER, DataFile, TableError, relative
 
+# The columns of the table.
 TABLE_SCHEMA = pa.unify_schemas([FILE_SCHEMA, PARTITION_SCHEMA])
-"""The columns of the table."""
 
-REBUILT = "eventsift/rebuilt"  # no run is called that: their ids begin with a date
+# The transaction of the last rebuild. No run has this id: a run's begins with a date.
+REBUILT = "eventsift/rebuilt"
+
 # What deltalake 1.6 takes for a URL's syntax, or decodes, in the name of a local folder.
 _UNUSABLE = re.compile(r"[\[\]\\|^\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
 # A path in the log that is a URL, or absolute, or leads upwards.
@@ -224,9 +226,9 @@ def _paths(adds: pa.Table) -> Iterator[str]:
 
 
 def _rows_of(root: str, file: DataFile) -> int:
-    """The number of rows of a live file, from its footer: the log need not say it.
+    """Returns the number of rows of a live file from its footer: the log need not say it.
 
-    If the footer cannot be read, whoever is to read the rows says why.
+    If the footer cannot be read, the step that reads the rows says why.
     """
     with contextlib.suppress(*DAMAGE), storage.open_read(storage.join(root, file.path)) as stream:
         return int(pq.read_metadata(stream).num_rows)
@@ -234,7 +236,7 @@ def _rows_of(root: str, file: DataFile) -> int:
 
 
 def _check_live(root: str, file: DataFile) -> None:
-    """Another tool may have made it so that its rows have no place in a table of ours."""
+    """Refuses a file of another tool whose rows have no place in a table of ours."""
     plain = file.path.startswith(_PLAIN) and ".." not in file.path
     if not plain and _OUTSIDE.search(file.path):
         raise TableError(
@@ -250,5 +252,8 @@ def _check_live(root: str, file: DataFile) -> None:
 
 
 def transaction_id(run_id: str) -> str:
-    """One application a run: of an application the log keeps only the latest transaction."""
+    """Returns the application id of a run's transaction.
+
+    Each run is an application of its own: the log keeps an application's latest transaction only.
+    """
     return f"eventsift/{run_id}"

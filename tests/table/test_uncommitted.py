@@ -8,15 +8,9 @@ import pytest
 
 from pipeline.table import commits, datafiles, delta, settling
 from pipeline.table.address import Table
-from tests.table.test_delta import DAY_SECONDS, assert_settled, delta_rows, publish, write_file
+from tests.table.tables import DAY_SECONDS, assert_settled, delta_rows, publish, write_file
 
 WEEK = 7 * DAY_SECONDS
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> str:
-    """Where the test's table will be."""
-    return str(tmp_path / "table")
 
 
 def hidden(root: str) -> list[str]:

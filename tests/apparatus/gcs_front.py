@@ -11,7 +11,7 @@ library for Python leaves out.
 All other requests go through as they come. Each must bear a token; of any kind, since both clients
 get theirs in their own way from the same key, Beam by asking for it here.
 
-    python -m engines.gcs_front PORT PORT_OF_THE_SERVER
+    python -m tests.apparatus.gcs_front PORT PORT_OF_THE_SERVER
 """
 
 import http.client
@@ -21,7 +21,7 @@ import sys
 import urllib.parse
 import xml.etree.ElementTree
 
-from engines.servers import HOST
+from tests.apparatus.servers import HOST
 
 TOKEN_PATH = "/token"
 

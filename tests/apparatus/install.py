@@ -50,7 +50,7 @@ def go_program(module: str) -> pathlib.Path:
 
 
 def jars(name: str) -> pathlib.Path:
-    """The folder with the jars of ``engines/NAME/pom.xml`` and all they need.
+    """The folder with the jars of ``tests/apparatus/NAME/pom.xml`` and all they need.
 
     Raises:
         MissingError: There is no Java or no Maven, or a jar cannot be downloaded.

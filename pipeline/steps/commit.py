@@ -1,4 +1,4 @@
-"""Publishing: the sums are checked, then the run becomes the table in one commit.
+"""Committing a run: the sums are checked, then the run becomes the table in one commit.
 
 The order makes a kill at any point harmless: check, stage the journal, commit, settle the files,
 keep the journal (dead letters, ledger, summary), remove what was staged. The commit alone decides:
@@ -53,7 +53,7 @@ class Outcome(NamedTuple):
     dead_letters: Sequence[str]
 
 
-def publish(run: Run, outcome: Outcome) -> RunSummary:
+def commit(run: Run, outcome: Outcome) -> RunSummary:
     """Publishes a run: checks, commits, settles and records it.
 
     Idempotent: a repeated call, as runners make it, returns the stored summary.

@@ -11,7 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from engines import gcs_front, install, job_servers, servers
+from tests.apparatus import gcs_front, install, job_servers, servers
 
 BUCKET = "events"
 
@@ -69,8 +69,8 @@ def gcs(folder: pathlib.Path) -> Iterator[Store]:
         *(program, "-scheme", "http", "-host", servers.HOST, "-port", str(behind)),
         *("-backend", "memory", "-public-host", address, "-external-url", f"http://{address}"),
     ]
-    front = [sys.executable, "-m", "engines.gcs_front", str(port), str(behind)]
-    path = {**os.environ, "PYTHONPATH": str(install.POMS.parent)}
+    front = [sys.executable, "-m", "tests.apparatus.gcs_front", str(port), str(behind)]
+    path = {**os.environ, "PYTHONPATH": str(install.POMS.parents[1])}
     with (
         servers.running(command, behind, folder / "gcs.log"),
         servers.running(front, port, folder / "gcs-front.log", path) as server,

@@ -1,37 +1,35 @@
-"""The job against the naive oracle: every framing, in one run or several, in any order."""
+"""The job against the oracle: every framing, in one run or several, in any order."""
 
 from __future__ import annotations
 
-import base64
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from end_to_end import Expected, Row, expect, generate, published, run_here, run_job
 
 from pipeline.verify.check import verify
+from tests import oracle
+from tests.commands import run_here, run_job
+from tests.deliveries import generate
+from tests.oracle import Expected, Rows
+from tests.tables import delta_rows, letters_in
 
 SMALL = {"seed": 5, "types": 4, "days": 3}
 FAULTY = {**SMALL, "files": 3, "broken": 0.02, "extra": 0.05, "duplicates": 0.3, "ties": 0.1}
 
 
 def dead_letters(path: str) -> list[tuple[str, int, bytes]]:
-    """Source, offset and raw bytes of each dead letter, sorted."""
-    letters = [json.loads(line) for line in Path(path).read_bytes().splitlines()]
-    found = []
-    for letter in letters:
-        raw = letter.get("raw", "").encode() or base64.b64decode(letter.get("raw_base64", ""))
-        assert letter["length"] == len(raw)
-        found.append((letter["source"], letter["offset"], raw))
-    return sorted(found)
+    """Source, offset and raw bytes of each dead letter."""
+    letters = letters_in(path)
+    assert all(letter["length"] == len(letter["raw"]) for letter in letters)
+    return [(letter["source"], letter["offset"], letter["raw"]) for letter in letters]
 
 
-def check(output: Path, rows: list[Row]) -> str:
+def check(output: Path, rows: Rows) -> str:
     """The table has these rows, and all else is right with it; gives its digest."""
-    assert published(output) == rows
+    assert delta_rows(output) == rows
     verdict = verify(str(output))
-    assert (verdict.findings, verdict.rows) == ([], len(rows))
+    assert (verdict.findings, verdict.rows) == ([], rows.total())
     return verdict.digest
 
 
@@ -55,7 +53,7 @@ def test_every_framing_gives_the_oracles_table(tmp_path: Path, form: dict[str, A
     record as its offset.
     """
     files = generate(tmp_path / "in", 1500, **FAULTY, **form)
-    expected = expect(files)
+    expected = oracle.expect(files)
 
     record = run_job(tmp_path / "in", tmp_path / "out")
 
@@ -71,7 +69,7 @@ def delivered(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], Exp
     """Five files whose events supersede each other, and what they must become."""
     options = {**FAULTY, "files": 5, "duplicates": 0.5, "other_day": 0.4, "late": 0.3}
     files = generate(tmp_path_factory.mktemp("in"), 1500, **options)
-    return files, expect(files)
+    return files, oracle.expect(files)
 
 
 @pytest.mark.parametrize("order", [[[4], [1, 3], [0, 2]], [[0, 1, 2], [4, 3], [0, 4]]], ids=str)
@@ -83,14 +81,14 @@ def test_any_split_into_runs_gives_the_same_table(
     Seen to fail: `scan.scan_file` that leaves all digests 0.
     """
     files, expected = delivered
-    seen: set[int] = set()
+    so_far: set[int] = set()
 
     for numbers in order:
-        seen |= set(numbers)
+        so_far |= set(numbers)
         run_here([files[n] for n in numbers], tmp_path)
-        check(tmp_path, expect(files[n] for n in seen).rows)
+        check(tmp_path, oracle.expect(files[n] for n in so_far).rows)
 
-    assert published(tmp_path) == expected.rows
+    assert delta_rows(tmp_path) == expected.rows
 
 
 def test_rebuild_forgets_what_the_input_lacks(
@@ -104,7 +102,7 @@ def test_rebuild_forgets_what_the_input_lacks(
     record = run_here(files[:2], tmp_path, "--rebuild")
 
     assert record["files"] == {"matched": 2, "skipped": 0}
-    assert check(tmp_path, expect(files[:2]).rows) != digest
+    assert check(tmp_path, oracle.expect(files[:2]).rows) != digest
 
     run_here(files, tmp_path)
 

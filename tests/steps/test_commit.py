@@ -10,22 +10,15 @@ from pipeline.bookkeeping import journal, ledger
 from pipeline.bookkeeping.summary import Events, Files, decode
 from pipeline.rows import parquet
 from pipeline.run import Run
-from pipeline.steps import plan, publish, route, write
-from pipeline.steps.publish import Outcome, ReconciliationError, TooManyPartitionsError
+from pipeline.steps import commit, plan, route, write
+from pipeline.steps.commit import Outcome, ReconciliationError, TooManyPartitionsError
 from pipeline.steps.tally import Tally
 from pipeline.table import commits, datafiles, delta, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
-from tests.helpers import (
-    Event,
-    deliver,
-    new_run,
-    oracle,
-    read_events,
-    run_job,
-    slices_of,
-    table_rows,
-)
+from tests.by_hand import new_run, read_events, run_graph, slices_of
+from tests.deliveries import Event, deliver, latest
+from tests.tables import delta_rows
 
 OLD = [Event("a"), Event("b"), Event("c", "2021-01-09T00:00:00Z")]
 NEW = [Event("d"), Event("e", event_type="sale")]
@@ -34,7 +27,7 @@ NEW = [Event("d"), Event("e", event_type="sale")]
 def outcome(run: Run, events: Sequence[Event], *lines: str) -> Outcome:
     """What the steps have to say of a run that adds events, and rejects other lines."""
     folder = Path(run.root).parent
-    deliver(folder, f"{run.id}.jsonl", events, *lines)
+    deliver(folder / "in" / f"{run.id}.jsonl", events, *lines)
     planned = plan.plan(run)
     block = read_events(folder, events, *lines)
     settings = parquet.WriteSettings(run.root, run.id, run.target_file_bytes)
@@ -78,9 +71,9 @@ def outcome(run: Run, events: Sequence[Event], *lines: str) -> Outcome:
 
 def old_table(folder: Path) -> Run:
     """A table that is there already."""
-    deliver(folder, "r0.jsonl", OLD)
+    deliver(folder / "in" / "r0.jsonl", OLD)
     run = new_run(folder, "r0")
-    run_job(run)
+    run_graph(run)
     return run
 
 
@@ -101,7 +94,7 @@ class TestSummary:
         old_table(tmp_path)
         run = new_run(tmp_path)
 
-        summary = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
+        summary = commit.commit(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
 
         assert summary.published is True
         assert summary.version == delta.load(run.table).version
@@ -115,12 +108,12 @@ class TestSummary:
         assert summary.seconds["read"] == 0.5
         stored = storage.read_bytes(journal.summary_path(run.root, "r1"))
         assert decode(stored) == summary
-        assert table_rows(run.root) == oracle([*OLD, *NEW])
+        assert delta_rows(run.root) == latest([*OLD, *NEW])
 
     def test_dead_letters_are_kept_beside_the_table(self, tmp_path: Path) -> None:
         """Where the summary says; staged ones go with everything staged."""
         run = new_run(tmp_path)
-        summary = publish.publish(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
+        summary = commit.commit(run, outcome(run, NEW, '"nonsense"', '{"a": 1}'))
         assert summary.rejects == f"{run.root}/_eventsift/rejects/r1.jsonl"
         letters = storage.read_bytes(summary.rejects).splitlines()
         assert [msgspec.json.decode(letter)["raw"] for letter in letters] == [
@@ -132,7 +125,7 @@ class TestSummary:
     def test_without_rejects_there_is_no_file_of_them(self, tmp_path: Path) -> None:
         """An empty file would look like one that was lost."""
         run = new_run(tmp_path)
-        assert publish.publish(run, outcome(run, NEW)).rejects is None
+        assert commit.commit(run, outcome(run, NEW)).rejects is None
         assert not Path(run.root, "_eventsift/rejects").exists()
 
 
@@ -146,7 +139,7 @@ class TestRefusals:
         result = outcome(run, NEW)
         before = listing(old)
         with pytest.raises(ReconciliationError, match=f"has {number} plans"):
-            publish.publish(run, result._replace(plans=result.plans * number))
+            commit.commit(run, result._replace(plans=result.plans * number))
         assert listing(old) == before
 
     @pytest.mark.parametrize(
@@ -175,7 +168,7 @@ class TestRefusals:
         changed = change(outcome(run, NEW, "nonsense"))
         before = listing(old)
         with pytest.raises(ReconciliationError, match="nothing was published"):
-            publish.publish(run, changed)
+            commit.commit(run, changed)
         assert listing(old) == before
         assert not storage.exists(journal.summary_path(run.root, "r1"))
 
@@ -186,19 +179,19 @@ class TestRefusals:
         with pytest.raises(
             TooManyPartitionsError, match=r"2 partitions, the limit is 1; .*--max-partitions"
         ):
-            publish.publish(run, result)
+            commit.commit(run, result)
         assert delta.load(run.table).version == -1
-        assert publish.publish(run._replace(max_partitions=2), result).published is True
+        assert commit.commit(run._replace(max_partitions=2), result).published is True
 
     def test_a_run_that_was_overtaken(self, tmp_path: Path) -> None:
         """Another run has committed since this one was planned (invariant 4)."""
         old_table(tmp_path)
         slow, fast = new_run(tmp_path, "slow"), new_run(tmp_path, "fast")
         late = outcome(slow, [Event("a", "2022-01-01T00:00:00Z")])
-        publish.publish(fast, outcome(fast, NEW))
+        commit.commit(fast, outcome(fast, NEW))
         before = listing(fast)
         with pytest.raises(datafiles.ConflictError, match="run again"):
-            publish.publish(slow, late)
+            commit.commit(slow, late)
         assert listing(fast) == before
 
 
@@ -238,7 +231,7 @@ class TestOrder:
         for module, name in self.STEPS:
             monkeypatch.setattr(module, name, noted(name, getattr(module, name)))
 
-        publish.publish(run, result)
+        commit.commit(run, result)
 
         # The staged journal and the ledger, too, are written with `write_bytes`.
         assert order == [
@@ -269,13 +262,13 @@ class TestOrder:
 
         monkeypatch.setattr(module, name, fails)
         with pytest.raises(OSError, match="killed"):
-            publish.publish(run, result)
+            commit.commit(run, result)
         monkeypatch.setattr(module, name, real)
 
-        summary = publish.publish(run, result)
+        summary = commit.commit(run, result)
 
         assert summary.published is True
-        assert table_rows(run.root) == oracle(NEW)
+        assert delta_rows(run.root) == latest(NEW)
         assert delta.load(run.table).version == 1
         assert len(storage.read_bytes(summary.rejects).splitlines()) == 1
         assert len(ledger.published(run.table)) == 1
@@ -295,7 +288,7 @@ class TestRebuild:
         seen: list[tuple[int, int]] = []
         real = commits.commit
 
-        def commit(
+        def count(
             table: Table,
             version: int,
             run_id: str,
@@ -308,11 +301,11 @@ class TestRebuild:
             return real(table, version, run_id, add, remove, *rest, **options)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(commits, "commit", commit)
-            publish.publish(run, outcome(run, NEW))
+            patch.setattr(commits, "commit", count)
+            commit.commit(run, outcome(run, NEW))
 
         assert seen == [(2, 2)]
-        assert table_rows(run.root) == oracle(NEW)
+        assert delta_rows(run.root) == latest(NEW)
 
     def test_what_left_the_table_leaves_the_ledger(self, tmp_path: Path) -> None:
         """Files whose events are no longer in the table can be published again.
@@ -321,12 +314,12 @@ class TestRebuild:
         """
         old_table(tmp_path)
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
-        publish.publish(run, outcome(run, NEW))
+        commit.commit(run, outcome(run, NEW))
 
-        again = run_job(new_run(tmp_path, "r2"))
+        again = run_graph(new_run(tmp_path, "r2"))
 
         assert again["files"] == {"matched": 2, "skipped": 1}
-        assert table_rows(run.root) == oracle([*OLD, *NEW])
+        assert delta_rows(run.root) == latest([*OLD, *NEW])
 
     def test_killed_before_its_commit_it_changes_nothing(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -337,11 +330,11 @@ class TestRebuild:
         result = outcome(run, NEW)
         with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
             patch.setattr(commits, "commit", lambda *_, **__: 1 // 0)
-            publish.publish(run, result)
-        assert table_rows(run.root) == oracle(OLD)
-        again = run_job(new_run(tmp_path, "r2"))
+            commit.commit(run, result)
+        assert delta_rows(run.root) == latest(OLD)
+        again = run_graph(new_run(tmp_path, "r2"))
         assert again["files"] == {"matched": 2, "skipped": 1}
-        assert table_rows(run.root) == oracle([*OLD, *NEW])
+        assert delta_rows(run.root) == latest([*OLD, *NEW])
 
     def test_a_run_that_it_drops_is_not_in_the_ledger(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -358,17 +351,17 @@ class TestRebuild:
 
         def rebuild_first(*arguments: Any) -> dict[str, Any]:
             monkeypatch.setattr(journal, "keep", keep)
-            publish.publish(rebuild, outcome(rebuild, NEW))
+            commit.commit(rebuild, outcome(rebuild, NEW))
             return keep(*arguments)
 
         monkeypatch.setattr(journal, "keep", rebuild_first)
-        publish.publish(slow, result)
-        assert table_rows(slow.root) == oracle(NEW)
+        commit.commit(slow, result)
+        assert delta_rows(slow.root) == latest(NEW)
 
-        again = run_job(new_run(tmp_path, "r2"))
+        again = run_graph(new_run(tmp_path, "r2"))
 
         assert again["files"] == {"matched": 3, "skipped": 1}
-        assert table_rows(slow.root) == oracle([*OLD, Event("c"), *NEW])
+        assert delta_rows(slow.root) == latest([*OLD, Event("c"), *NEW])
 
     def test_without_a_valid_event_the_table_stays(self, tmp_path: Path) -> None:
         """A rebuild from the wrong files must not empty the table.
@@ -379,12 +372,12 @@ class TestRebuild:
         run = new_run(tmp_path, rebuild=True, inputs=(f"{tmp_path}/in/r1.jsonl",))
         before = listing(old)
 
-        summary = publish.publish(run, outcome(run, [], "nonsense"))
+        summary = commit.commit(run, outcome(run, [], "nonsense"))
 
         assert summary.published is False
         assert summary.events.rejected == 1
         assert listing(old) == before
-        assert table_rows(run.root) == oracle(OLD)
+        assert delta_rows(run.root) == latest(OLD)
 
 
 class TestNoNews:
@@ -396,7 +389,7 @@ class TestNoNews:
         Seen to fail: an empty table was committed.
         """
         run = new_run(tmp_path)
-        summary = publish.publish(run, outcome(run, [], "nonsense"))
+        summary = commit.commit(run, outcome(run, [], "nonsense"))
         assert (summary.published, summary.version) == (False, -1)
         assert delta.load(run.table).version == -1
         assert storage.exists(summary.rejects)
@@ -405,7 +398,7 @@ class TestNoNews:
         """A second run on the same files leaves files and version as they are (invariant 6)."""
         old = old_table(tmp_path)
         before = listing(old)
-        summary = run_job(new_run(tmp_path, "r1"))
+        summary = run_graph(new_run(tmp_path, "r1"))
         assert summary["published"] is False
         assert summary["files"] == {"matched": 1, "skipped": 1}
         assert listing(old) == before

@@ -1,8 +1,8 @@
-"""Runs: many records that are decoded in one call.
+"""Decodes many records in one call.
 
-msgspec decodes a run of some megabytes at once: its `decode_lines` takes objects with any white
-space between them, and within an array commas can be put between brackets again. A run that does
-decode also proves that it ends between two records. One with anything else in it than events is
+msgspec decodes a stretch of some megabytes at once: its `decode_lines` takes objects with any white
+space between them, and the elements of an array are put between brackets again. A stretch that
+decodes also proves that it ends between two records. A stretch that contains anything but events is
 refused as a whole.
 
 Members that no event needs are learned as they are met: a type that has fields for them keeps their
@@ -21,10 +21,10 @@ import pyarrow as pa
 
 from pipeline.input.records import Event, Parsed, from_members, member
 
+# With more unknown members than this, a type for all of them costs more than it saves.
 LEARNED_NAMES = 64
-"""With more unknown members than this, a type for all of them costs more than it saves."""
 
-_UNLEARNABLE = re.compile(r'["\\\x00-\x1f]')  # what msgspec cannot have in the name of a field
+_UNLEARNABLE = re.compile(r'["\\\x00-\x1f]')  # msgspec does not allow these in a field's name
 # Below this Python is faster than a call of Arrow.
 _SHORT_BYTES = 8 << 10
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -33,10 +33,14 @@ _RECORDS = msgspec.json.Decoder(msgspec.Raw)
 _ARRAY_OF_RECORDS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-class Run(NamedTuple):
-    """Records ``[start, end)`` of a part that were decoded together; the `first` is which event.
+class Stretch(NamedTuple):
+    """Records of a part that were decoded together.
 
-    `with_commas` says whether there are commas between them.
+    Attributes:
+        first: The index of its first event among the events of the part.
+        start: Where it begins in the part.
+        end: Where it ends.
+        with_commas: Whether there are commas between its records.
     """
 
     first: int
@@ -45,71 +49,75 @@ class Run(NamedTuple):
     with_commas: bool
 
 
-def decode_run(
-    data: bytes, run: Run, learned: tuple[str, ...], is_utf8: bool
+def decode_stretch(
+    data: bytes, stretch: Stretch, learned: tuple[str, ...], is_utf8: bool
 ) -> tuple[list[Event], dict[int, str]]:
-    """Decodes a run of nothing but events.
+    """Decodes a stretch of nothing but events.
 
     Args:
         data: The part's.
-        run: The run.
-        learned: Names of unknown members met so far; events with further ones may be refused.
+        stretch: The stretch.
+        learned: Names of unknown members met so far; events with others may be refused.
         is_utf8: Whether all of `data` is.
 
     Returns:
         The events and their extras, see `Decoded`.
 
     Raises:
-        ValueError, RecursionError: There is anything else in it.
+        ValueError, RecursionError: It contains anything else.
     """
-    view = _text(data, run)
+    view = _text(data, stretch)
     if not is_utf8 and not is_utf8_text(view):  # msgspec does not look at the bytes within a `Raw`
         raise ValueError("not UTF-8")
     if len(learned) <= LEARNED_NAMES and not _UNLEARNABLE.search("".join(learned)):
         one, many = _decoders(learned)
-        events = many.decode(view) if run.with_commas else one.decode_lines(view)
-        return events, dict(_learned_extras(events, learned, run.first)) if learned else {}
-    objects = _ARRAY_OF_MEMBERS.decode(view) if run.with_commas else _MEMBERS.decode_lines(view)
+        events = many.decode(view) if stretch.with_commas else one.decode_lines(view)
+        return events, dict(_learned_extras(events, learned, stretch.first)) if learned else {}
+    objects = _ARRAY_OF_MEMBERS.decode(view) if stretch.with_commas else _MEMBERS.decode_lines(view)
     parsed = [found for members in objects if isinstance(found := from_members(members), Parsed)]
     if len(parsed) < len(objects):
         raise ValueError("not only events")
-    extras = {row: found.extra for row, found in enumerate(parsed, run.first) if found.extra}
+    extras = {row: found.extra for row, found in enumerate(parsed, stretch.first) if found.extra}
     return [found.event for found in parsed], extras
 
 
-def spans(data: bytes, runs: Sequence[Run], rows: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Yields (start, end) of some of the events in runs.
+def spans(
+    data: bytes, stretches: Sequence[Stretch], rows: Iterable[int]
+) -> Iterator[tuple[int, int]]:
+    """Yields (start, end) of some of the events in stretches.
 
     Args:
         data: The part's.
-        runs: Where its events were found, in order.
-        rows: Which events, by their position in all of these runs, ascending.
+        stretches: Where its events were found, in order.
+        rows: Which events, by their index among all events of the part, ascending.
     """
-    firsts = [run.first for run in runs]
+    firsts = [stretch.first for stretch in stretches]
     number = -1
     for row in rows:
         if (at := bisect.bisect_right(firsts, row) - 1) != number:
-            # The run is decoded again, into views of its records: their addresses tell their place.
-            number, run = at, runs[at]
-            text = _text(data, run)
-            records = (_ARRAY_OF_RECORDS.decode if run.with_commas else _RECORDS.decode_lines)(text)
-            base = pa.py_buffer(text).address + run.with_commas - run.start
-        start = pa.py_buffer(records[row - run.first]).address - base
-        yield start, start + len(records[row - run.first])
+            # Decodes the stretch again, into views of its records, whose memory addresses give
+            # their offsets.
+            number, stretch = at, stretches[at]
+            text = _text(data, stretch)
+            decode = _ARRAY_OF_RECORDS.decode if stretch.with_commas else _RECORDS.decode_lines
+            records = decode(text)
+            base = pa.py_buffer(text).address + stretch.with_commas - stretch.start
+        start = pa.py_buffer(records[row - stretch.first]).address - base
+        yield start, start + len(records[row - stretch.first])
 
 
-def _text(data: bytes, run: Run) -> memoryview:
-    """The bytes of a run as msgspec takes them: without commas, or as an array."""
-    view = memoryview(data)[run.start : run.end]
-    if not run.with_commas:
+def _text(data: bytes, stretch: Stretch) -> memoryview:
+    """Returns the bytes of a stretch in a form that msgspec takes: lines, or an array."""
+    view = memoryview(data)[stretch.start : stretch.end]
+    if not stretch.with_commas:
         return view
-    if data[run.end - 1] != ord("}"):  # after the last element is a comma, and maybe space
-        view = view[: data.rindex(b",", run.start, run.end) - run.start]
+    if data[stretch.end - 1] != ord("}"):  # after the last element is a comma, and maybe space
+        view = view[: data.rindex(b",", stretch.start, stretch.end) - stretch.start]
     return memoryview(b"".join((b"[", view, b"]")))
 
 
 def is_utf8_text(view: memoryview) -> bool:
-    """Whether the bytes are UTF-8."""
+    """Tells whether the bytes are UTF-8."""
     try:
         if len(view) < _SHORT_BYTES:
             str(view, "utf-8")
@@ -126,7 +134,7 @@ def is_utf8_text(view: memoryview) -> bool:
 def _decoders(
     learned: tuple[str, ...],
 ) -> tuple[msgspec.json.Decoder[Event], msgspec.json.Decoder[list[Event]]]:
-    """Decoders of one event and of an array, for events whose other members have these names."""
+    """Makes decoders of one event and of an array, for events with these unknown members."""
     fields: Any = [(_attribute(n), msgspec.Raw, None) for n in range(len(learned))]
     names = {_attribute(n): name for n, name in enumerate(learned)}
     event: Any = msgspec.defstruct(
@@ -136,14 +144,14 @@ def _decoders(
 
 
 def _attribute(number: int) -> str:
-    """The attribute of an event that holds its learned field of this number."""
+    """Returns the attribute of an event that holds the learned member of this number."""
     return f"learned_{number}"
 
 
 def _learned_extras(
     events: Sequence[Event], learned: tuple[str, ...], first: int
 ) -> Iterator[tuple[int, str]]:
-    """Yields the extras of events of a run, each with its position; the run begins at `first`."""
+    """Yields the extras of events, each with the event's index; the indices begin at `first`."""
     fields = [(_attribute(n), member(name)) for n, name in enumerate(learned)]
     for row, event in enumerate(events, first):
         members = [

@@ -8,8 +8,8 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 
-from engines import install, servers
-from engines.servers import HOST, Server
+from tests.apparatus import install, servers
+from tests.apparatus.servers import HOST, Server
 
 # Flink and Spark look into Java's own classes, which Java 17 keeps closed unless told otherwise.
 # (Spark's list is its own, org.apache.spark.launcher.JavaModuleOptions.)
@@ -55,7 +55,7 @@ io.tmp.dirs: {temporary}
 
 
 def java(name: str, main: str, *arguments: str, options: Sequence[str] = ()) -> list[str]:
-    """The command that runs a class of the jars of ``engines/NAME``.
+    """The command that runs a class of the jars of ``tests/apparatus/NAME``.
 
     Raises:
         install.MissingError: They are not to be had.

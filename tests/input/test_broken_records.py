@@ -7,13 +7,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipeline.input.rejects import Reject
-from tests.json_files import FRAMINGS, MUTATIONS, event, framed, mutated, short_runs, whole
+from tests.json_files import FRAMINGS, MUTATIONS, event, framed, mutated, short_stretches, whole
 
 
 @pytest.fixture(autouse=True, scope="module")
-def runs_are_short() -> Iterator[None]:
-    """See `short_runs`."""
-    with short_runs():
+def stretches_are_short() -> Iterator[None]:
+    """See `short_stretches`."""
+    with short_stretches():
         yield
 
 
@@ -45,7 +45,7 @@ BROKEN = {
 @pytest.mark.parametrize("framing_name", FRAMINGS)
 @pytest.mark.parametrize("end", BROKEN)
 def test_a_broken_record_costs_only_itself(framing_name: str, end: bytes) -> None:
-    """In every framing: the events before and after it are there, and it is quoted exactly."""
+    """In every framing, the events before and after it are kept, and it is quoted exactly."""
     before = FRAMINGS[framing_name][1]
     good = [event(f"g{n}", "1").text(before).encode() for n in range(8)]
     assert good[0].endswith(b'"data":1}')
@@ -65,7 +65,7 @@ def test_a_broken_record_costs_only_itself(framing_name: str, end: bytes) -> Non
 
 @pytest.mark.parametrize("framing_name", [name for name in FRAMINGS if name != "array"])
 def test_a_record_with_a_bracket_too_few_costs_only_itself(framing_name: str) -> None:
-    """Its brackets do not tell where it ends, but its neighbours do: lines, or touching objects."""
+    """Its own brackets do not show where it ends, but lines, or objects that touch, do."""
     before = FRAMINGS[framing_name][1]
     good = [event(f"g{n}", "1").text(before).encode() for n in range(4)]
     broken = good[0].replace(b'"data":1}', b'"data":{"a":[1,2}').replace(b"g0", b"b0")
@@ -80,7 +80,7 @@ SURVIVORS = {"concatenated": {"g0", "g3"}, "spaced": {"g0", "g3"}, "array": {"g0
 
 @pytest.mark.parametrize("framing_name", FRAMINGS)
 def test_a_record_cut_off_anywhere_costs_only_itself(framing_name: str) -> None:
-    """Wherever a writer died within a record, the next writer's events are there."""
+    """Wherever a writer died within a record, the next writer's events are kept."""
     before = FRAMINGS[framing_name][1]
     good = [event(f"g{n}", '{"a":[1,{"b":"c"}]}').text(before).encode() for n in range(4)]
     for length in range(1, len(good[0])):
@@ -100,10 +100,10 @@ def test_a_record_cut_off_anywhere_costs_only_itself(framing_name: str) -> None:
 def test_no_mutation_of_some_lines_loses_the_others(
     mutations: list[tuple[int, tuple[str, float, int, bytes]]], framing_name: str
 ) -> None:
-    """Where records begin on lines of their own, nothing that happens to one harms another.
+    """Where records begin on lines of their own, damage to one does no harm to another.
 
-    But for a bracket before an element of an array: what follows is an array in the array. And an
-    array whose first element is no object is a value of its own, not an array of events.
+    Exceptions: a bracket before an element of an array makes an array in the array of what follows.
+    And an array whose first element is no object is a value of its own, not an array of events.
     """
     before = FRAMINGS[framing_name][1]
     texts = [event(f"g{n}", '{"a":[1]}').text(before).encode() for n in range(12)]
@@ -117,7 +117,7 @@ def test_no_mutation_of_some_lines_loses_the_others(
 
 
 def only_reject(data: bytes) -> Reject:
-    """The reject of a file that gives nothing else."""
+    """Returns the reject of a file that gives nothing else."""
     events, rejects = whole(data)
     assert events == []
     assert len(rejects) == 1
@@ -147,15 +147,15 @@ def only_reject(data: bytes) -> Reject:
     ],
 )  # fmt: skip
 def test_reasons(data: bytes, reason: str, message: str) -> None:
-    """A reject names its reason, and shows the value and the rule."""
+    """Each kind of damage has its reason, and a message that shows the value and the rule."""
     reject = only_reject(data)
     assert reject.reason == reason
     assert message in reject.message
     assert reject.raw == data.strip()
 
 
-def test_an_array_without_end_is_told() -> None:
-    """A file that ends within an array is a file that somebody has cut."""
+def test_an_array_without_end_is_rejected() -> None:
+    """A file that ends within an array is a file that somebody has cut: that is a reject."""
     text = event("a").text()
     for data in (f"[{text}", f"[{text},", f"[\n{text},\n{text} \n", "[{}"):
         _, rejects = whole(data.encode())
@@ -169,8 +169,8 @@ def test_an_array_without_end_is_told() -> None:
 
 
 @pytest.mark.parametrize("between", [b"", b" ", b","])
-def test_broken_records_without_number(between: bytes) -> None:
-    """However many stand in a row, and unlike each other: the event after them is found."""
+def test_any_number_of_broken_records_in_a_row(between: bytes) -> None:
+    """After any number of different broken records in a row, the next event is found."""
     broken = [b'{"k%d":oops}' % n for n in range(100)]
     data = between.join([*broken, event("good").text().encode()])
     events, rejects = whole(b"[" + data + b"]" if between == b"," else data)
@@ -179,7 +179,7 @@ def test_broken_records_without_number(between: bytes) -> None:
 
 
 def test_a_record_nested_beyond_what_python_can_is_refused() -> None:
-    """Its neighbours go through, in any framing that shows where it ends."""
+    """It costs only itself, in any framing that shows where it ends."""
     deep = event("deep", "[" * 100_000 + "]" * 100_000).text()
     texts = [event("a").text(), deep, event("b").text()]
     for between in ("\n", ""):
