@@ -16,6 +16,7 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   (nothing)      the demonstration: make sample events, deduplicate them, show the report
   run ...        the job:         run --input 'my/*.jsonl' --output my-table   (run --help)
   generate ...   sample events:   generate --events 1000 --output my           (generate --help)
+  status ...     how a table is doing: status --output my-table               (status --help)
   verify ...     check a published table, independently of the job
   compact ...    merge a table's small files
   test ...       the tests, on all cores if no arguments are given (these go to pytest)
@@ -28,7 +29,7 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   --version      the version
   help           this text
 
-Paths given to run, generate, verify, compact and bench are relative to where you are.
+Paths given to run, generate, status, verify, compact and bench are relative to where you are.
 
 Environment:
   PYTHON           the interpreter to build the environment with (default: the newest here)
@@ -260,7 +261,7 @@ command="${1:-demo}"
 [[ $# -eq 0 ]] || shift
 case "$command" in
   demo) demo ;;
-  run | generate | verify | compact)
+  run | generate | status | verify | compact)
     prepare
     EVENTSIFT_PROGRAM=./run.sh module pipeline.cli "$command" "$@"
     ;;
