@@ -65,9 +65,9 @@ def _status(arguments: Sequence[str]) -> int:
 COMMANDS = {
     "run": _Command("keep the latest version of every event, as Parquet", _UNCHANGED, _run),
     "generate": _Command("make sample event files, with duplicates", "", _generate),
-    "status": _Command("tell how a table is doing", "", _status),
     "verify": _Command("check a table, independently of the job", "", _verify),
     "compact": _Command("merge a table's small files", _UNCHANGED, _compact),
+    "status": _Command("tell how a table is doing", "", _status),
 }
 
 

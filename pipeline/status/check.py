@@ -102,19 +102,18 @@ def main(arguments: Sequence[str]) -> int:
         given is exceeded.
     """
     parser = _parser()
+    stores = any("://" in argument for argument in arguments)
+    if not stores:
+        parser.more_options = list  # Beam's are of use for a store only, and take time to import
     own, rest = parser.parse_known_args(arguments)
+    if rest and not stores:
+        parser.error(f"{rest[0]!r} belongs to no option; see --help")
     if not own.output:
         parser.error("--output is needed, the table's folder")
     root = storage.absolute(own.output)
-    paths = [root, *own.input]
-    if missing := next(filter(None, map(explain.missing_extra, paths)), None):
+    if missing := next(filter(None, map(explain.missing_extra, [root, *own.input])), None):
         parser.error(missing)
-    if all(map(storage.is_local, paths)):
-        parser.more_options = list
-        parser.parse_args(arguments)  # says which option is unknown
-        where = Table(root)
-    else:
-        where = _remote(parser, root, rest)
+    where = _in_store(parser, root, rest) if stores else Table(root)
     if problem := explain.not_a_folder("--output", root) or explain.no_table(root):
         console.say(f"eventsift: {problem}", error=True)
         return console.FAILED
@@ -130,8 +129,8 @@ def main(arguments: Sequence[str]) -> int:
     return _EXCEEDED if found.wrong else console.DONE
 
 
-def _remote(parser: console.Parser, root: str, rest: Sequence[str]) -> Table:
-    """Returns a table in a store, with Beam's options for the store; imports Beam."""
+def _in_store(parser: console.Parser, root: str, rest: Sequence[str]) -> Table:
+    """Returns a table, and lets Beam's options for stores be known; imports Beam."""
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from pipeline.command import beam_options
