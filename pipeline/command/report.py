@@ -265,5 +265,5 @@ def _verdict(summary: RunSummary) -> str:
             " records, and deliver them in a new file."
         )
     if not events.read:
-        return "Nothing was published: there is no record in the files."
+        return "Nothing was published: the files have no record."
     return "Nothing new to publish: no event is later than what the table has."

@@ -63,7 +63,8 @@ def commit(run: Run, outcome: Outcome) -> RunSummary:
 
     Raises:
         ReconciliationError, TooManyPartitionsError, TooManyRejectedError: Nothing was published.
-        datafiles.TableError: Another run was faster, or the table cannot be written.
+        datafiles.ConflictError: Another run was faster.
+        datafiles.TableError: The table cannot be written.
     """
     started = time.perf_counter()
     done = journal.recorded(run.root, run.id, run.id)
@@ -76,6 +77,7 @@ def commit(run: Run, outcome: Outcome) -> RunSummary:
         )
     (planned,) = outcome.plans
     snapshot = delta.load(run.table) if run.rebuild else delta.NO_TABLE
+    # If another run has committed, the commit below is refused, whatever it would remove.
     live = snapshot.files if snapshot.version == planned.version else ()
     change = _change(run, outcome, live)
     counts, seconds = add_up(outcome.tallies)
@@ -168,9 +170,11 @@ def _summary(
     left_out = [
         summary.LeftOutFile(storage.shown(path), reason) for path, reason in planned.left_out
     ]
-    horizon = run.dedup_days is not None and summary.Horizon(
-        run.dedup_days, counts["scan.files_passed_over"], counts["scan.rows_passed_over"]
-    )
+    horizon = None
+    if run.dedup_days is not None:
+        horizon = summary.Horizon(
+            run.dedup_days, counts["scan.files_passed_over"], counts["scan.rows_passed_over"]
+        )
     lost = {directory(file.destination) for file in change.remove}
     return RunSummary(
         run=run.id,
@@ -191,7 +195,7 @@ def _summary(
         rejected=_reasons(counts),
         first_reject=_first_reject(counts, outcome.dead_letters),
         rejects=journal.rejects_path(run.root, run.id) if outcome.dead_letters else None,
-        horizon=horizon or None,
+        horizon=horizon,
         table=summary.TableChange(
             replaced_rows=counts["latest.superseded"] - counts["latest.superseded_events"],
             partitions_written=len(change.partitions),

@@ -92,7 +92,7 @@ def commit(
     try:
         _publish(opened, adds, removes, _properties(run_id, version + 1, now, rebuild=rebuild))
     except (DeltaError, OSError) as error:
-        # Also when the commit was made but its answer was lost, or the checkpoint after it failed.
+        # The commit may have been made: its answer was lost, or the checkpoint after it failed.
         opened = delta.open_newest(table)
         published = opened.published(run_id)
         if published is not None:
@@ -128,8 +128,8 @@ def commit_places(opened: Opened, hidden: Sequence[DataFile]) -> None:
 def _properties(run_id: str, version: int, now: int, *, rebuild: bool) -> CommitProperties:
     """Returns what the log is to remember of a run's commit.
 
-    Only the very next version will do (no retries). So it is known already, and what the log
-    remembers of this run is where it was published.
+    The run gets the next version or none, so its number is known here, and the log remembers where
+    the run was published.
     """
     transactions = [Transaction(delta.transaction_id(run_id), version, now)]
     if rebuild:

@@ -109,7 +109,7 @@ def drop_uncommitted(table: Table, run_id: str, keep_seconds: float = LOG_DAYS *
     Args:
         table: The table.
         run_id: The run; it must have ended.
-        keep_seconds: Files stay, too, that were removed so lately: they may be history.
+        keep_seconds: Files removed within this time stay: they may be history.
 
     Raises:
         TableError: As `load`. Nothing was deleted.
