@@ -56,7 +56,7 @@ def _compact(arguments: Sequence[str]) -> int:
 def _status(arguments: Sequence[str]) -> int:
     from pipeline import imports
 
-    imports.prepare()
+    imports.leave_out_unused()
     from pipeline.status.check import main
 
     return main(arguments)

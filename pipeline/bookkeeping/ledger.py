@@ -80,18 +80,18 @@ def published(table: Table, run_id: str = "run", lineage: Lineage | None = None)
     )
 
 
-def known(table: Table, origin: Origin) -> list[FileInfo]:
+def known(table: Table, lineage: Lineage) -> list[FileInfo]:
     """As `published`, for those who only look: a damaged ledger stays where it is, and knows none.
 
     Args:
         table: The table.
-        origin: Of the table as it is now.
+        lineage: Of the table as it is now.
     """
     try:
         found = _read(table.root)
     except DamagedError:
         return []
-    return listings.files_of(_valid(table.root, found, origin)) if len(found.entries) else []
+    return listings.files_of(_valid(table.root, found, lineage)) if len(found.entries) else []
 
 
 def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> list[FileInfo]:

@@ -58,7 +58,7 @@ def status(
     root = opened.table.root
     if opened.delta_table is None:
         raise EventsiftError(f"{root}: there is no table; --output names the table's folder")
-    origin = opened.origin()
+    lineage = opened.lineage()
     last = runs.last(root)
     seen = leases.look(root)
     found = Status(
@@ -66,10 +66,10 @@ def status(
         content=table.content(opened),
         runs=[runs.told(one) for one in last],
         last_run_seconds=runs.seconds_since(last[0], now) if last else None,
-        open_rejects=runs.open_rejects(root, origin.rebuilt),
+        open_rejects=runs.open_rejects(root, lineage.rebuilt),
         alive=seen.alive,
         dead=seen.dead,
-        waiting=waiting(patterns, opened.table, origin, now) if patterns else None,
+        waiting=waiting(patterns, opened.table, lineage, now) if patterns else None,
     )
     return msgspec.structs.replace(found, wrong=list(_wrong(found, limits)))
 

@@ -6,23 +6,23 @@ from pipeline.bookkeeping import ledger, places
 from pipeline.input import sources
 from pipeline.status.facts import Waiting
 from pipeline.table.address import Table
-from pipeline.table.delta import Origin
+from pipeline.table.delta import Lineage
 
 
-def waiting(patterns: Sequence[str], table: Table, origin: Origin, now: float) -> Waiting:
+def waiting(patterns: Sequence[str], table: Table, lineage: Lineage, now: float) -> Waiting:
     """Returns what is waiting; no file is opened.
 
     Args:
         patterns: Patterns of the files to read.
         table: The table.
-        origin: The table as it is now.
+        lineage: The table as it is now.
         now: The time, in seconds since 1970.
 
     Raises:
         OSError: A store cannot be listed.
     """
     found = sources.find(patterns, table.root, places.default_temp(table.root))
-    published = ledger.known(table, origin)
+    published = ledger.known(table, lineage)
     files = ledger.unpublished(found.files, published)
     paths = {file.path for file in published}
     oldest = min(files, key=lambda file: file.modified, default=None)
