@@ -26,6 +26,7 @@ from pipeline.command import (
     runners,
     watch,
 )
+from pipeline.errors import EventsiftError
 from pipeline.input import sources
 from pipeline.run import Run
 from pipeline.storage import FileInfo, stores
@@ -33,6 +34,10 @@ from pipeline.table.address import Table
 
 # How long an engine may take to answer that its job is cancelled.
 _CANCEL_SECONDS = 3.0
+
+
+class UnusableError(EventsiftError):
+    """A path on the command line cannot be used."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -43,7 +48,27 @@ def main(arguments: Sequence[str]) -> int:
         anything was published), 2 for a usage error, 3 if too many records were rejected, or all;
         129, 130 or 143 if a signal has stopped it.
     """
-    parser = options.parser()
+    try:
+        job = asked(options.parser(), arguments)
+    except UnusableError as error:
+        console.say(f"eventsift: {error}\n{recovery.outcome(None)}", error=True)
+        return console.FAILED
+    if job.own.watch is None:
+        return job.run()
+    inputs = [_absolute(pattern) for pattern in job.own.input]
+    return watch.watch(inputs, job.table, job.own.watch, job.run, job.temp)
+
+
+def asked(parser: console.Parser, arguments: Sequence[str]) -> "Job":
+    """Returns the job that a command line asks for. Nothing was written, or read of the input.
+
+    Args:
+        parser: The parser of the job's own options, which ends the program if they are wrong.
+        arguments: The command's arguments.
+
+    Raises:
+        UnusableError: A path on the command line cannot be used.
+    """
     beam_options.tell_beams_options(parser, arguments)
     own, rest = parser.parse_known_args(arguments)
     if not own.input or not own.output:
@@ -67,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
     root = storage.absolute(own.output)
     if inside := sources.within_table(own.input, root):
         parser.error(sources.only_own(inside, root))
-    job = _Job(own, engine, Table(root, stores.delta_options(root, engine)))
+    job = Job(own, engine, Table(root, stores.delta_options(root, engine)))
     # Where nothing else is given, or a folder in the table, payloads are staged in the table.
     temp = root if places.is_inside(job.temp, root) else job.temp
     problem = (
@@ -77,15 +102,11 @@ def main(arguments: Sequence[str]) -> int:
         or (len(own.input) == 1 and explain.stream_input(own.input[0]))
     )
     if problem:
-        console.say(f"eventsift: {problem}\n{recovery.outcome(None)}", error=True)
-        return console.FAILED
-    if own.watch is None:
-        return job.run()
-    inputs = [_absolute(pattern) for pattern in own.input]
-    return watch.watch(inputs, job.table, own.watch, job.run, job.temp)
+        raise UnusableError(problem)
+    return job
 
 
-class _Job(NamedTuple):
+class Job(NamedTuple):
     """What was asked for on the command line.
 
     Attributes:
@@ -103,6 +124,12 @@ class _Job(NamedTuple):
         """Returns the folder for what is staged."""
         return places.temp_folder(self.table.root, self.own.temp)
 
+    @property
+    def workers(self) -> int:
+        """Returns how many cores each step uses by itself."""
+        idle = processes.available() if runners.leaves_cores(self.beam) else 0
+        return idle if self.own.workers is None else int(self.own.workers)
+
     def run(self, files: Sequence[FileInfo] | None = None) -> int:
         """Runs the pipeline, again if another run was faster.
 
@@ -117,11 +144,11 @@ class _Job(NamedTuple):
             self.temp,
             all_ended=runners.name(self.beam) == runners.LOCAL,
             verbose=self.own.verbose,
-            hints=self._hints,
+            hints=self.hints,
             failed=self._report_failure,
         )
         return attempts.repeat(
-            lambda run_id: self._attempt(self._run(run_id), files),
+            lambda run_id: self._attempt(self.as_run(run_id), files),
             settings,
             brief=files is not None,
         )
@@ -160,10 +187,8 @@ class _Job(NamedTuple):
         if files is not None:
             run = run._replace(listing=storage.join(run.staging, "listing.arrow.zst"))
             listings.write(run.listing, files)
-        idle = processes.available() if runners.leaves_cores(self.beam) else 0
-        workers = idle if self.own.workers is None else self.own.workers
         pipeline = beam.Pipeline(runner=runners.name(self.beam), options=self.beam)
-        flow.build(pipeline, run, workers)
+        flow.build(pipeline, run, self.workers)
         try:
             result = pipeline.run()
             with signals.before_ending(lambda _: _cancel(result)):
@@ -172,7 +197,7 @@ class _Job(NamedTuple):
             processes.stop()
         return getattr(result, "has_job", True) and not self.beam.view_as(TestOptions).dry_run
 
-    def _run(self, run_id: str) -> Run:
+    def as_run(self, run_id: str) -> Run:
         """Returns a run with these options."""
         own = self.own
         return Run(
@@ -189,7 +214,7 @@ class _Job(NamedTuple):
             max_rejected=own.max_rejected,
         )
 
-    def _hints(self, error: BaseException) -> str:
+    def hints(self, error: BaseException) -> str:
         """Returns what may be meant where a pattern matches nothing."""
         if not reasons.is_a(sources.NoMatchError, error):
             return ""

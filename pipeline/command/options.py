@@ -123,11 +123,21 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parser() -> Parser:
-    """Returns the parser of the job's own options, for help and usage errors."""
+def parser(
+    command: str = "run",
+    module: str = "pipeline",
+    description: str = "Keep the latest version of every event, as Parquet by type and date.",
+) -> Parser:
+    """Returns the parser of the job's own options, for help and usage errors.
+
+    Args:
+        command: The command that takes them.
+        module: The module that was started otherwise.
+        description: What the command does.
+    """
     own = Parser(
-        prog=console.name("run", "pipeline"),
-        description="Keep the latest version of every event, as Parquet by type and date.",
+        prog=console.name(command, module),
+        description=description,
         epilog="Any option of Apache Beam or its runners may follow, e.g. --runner=FlinkRunner.",
         allow_abbrev=False,
     )

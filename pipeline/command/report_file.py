@@ -9,8 +9,6 @@ import os
 import msgspec
 
 from pipeline import storage
-from pipeline.bookkeeping import summary
-from pipeline.bookkeeping.summary import RunSummary
 from pipeline.command import console, explain
 
 STDOUT = "-"
@@ -46,17 +44,14 @@ def unusable(target: str) -> str | None:
     return explain.unusable_folder("--report-json", os.path.dirname(path))
 
 
-def write(target: str, report: RunSummary | Failure) -> None:
+def write(target: str, report: msgspec.Struct) -> None:
     """Writes a report; where that fails, a line says so, and the run's outcome stays.
 
     Args:
         target: A file, which is replaced in one step; or `STDOUT`.
-        report: The report.
+        report: A `RunSummary`, a `Failure`, or the like.
     """
-    if isinstance(report, RunSummary):
-        content = summary.encode(report)
-    else:
-        content = msgspec.json.format(msgspec.json.encode(report))
+    content = msgspec.json.format(msgspec.json.encode(report))
     if target == STDOUT:
         console.say(content.decode())
         return
