@@ -18,6 +18,8 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   generate ...   sample events:   generate --events 1000 --output my           (generate --help)
   verify ...     check a published table, independently of the job
   compact ...    merge a table's small files
+  plan ...       tell what a run with the same options would do, without doing it
+  status ...     tell how a table is doing                                    (status --help)
   test ...       the tests, on all cores if no arguments are given (these go to pytest)
   test-pythons   the tests on every Python from 3.10 to 3.13 that is here
   test-engines   the tests on Flink, Spark, Prism, S3, ... (arguments go to pytest)
@@ -28,7 +30,7 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   --version      the version
   help           this text
 
-Paths given to run, generate, verify, compact and bench are relative to where you are.
+Paths given to run, generate, verify, compact, plan, status and bench are relative to where you are.
 
 Environment:
   PYTHON           the interpreter to build the environment with (default: the newest here)
@@ -41,7 +43,7 @@ say() { printf '%s\n' "$*" >&2; }
 # nearest WORD: asks whether the command was meant that begins most like the word.
 nearest() {
   local name found="" length=0 same
-  for name in run generate verify compact test test-pythons test-engines soak lint draw bench help; do
+  for name in run generate verify compact plan status test test-pythons test-engines soak lint draw bench help; do
     same=0
     while [[ -n "${name:same:1}" && "${name:same:1}" == "${1:same:1}" ]]; do same=$((same + 1)); done
     ((same <= length)) || { found="; did you mean ./run.sh $name?" && length=$same; }
@@ -260,7 +262,7 @@ command="${1:-demo}"
 [[ $# -eq 0 ]] || shift
 case "$command" in
   demo) demo ;;
-  run | generate | verify | compact)
+  run | generate | verify | compact | plan | status)
     prepare
     EVENTSIFT_PROGRAM=./run.sh module pipeline.cli "$command" "$@"
     ;;

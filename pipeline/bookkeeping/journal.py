@@ -141,6 +141,7 @@ def keep(
             bytes=sum(file.bytes for file in now.files),
             partitions=len({file.destination for file in now.files}),
         ),
+        new_types=_new_types(journal.summary, now),
     )
     letters = [storage.join(staging, name) for name in journal.dead_letters]
     rejects, path = rejects_path(root, run_id), summary_path(root, run_id)
@@ -151,6 +152,20 @@ def keep(
     kept = (rejects, storage.join(root, ledger.LEDGER), path)
     durable.sync(filter(storage.exists, kept), root)
     return complete
+
+
+def _new_types(found: RunSummary, now: Snapshot) -> list[tuple[str, str]]:
+    """Returns which types are new of those that a run has written, and of which it replaced none.
+
+    They are not if the table has files of them that others have written.
+    """
+    own = f"part-{found.run}-"
+    others = {
+        file.destination[:2]
+        for file in now.files
+        if not file.path.rpartition("/")[2].startswith(own)
+    }
+    return [one for one in found.new_types if one not in others]
 
 
 def finish(table: Table, run: DeadRun, published: int, clearing: str = "run") -> None:

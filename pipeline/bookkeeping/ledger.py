@@ -80,6 +80,20 @@ def published(table: Table, run_id: str = "run", lineage: Lineage | None = None)
     return listings.files_of(valid)
 
 
+def known(table: Table, lineage: Lineage) -> list[FileInfo]:
+    """As `published`, for those who only look: a damaged ledger stays where it is, and knows none.
+
+    Args:
+        table: The table.
+        lineage: Of the table as it is now.
+    """
+    try:
+        found = _read(table.root)
+    except DamagedError:
+        return []
+    return listings.files_of(_valid(table.root, found, lineage)) if len(found.entries) else []
+
+
 def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> list[FileInfo]:
     """Returns those of `files` that were not published as they are now, in their order."""
     known = set(published)
@@ -178,14 +192,25 @@ def _digest(path: str) -> str:
 
 def _load(root: str, run_id: str) -> _Ledger:
     """Returns the ledger; an empty one if there is none, or if a damaged one was set aside."""
-    path = storage.join(root, LEDGER)
     try:
-        entries = listings.unpack(state.read(path, LIMIT_BYTES), _SCHEMA)
+        return _read(root)
+    except DamagedError as error:
+        path = storage.join(root, LEDGER)
+        state.set_aside(path, run_id, f"{error}, so its files are read once more")
+        return _EMPTY
+
+
+def _read(root: str) -> _Ledger:
+    """Returns the ledger; an empty one if there is none.
+
+    Raises:
+        DamagedError: It is something else.
+    """
+    try:
+        entries = listings.unpack(state.read(storage.join(root, LEDGER), LIMIT_BYTES), _SCHEMA)
         checked = msgspec.json.decode(entries.schema.metadata[_CHECKED], type=_Checked)
-        return _Ledger(entries.replace_schema_metadata(None), checked)
     except FileNotFoundError:
         return _EMPTY
-    except (DamagedError, ValueError, KeyError, TypeError) as error:
-        why = str(error) if isinstance(error, DamagedError) else "does not name its table"
-        state.set_aside(path, run_id, f"{why}, so its files are read once more")
-        return _EMPTY
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedError("does not name its table") from error
+    return _Ledger(entries.replace_schema_metadata(None), checked)
