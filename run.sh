@@ -18,6 +18,7 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   generate ...   sample events:   generate --events 1000 --output my           (generate --help)
   verify ...     check a published table, independently of the job
   compact ...    merge a table's small files
+  page ...       show a table and its runs as one HTML file
   test ...       the tests, on all cores if no arguments are given (these go to pytest)
   test-pythons   the tests on every Python from 3.10 to 3.13 that is here
   test-engines   the tests on Flink, Spark, Prism, S3, ... (arguments go to pytest)
@@ -27,7 +28,7 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   --version      the version
   help           this text
 
-Paths given to run, generate, verify, compact and bench are relative to where you are.
+Paths given to run, generate, verify, compact, page and bench are relative to where you are.
 
 Environment:
   PYTHON           the interpreter to build the environment with (default: the newest here)
@@ -248,7 +249,7 @@ command="${1:-demo}"
 [[ $# -eq 0 ]] || shift
 case "$command" in
   demo) demo ;;
-  run | generate | verify | compact)
+  run | generate | verify | compact | page)
     prepare
     EVENTSIFT_PROGRAM=./run.sh module pipeline.cli "$command" "$@"
     ;;

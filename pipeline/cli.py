@@ -44,6 +44,16 @@ def _verify(arguments: Sequence[str]) -> int:
     return main(arguments)
 
 
+def _page(arguments: Sequence[str]) -> int:
+    from pipeline import imports
+
+    imports.quieten()
+    imports.prepare()
+    from pipeline.command.page import main
+
+    return main(arguments)
+
+
 def _compact(arguments: Sequence[str]) -> int:
     from pipeline import imports
 
@@ -58,6 +68,7 @@ COMMANDS = {
     "generate": _Command("make sample event files, with duplicates", "", _generate),
     "verify": _Command("check a table, independently of the job", "", _verify),
     "compact": _Command("merge a table's small files", _UNCHANGED, _compact),
+    "page": _Command("show a table and its runs as one HTML file", "", _page),
 }
 
 

@@ -19,6 +19,7 @@ from pipeline.command import (
     console,
     explain,
     options,
+    page,
     reasons,
     report,
     runner_checks,
@@ -133,6 +134,10 @@ class _Job(NamedTuple):
         for warning in report.warnings(found):
             console.say(f"eventsift: {warning}", error=True)
         console.say(report.line(found) if files else report.text(found))
+        if found.files.read and not self.own.no_page:
+            path = page.after_run(run.table)
+            if path and not files:
+                console.say(f"As a page: {path}")
         return console.REJECTED if found.all_rejected else console.DONE
 
     def _pipeline(self, run: Run, files: Sequence[FileInfo] | None) -> bool:

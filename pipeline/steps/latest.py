@@ -9,7 +9,7 @@ the same content, so which of them stays makes no difference to the table; the o
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,7 +36,7 @@ class Superseded(NamedTuple):
     exact: npt.NDArray[np.bool_]
     versions: int
     seconds: float
-    days: dict[int, int] = {}
+    days: Mapping[int, int] = {}
 
 
 def latest(parts: Sequence[Packed]) -> Superseded:

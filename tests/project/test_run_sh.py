@@ -269,7 +269,7 @@ def test_benchmarks_have_an_environment_of_their_own(checkout: Checkout) -> None
 
 @pytest.mark.parametrize(
     ("command", "module"),
-    [(name, f"pipeline.cli {name}") for name in ("run", "generate", "verify", "compact")],
+    [(name, f"pipeline.cli {name}") for name in ("run", "generate", "verify", "compact", "page")],
 )
 def test_arguments_and_folder_reach_the_module(
     checkout: Checkout, tmp_path: Path, command: str, module: str
