@@ -21,6 +21,7 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   page ...       show a table and its runs as one HTML file
   test ...       the tests, on all cores if no arguments are given (these go to pytest)
   test-pythons   the tests on every Python from 3.10 to 3.13 that is here
+  test-page      the tests of the page in Chromium (arguments go to pytest)
   test-engines   the tests on Flink, Spark, Prism, S3, ... (arguments go to pytest)
   soak [N]       deliveries, crashes, compactions at random, N long examples (default: 200)
   lint           ruff, mypy, and which package imports which
@@ -104,7 +105,7 @@ checksum_of() {
   { printf '%s\n' "$ROOT" && "$1" -VV && cat "$ROOT/requirements.txt" "$ROOT/pyproject.toml"; } | cksum
 }
 
-# prepare [test|engines|bench]: makes $VENV hold the requirements, and those of the named extra.
+# prepare [test|page|engines|bench]: makes $VENV hold the requirements, and those of the named extra.
 # Each step that fails says why and exits, since `set -e` is off where `prepare && ...` stands.
 prepare() {
   local extra="${1:-}" python version checksum
@@ -135,6 +136,12 @@ prepare() {
       is_ready test "$checksum" || {
         say "Installing the test tools (once, some seconds) ..."
         install test "$checksum" --no-build-isolation -c requirements.txt -e '.[test]'
+      }
+      ;;
+    page)
+      is_ready page "$checksum" || {
+        say "Installing the test tools and what drives the browser (once) ..."
+        install page "$checksum" --no-build-isolation -c requirements.txt -e '.[test,page]'
       }
       ;;
     engines)
@@ -263,6 +270,7 @@ case "$command" in
     run_tests "$@"
     ;;
   test-pythons) test_pythons "$@" ;;
+  test-page) prepare page && run_tests tests/page -m browser "$@" ;;
   test-engines)
     # An environment of its own: what engines and stores need must not change what is tested.
     [[ -n "${EVENTSIFT_VENV:-}" ]] || VENV="$ROOT/.venv-engines"

@@ -182,8 +182,8 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 def test_nothing_is_asked_for_and_nothing_is_said(browser: Any, folder: Path, name: str) -> None:
     """From a server, which would also see what the browser asks for by itself, such as an icon.
 
-    Seen to fail with the page's icon left out, with a font from elsewhere (both asked for), and
-    with a space added to the style (the console says that the policy forbids it).
+    Seen to fail with a font from elsewhere, and with a space added to the style: the console says
+    that the policy forbids both.
     """
     asked: list[str] = []
     handler = functools.partial(type("_", (Handler,), {"asked": asked}), directory=folder)
@@ -222,8 +222,8 @@ def test_hostile_texts_are_shown_as_text(browser: Any, folder: Path) -> None:
 def test_it_is_accessible(browser: Any, folder: Path, name: str, width: int, scheme: str) -> None:
     """As far as axe-core can tell: contrast, names, roles, order of headings, tables, landmarks.
 
-    Seen to fail with a paler `--soft` (contrast), without `tabindex` on what scrolls, and with a
-    section without a name.
+    Seen to fail with a paler `--soft` (contrast), without `tabindex` on what scrolls, and with
+    headings that leave out a level.
     """
     with opened(browser, f"file://{folder}/{name}.html", width, scheme) as found:
         unfold(found.page)

@@ -256,6 +256,14 @@ def test_test_tools_are_installed_once_and_only_for_tests(checkout: Checkout) ->
     ]
 
 
+def test_the_page_is_tested_in_a_browser(checkout: Checkout) -> None:
+    """What drives the browser is installed beside the test tools, for that command only."""
+    checkout.python("python3", "3.11")
+    assert checkout.run("test-page", "-k", "fits").status == 0
+    assert sum(".[test,page]" in call for call in checkout.pip_calls()) == 1
+    assert checkout.calls()[-1] == "-m pytest tests/page -m browser -k fits"
+
+
 def test_benchmarks_have_an_environment_of_their_own(checkout: Checkout) -> None:
     """What the benchmarks compare with must not change the versions that are tested."""
     checkout.python("python3", "3.11")
