@@ -91,7 +91,9 @@ def known(table: Table, lineage: Lineage) -> list[FileInfo]:
         found = _read(table.root)
     except DamagedError:
         return []
-    return listings.files_of(_valid(table.root, found, lineage)) if len(found.entries) else []
+    if not len(found.entries):
+        return []
+    return listings.files_of(_valid(found, lineage, table.root, log.commits(table.root)))
 
 
 def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> list[FileInfo]:

@@ -19,6 +19,7 @@ from pipeline.command import (
     console,
     explain,
     options,
+    page,
     reasons,
     report,
     report_file,
@@ -171,6 +172,10 @@ class Job(NamedTuple):
         elif self.own.report_json != report_file.STDOUT:
             letters = dead_letters.first(found.rejects, found.rejected) if found.rejects else {}
             console.say(report.text(found, letters))
+        if found.files.read and not self.own.no_page:
+            path = page.after_run(run.table)
+            if path and not files:
+                console.say(f"As a page: {path}")
         return console.REJECTED if found.all_rejected else console.DONE
 
     def _report_failure(self, run_id: str, error: str, version: int | None, code: int) -> None:

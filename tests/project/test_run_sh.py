@@ -74,7 +74,7 @@ def test_every_command_can_be_the_nearest_one() -> None:
 
 @pytest.mark.parametrize(
     ("command", "module"),
-    [(name, f"pipeline.cli {name}") for name in ("run", "generate", "verify", "compact")],
+    [(name, f"pipeline.cli {name}") for name in ("run", "generate", "verify", "compact", "page")],
 )
 def test_arguments_and_folder_reach_the_module(
     checkout: Checkout, tmp_path: Path, command: str, module: str

@@ -177,3 +177,11 @@ def test_one_failing_python_fails_them_all(checkout: Checkout) -> None:
     result = checkout.run("test-pythons")
     assert result.status == 1
     assert "Passed: 3.12. Failed: 3.13." in result.err
+
+
+def test_the_page_is_tested_in_a_browser(checkout: Checkout) -> None:
+    """What drives the browser is installed beside the test tools, for that command only."""
+    checkout.python("python3", "3.11")
+    assert checkout.run("test-page", "-k", "fits").status == 0
+    assert sum(".[test,page]" in call for call in checkout.pip_calls()) == 1
+    assert checkout.calls()[-1] == "-m pytest tests/page -m browser -k fits"
