@@ -7,14 +7,13 @@ from deltalake.exceptions import DeltaError
 from pipeline import storage
 from pipeline.keys.partitions import PARTITION_COLUMNS
 from pipeline.storage import durable
-from pipeline.table import commits, deletable, delta, log
+from pipeline.table import commits, datafiles, deletable, delta, log
 from pipeline.table.address import Table
 from pipeline.table.datafiles import (
     NEW_FOLDER,
     DataFile,
     TableError,
     missing,
-    new_path,
     relative,
     settled_path,
 )
@@ -115,7 +114,7 @@ def drop_uncommitted(table: Table, run_id: str, keep_seconds: float = LOG_DAYS *
         TableError: As `load`. Nothing was deleted.
     """
     root = storage.absolute(table.root)
-    folder = new_path(run_id, "0").rpartition("/")[0]
+    folder = datafiles.new_folder(run_id)
     listed = {relative(root, file): file for file in storage.list_files(f"{root}/{folder}")}
     if not listed:
         return
