@@ -114,7 +114,7 @@ def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 
         commits.commit(table, snapshot.version, run_id, add, remove, same_rows=True)
     after = settling.settle(table, keep_seconds)
     if add:
-        ledger.refresh(table, after.origin, run_id)
+        ledger.refresh(table, after.lineage, run_id)
     return Compacted(
         after.version,
         len({file.destination for file in add}),

@@ -36,7 +36,10 @@ def test_all_steps_share_them() -> None:
 
 
 def test_what_waits_is_cancelled_when_they_end(tmp_path: Path) -> None:
-    """A run that fails does not wait for all that it had asked for, and nobody goes on writing."""
+    """A run that fails does not wait for all that it had asked for, and nobody goes on writing.
+
+    Seen to fail without `cancel_futures`.
+    """
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     processes.start(1)
@@ -46,10 +49,12 @@ def test_what_waits_is_cancelled_when_they_end(tmp_path: Path) -> None:
 
     stopping = threading.Thread(target=processes.stop)
     stopping.start()
-    with pytest.raises(CancelledError):  # while the first call is at work
-        calls[-1].result(timeout=60)
-    gate.write_bytes(b"done")
-    stopping.join()
+    try:
+        with pytest.raises(CancelledError):  # while the first call is at work
+            calls[-1].result(timeout=60)
+    finally:
+        gate.write_bytes(b"done")
+        stopping.join()
 
     assert calls[0].result() == b"done"
     assert all(call.done() for call in calls)
@@ -59,8 +64,8 @@ def test_what_waits_is_cancelled_when_they_end(tmp_path: Path) -> None:
 def test_they_need_no_beam_and_no_pandas() -> None:
     """What they import starts in a fraction of the time that these would take each of them.
 
-    Seen to fail while the function that they call first was in `cores`, and without `prepare`
-    (pyarrow imports pandas with the first array made of a list).
+    Seen to fail while the function that they call first was in `cores`, and without
+    `leave_out_unused` (pyarrow imports pandas with the first array made of a list).
     """
     program = (
         "import sys, pyarrow, pipeline.processes\n"

@@ -1,7 +1,8 @@
 """What a run leaves beside the table: its summary, its dead letters, its files in the ledger.
 
 All of it is staged before the commit and kept after it: by the run itself, or by the next one if it
-was killed in between. So no dead letter and no summary of a published run is lost.
+was killed in between. So no dead letter and no summary of a published run is lost on a local disk;
+on an object store the next run reads the files again.
 
 A journal names files by their names in the run's staging folder and never by a path, so it means
 the same in a copy of the table, and cannot name anybody else's file.
@@ -140,16 +141,31 @@ def keep(
             bytes=sum(file.bytes for file in now.files),
             partitions=len({file.destination for file in now.files}),
         ),
+        new_types=_new_types(journal.summary, now),
     )
     letters = [storage.join(staging, name) for name in journal.dead_letters]
     rejects, path = rejects_path(root, run_id), summary_path(root, run_id)
     _keep_rejects(rejects, letters)
     inputs = storage.join(staging, journal.inputs)
-    ledger.extend(table, inputs, published, now.origin, run_id)
+    ledger.extend(table, inputs, published, now.lineage, run_id)
     storage.write_bytes(path, summary.encode(complete))
     kept = (rejects, storage.join(root, ledger.LEDGER), path)
     durable.sync(filter(storage.exists, kept), root)
     return complete
+
+
+def _new_types(found: RunSummary, now: Snapshot) -> list[tuple[str, str]]:
+    """Returns which types are new of those that a run has written, and of which it replaced none.
+
+    They are not if the table has files of them that others have written.
+    """
+    own = f"part-{found.run}-"
+    others = {
+        file.destination[:2]
+        for file in now.files
+        if not file.path.rpartition("/")[2].startswith(own)
+    }
+    return [one for one in found.new_types if one not in others]
 
 
 def finish(table: Table, run: DeadRun, published: int, clearing: str = "run") -> None:
@@ -179,7 +195,7 @@ def finish(table: Table, run: DeadRun, published: int, clearing: str = "run") ->
         )
         return
     now = delta.load(table)
-    if journal.table not in ("", now.origin.identity):
+    if journal.table not in ("", now.lineage.identity):
         notices.say(f"the journal of run {run.id} is not about the table at {root}; it is ignored")
         return
     with contextlib.suppress(FileNotFoundError):  # as above

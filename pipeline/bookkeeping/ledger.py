@@ -2,8 +2,8 @@
 
 A file is known by path, size and modification time. The ledger saves work, nothing else: reading a
 file twice changes nothing in the table (design: the latest version is a total order), so a ledger
-that is lost, or misses a run, costs time only. What must never be is a file in it whose events are
-not in the table. So the ledger carries the table's identity, each entry the version of the table
+that is lost, or misses a run, costs time only. It must never name a file whose events are not in
+the table. So the ledger carries the table's identity, each entry the version of the table
 that has its events, and the whole ledger the version up to which it was checked. Void are:
 
 - all entries, if the table is another one, or its history is not the one that was checked, or the
@@ -29,7 +29,7 @@ from pipeline.storage import FileInfo
 from pipeline.storage.paths import STATE
 from pipeline.table import delta, log
 from pipeline.table.address import Table
-from pipeline.table.delta import Origin
+from pipeline.table.delta import Lineage
 
 LEDGER = f"{STATE}/ledger.arrow.zst"
 
@@ -64,20 +64,36 @@ class _Ledger(NamedTuple):
 _EMPTY = _Ledger(_SCHEMA.empty_table(), _Checked())
 
 
-def published(table: Table, run_id: str = "run", origin: Origin | None = None) -> list[FileInfo]:
+def published(table: Table, run_id: str = "run", lineage: Lineage | None = None) -> list[FileInfo]:
     """Returns the files whose events a table has.
 
     Args:
         table: The table.
         run_id: The run that asks; a damaged ledger is set aside under its name.
-        origin: Of the table as it is now, if that is known.
+        lineage: Of the table as it is now, if that is known.
     """
     found = _load(table.root, run_id)
     if not len(found.entries):
         return []
-    origin = origin or delta.open_newest(table).origin()
-    valid = _valid(found, origin, table.root, log.commits(table.root))
+    lineage = lineage or delta.open_newest(table).lineage()
+    valid = _valid(found, lineage, table.root, log.commits(table.root))
     return listings.files_of(valid)
+
+
+def known(table: Table, lineage: Lineage) -> list[FileInfo]:
+    """As `published`, for those who only look: a damaged ledger stays where it is, and knows none.
+
+    Args:
+        table: The table.
+        lineage: Of the table as it is now.
+    """
+    try:
+        found = _read(table.root)
+    except DamagedError:
+        return []
+    if not len(found.entries):
+        return []
+    return listings.files_of(_valid(found, lineage, table.root, log.commits(table.root)))
 
 
 def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> list[FileInfo]:
@@ -86,7 +102,7 @@ def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> lis
     return [file for file in files if file not in known]
 
 
-def extend(table: Table, listing: str, version: int, origin: Origin, run_id: str = "run") -> None:
+def extend(table: Table, listing: str, version: int, lineage: Lineage, run_id: str = "run") -> None:
     """Adds files that are published as of a version of the table, and drops void entries.
 
     The newest entry of a path is the one that counts.
@@ -95,7 +111,7 @@ def extend(table: Table, listing: str, version: int, origin: Origin, run_id: str
         table: The table.
         listing: Where `listings.write` has put the files; nothing is added if it is damaged.
         version: The version of the table that has their events.
-        origin: Of the table as it is now.
+        lineage: Of the table as it is now.
         run_id: The run; see `published`.
     """
     try:
@@ -109,30 +125,30 @@ def extend(table: Table, listing: str, version: int, origin: Origin, run_id: str
         return
     versions = pa.array([version] * len(added), pa.int64())
     added = added.append_column(_SCHEMA.field("version"), versions)
-    _renew(table, added, origin, run_id)
+    _renew(table, added, lineage, run_id)
 
 
-def refresh(table: Table, origin: Origin, run_id: str) -> None:
+def refresh(table: Table, lineage: Lineage, run_id: str) -> None:
     """Drops void entries, and notes that the rest was checked with the log as it is now.
 
     For commits that add no entry: the log forgets them, and then nobody could check any more.
     """
     if storage.exists(storage.join(table.root, LEDGER)):
-        _renew(table, _SCHEMA.empty_table(), origin, run_id)
+        _renew(table, _SCHEMA.empty_table(), lineage, run_id)
 
 
-def _renew(table: Table, added: pa.Table, origin: Origin, run_id: str) -> None:
+def _renew(table: Table, added: pa.Table, lineage: Lineage, run_id: str) -> None:
     root = table.root
     found = _load(root, run_id)
-    if found.checked.version > origin.version:  # a run that published later was faster
-        origin = delta.open_newest(table).origin()
+    if found.checked.version > lineage.version:  # a run that published later was faster
+        lineage = delta.open_newest(table).lineage()
     commits = log.commits(root)
-    before = _valid(found, origin, root, commits)
+    before = _valid(found, lineage, root, commits)
     kept = pc.invert(pc.is_in(before["path"], added["path"].combine_chunks()))
     entries = pa.concat_tables([before.filter(kept), added])
     while entries.nbytes > LIMIT_BYTES:  # the oldest are forgotten, which costs time only
         entries = entries.slice(len(entries) // 2 + 1).combine_chunks()
-    checked = _Checked(origin.identity, origin.version, _commit_digest(commits, origin.version))
+    checked = _Checked(lineage.identity, lineage.version, _commit_digest(commits, lineage.version))
     metadata = {_CHECKED: msgspec.json.encode(checked)}
     content = listings.pack(entries.replace_schema_metadata(metadata))
     storage.write_bytes(storage.join(root, LEDGER), content)
@@ -144,20 +160,22 @@ def _renew(table: Table, added: pa.Table, origin: Origin, run_id: str) -> None:
 # What is void
 
 
-def _valid(ledger: _Ledger, origin: Origin, root: str, commits: Mapping[int, FileInfo]) -> pa.Table:
+def _valid(
+    ledger: _Ledger, lineage: Lineage, root: str, commits: Mapping[int, FileInfo]
+) -> pa.Table:
     """Returns the entries whose events the table has."""
     entries, checked = ledger.entries, ledger.checked
     none = entries.slice(0, 0)
     versions = entries["version"].to_numpy()
-    valid = (versions >= origin.rebuilt) & (versions <= origin.version)
+    valid = (versions >= lineage.rebuilt) & (versions <= lineage.version)
     if checked.version < 0:  # there was no table yet: these files had no event to publish
         return entries.filter(pa.array(valid & (versions < 0)))
-    if checked.table != origin.identity:
+    if checked.table != lineage.identity:
         return none
     then = commits.get(checked.version)
     if then and checked.commit and _digest(then.path) != checked.commit:
         return none
-    since = range(checked.version + 1, origin.version + 1)
+    since = range(checked.version + 1, lineage.version + 1)
     if any(version not in commits for version in since):
         return none
     for made, restored in log.restores(root, checked.version, commits) if len(since) else ():
@@ -176,14 +194,25 @@ def _digest(path: str) -> str:
 
 def _load(root: str, run_id: str) -> _Ledger:
     """Returns the ledger; an empty one if there is none, or if a damaged one was set aside."""
-    path = storage.join(root, LEDGER)
     try:
-        entries = listings.unpack(state.read(path, LIMIT_BYTES), _SCHEMA)
+        return _read(root)
+    except DamagedError as error:
+        path = storage.join(root, LEDGER)
+        state.set_aside(path, run_id, f"{error}, so its files are read once more")
+        return _EMPTY
+
+
+def _read(root: str) -> _Ledger:
+    """Returns the ledger; an empty one if there is none.
+
+    Raises:
+        DamagedError: It is something else.
+    """
+    try:
+        entries = listings.unpack(state.read(storage.join(root, LEDGER), LIMIT_BYTES), _SCHEMA)
         checked = msgspec.json.decode(entries.schema.metadata[_CHECKED], type=_Checked)
-        return _Ledger(entries.replace_schema_metadata(None), checked)
     except FileNotFoundError:
         return _EMPTY
-    except (DamagedError, ValueError, KeyError, TypeError) as error:
-        why = str(error) if isinstance(error, DamagedError) else "does not name its table"
-        state.set_aside(path, run_id, f"{why}, so its files are read once more")
-        return _EMPTY
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedError("does not name its table") from error
+    return _Ledger(entries.replace_schema_metadata(None), checked)

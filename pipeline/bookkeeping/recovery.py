@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import time
 from collections.abc import Iterator, Sequence
 
 from pipeline import storage
@@ -11,7 +10,7 @@ from pipeline.bookkeeping import journal, leases, places, state
 from pipeline.bookkeeping.leases import DeadRun
 from pipeline.storage import FileInfo
 from pipeline.storage.paths import STATE
-from pipeline.table import delta, settling
+from pipeline.table import deletable, delta, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import LEASES_FOLDER, NEW_FOLDER, TableError
 from pipeline.table.delta import Snapshot
@@ -49,7 +48,7 @@ def secure(table: Table, run_id: str) -> str:
     root = table.root
     if not storage.is_local(root):
         return ""
-    identity = delta.open_newest(table).origin().identity
+    identity = delta.open_newest(table).lineage().identity
     for name in _FOLDERS:
         path = storage.join(root, name)
         if os.path.islink(path) or (os.path.lexists(path) and not os.path.isdir(path)):
@@ -79,8 +78,8 @@ def heal(table: Table, run_id: str, keep_seconds: float = 0.0, rebuild: bool = F
 
     1. The dead are found. A run that dies later is left to the next run.
     2. The files are settled. The log is read after the dead were found, so it has all that they
-       have committed, and those files get their places in the partitions. Were the dead found
-       only now, one of them might have committed since: its live files would lie among its own.
+       have committed, and those files get their places in the partitions. If they were
+       found only now, one may have committed since, and its live files would still be hidden.
     3. The dead are cleared: what they have published is recorded, the rest is removed.
 
     `clear` looks for live files itself, too. So it takes two mistakes to lose one.
@@ -163,8 +162,7 @@ def _remove_staged(root: str, run: DeadRun) -> None:
 
 def _temporary(files: Sequence[FileInfo]) -> Iterator[str]:
     """Yields the files that runs of eventsift had begun to write when they were killed."""
-    # A clock that was set forward makes nothing old: what is old is older than another file, too.
-    now = min(time.time(), max((file.modified for file in files), default=0.0))
+    now = deletable.now(files)
     for path, size, modified in files:
         if storage.is_temporary(path):
             yield path
@@ -193,7 +191,7 @@ def abandon(table: Table, run: DeadRun, *, all_ended: bool = True) -> int | None
         version = delta.open_newest(table).published(run.id)
         if version is not None:
             journal.finish(table, run, version, run.id)
-        _remove_staged(table.root, run)
+        _remove_staged(table.root, run)  # also where clearing fails, or has to wait
         if version is None and all_ended:
             clear(table, run.id, [run])
             storage.remove_empty_directories([storage.join(table.root, STATE)])

@@ -92,7 +92,7 @@ class ReadBlocks(ParallelDoFn):
             "slices": sum(len(slices.destinations) for slices in block.slices),
             **{f"rejected.{reason}": count for reason, count in block.rejected.items()},
         }
-        yield TaggedOutput(tags.TALLIES, Tally("read", counts, block.seconds))
+        yield TaggedOutput(tags.TALLIES, Tally("read", counts, block.seconds, block.days))
 
 
 class CombineDeliveryKeys(beam.CombineFn):
@@ -171,7 +171,7 @@ class CombineLatest(ParallelDoFn):
 
     def outputs(self, found: Superseded) -> Iterator[Any]:
         """Splits the rows by origin; as bytes, since Beam would pickle arrays one by one."""
-        locations, exact, count, seconds = found
+        locations, exact, count, seconds, days = found
         origins = versions.origins_of(locations)
         numbers, starts = np.unique(origins, return_index=True)
         borders = [*starts.tolist(), len(locations)]
@@ -185,7 +185,7 @@ class CombineLatest(ParallelDoFn):
             "superseded_events": int(np.sum(~exact & delivered)),
             "exact_duplicate_events": int(np.sum(exact & delivered)),
         }
-        yield TaggedOutput(tags.TALLIES, Tally("latest", counts, seconds))
+        yield TaggedOutput(tags.TALLIES, Tally("latest", counts, seconds, days))
 
 
 class RouteRows(beam.DoFn):

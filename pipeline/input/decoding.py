@@ -53,7 +53,7 @@ class Part(NamedTuple):
     more: tuple[tuple[int, str], ...] = ()
     record_bytes: int = (16 << 20) + ENVELOPE_BYTES
 
-    def address(self, at: int) -> tuple[str, int]:
+    def source_at(self, at: int) -> tuple[str, int]:
         """Returns where the byte ``data[at]`` comes from: a file, and an offset in it."""
         number = bisect.bisect_right(self.more, at, key=lambda one: one[0])
         if not number:
@@ -204,12 +204,12 @@ class _Decoding:
     def reject_large(self, start: int, size: int, beginning: bytes) -> None:
         """Rejects a record that is too large; it may begin before this part (`start` < 0)."""
         problem = too_large(size, beginning, self.part.record_bytes)
-        self.rejects.append(Reject(*self.part.address(start), size, *problem, beginning))
+        self.rejects.append(Reject(*self.part.source_at(start), size, *problem, beginning))
 
     def reject(self, start: int, end: int, problem: Problem) -> None:
         """Rejects ``[start, end)`` of the part."""
         raw = self.part.data[start:end]
-        self.rejects.append(Reject(*self.part.address(start), len(raw), *problem, raw))
+        self.rejects.append(Reject(*self.part.source_at(start), len(raw), *problem, raw))
 
 
 def _shorter(stretch_bytes: int, error: Exception) -> int:

@@ -216,5 +216,5 @@ def _rejects_of_rows(
         spans = decoding.spans(part, decoded, [row - int(first) for row in own])
         for row, (start, end) in zip(own, spans, strict=True):
             raw = part.data[start:end]
-            rejects.append(Reject(*part.address(start), len(raw), *errors[row], raw))
+            rejects.append(Reject(*part.source_at(start), len(raw), *errors[row], raw))
     return rejects

@@ -32,7 +32,7 @@ NAME_BYTES_LIMIT = 255
 _KEPT = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 _ENCODED = [chr(byte) if byte in _KEPT else f"%{byte:02X}" for byte in range(256)]
 
-_DAY_MICROS = 86_400_000_000
+DAY_MICROS = 86_400_000_000
 _EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
 
 # Below this many possible destinations a row, a table of all of them is cheaper than a sort.
@@ -168,7 +168,7 @@ def group(
         return [], np.empty(0, np.int32)
     domains, domain_codes = _codes(domain)
     event_types, event_type_codes = _codes(event_type)
-    days = micros // _DAY_MICROS  # floors, also before 1970
+    days = micros // DAY_MICROS  # floors, also before 1970
     first = int(days.min())
     span = int(days.max()) - first + 1
     # One number for each destination, which sorts as the destination does. Even a million domains

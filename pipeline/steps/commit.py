@@ -5,6 +5,7 @@ keep the journal (dead letters, ledger, summary), remove what was staged. The co
 what comes before it is invisible, what comes after it is repeated, or done by the next run.
 """
 
+import datetime
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import directory
 from pipeline.run import Run
 from pipeline.steps.plan import Plan
-from pipeline.steps.tally import Tally, add_up, disagreements
+from pipeline.steps.tally import Tally, add_up, days_of, disagreements
 from pipeline.steps.write import Written
 from pipeline.table import commits, delta, settling
 from pipeline.table.datafiles import DataFile
@@ -63,7 +64,8 @@ def commit(run: Run, outcome: Outcome) -> RunSummary:
 
     Raises:
         ReconciliationError, TooManyPartitionsError, TooManyRejectedError: Nothing was published.
-        datafiles.TableError: Another run was faster, or the table cannot be written.
+        datafiles.ConflictError: Another run was faster.
+        datafiles.TableError: The table cannot be written.
     """
     started = time.perf_counter()
     done = journal.recorded(run.root, run.id, run.id)
@@ -76,6 +78,7 @@ def commit(run: Run, outcome: Outcome) -> RunSummary:
         )
     (planned,) = outcome.plans
     snapshot = delta.load(run.table) if run.rebuild else delta.NO_TABLE
+    # If another run has committed, the commit below is refused, whatever it would remove.
     live = snapshot.files if snapshot.version == planned.version else ()
     change = _change(run, outcome, live)
     counts, seconds = add_up(outcome.tallies)
@@ -129,6 +132,14 @@ class _Change(NamedTuple):
         """The partitions that get new files."""
         return {directory(file.destination) for file in self.add}
 
+    @property
+    def types_written_only(self) -> list[tuple[str, str]]:
+        """The types that get new files and lose none; if the table has no others, they are new."""
+        written, lost = (
+            {file.destination[:2] for file in files} for files in (self.add, self.remove)
+        )
+        return sorted(written - lost)
+
     def counts(self, outcome: Outcome) -> dict[str, int]:
         """Returns what the commit has to say, for `disagreements`."""
         return {
@@ -160,9 +171,11 @@ def _summary(
     left_out = [
         summary.LeftOutFile(storage.shown(path), reason) for path, reason in planned.left_out
     ]
-    horizon = run.dedup_days is not None and summary.Horizon(
-        run.dedup_days, counts["scan.files_passed_over"], counts["scan.rows_passed_over"]
-    )
+    horizon = None
+    if run.dedup_days is not None:
+        horizon = summary.Horizon(
+            run.dedup_days, counts["scan.files_passed_over"], counts["scan.rows_passed_over"]
+        )
     lost = {directory(file.destination) for file in change.remove}
     return RunSummary(
         run=run.id,
@@ -183,7 +196,7 @@ def _summary(
         rejected=_reasons(counts),
         first_reject=_first_reject(counts, outcome.dead_letters),
         rejects=journal.rejects_path(run.root, run.id) if outcome.dead_letters else None,
-        horizon=horizon or None,
+        horizon=horizon,
         table=summary.TableChange(
             replaced_rows=counts["latest.superseded"] - counts["latest.superseded_events"],
             partitions_written=len(change.partitions),
@@ -191,10 +204,20 @@ def _summary(
             files_written=len(change.add),
             files_replaced=len(change.remove),
         ),
+        new_types=change.types_written_only,
         wall_seconds=round(time.time() - planned.began, 3),
         seconds={step: round(total, 3) for step, total in seconds.items()},
         counts=dict(sorted(counts.items())),
+        lateness=_lateness(planned.began, outcome.tallies),
+        versions_apart=summary.spread(days_of("latest", outcome.tallies)),
     )
+
+
+def _lateness(began: float, tallies: Sequence[Tally]) -> summary.Spread | None:
+    """Returns how many days before the run the events happened, by their dates in UTC."""
+    today = datetime.datetime.fromtimestamp(began, datetime.timezone.utc).date().toordinal()
+    days = days_of("read", tallies)
+    return summary.spread({today - day: events for day, events in days.items()})
 
 
 def _reasons(counts: Counter[str]) -> dict[str, int]:

@@ -87,7 +87,7 @@ def plan(run: Run) -> Plan:
     matched = found.files
     # If the table is gone, so is what was published.
     goes_on = snapshot.version >= 0 and not run.rebuild
-    published = ledger.published(run.table, run.id, snapshot.origin) if goes_on else []
+    published = ledger.published(run.table, run.id, snapshot.lineage) if goes_on else []
     files = ledger.unpublished(matched, published)
     inputs = storage.join(run.staging, "inputs.arrow.zst")
     listings.write(inputs, files)
@@ -105,5 +105,5 @@ def plan(run: Run) -> Plan:
         began=began,
         left_out_count=len(found.left_out),
         left_out=tuple(found.left_out[: sources.NAMED_LIMIT]),
-        table=snapshot.origin.identity,
+        table=snapshot.lineage.identity,
     )

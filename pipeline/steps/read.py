@@ -71,6 +71,7 @@ class BlockRead(NamedTuple):
         rejected: How many records were refused, by reason.
         dead_letters: The file that holds them, "" if there are none.
         seconds: What it took.
+        days: How many events were staged, by their day; see `partitions.day_number`.
     """
 
     number: int
@@ -82,6 +83,7 @@ class BlockRead(NamedTuple):
     rejected: Counter[str]
     dead_letters: str
     seconds: float
+    days: Counter[int]
 
 
 def read_block(block: Block, settings: ReadSettings) -> BlockRead:
@@ -127,7 +129,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
                     )
                 rows += len(table)
     together = np.concatenate(found)
-    dates = {destination[2:] for some in slices for destination in some.destinations}
+    days = _days(slices)
     directory = settings.directory if settings.store_versions else ""
     return BlockRead(
         number=block.number,
@@ -139,13 +141,23 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
             sizes.filter_size,
             np.concatenate(hashes),
             together["timestamp"],
-            {partitions.day_number(*date) for date in dates},
+            days,
             settings.directory,
         ),
         rejected=rejected,
         dead_letters=letters if file else "",
         seconds=time.perf_counter() - started,
+        days=days,
     )
+
+
+def _days(slices: Sequence[staging.Slices]) -> Counter[int]:
+    """Returns how many events of some slices lie on each day."""
+    dates: Counter[tuple[int, int, int]] = Counter()
+    for some in slices:
+        for destination, rows in zip(some.destinations, some.rows, strict=True):
+            dates[destination[2:]] += rows
+    return Counter({partitions.day_number(*date): rows for date, rows in dates.items()})
 
 
 def _tables(

@@ -163,7 +163,7 @@ def profile() -> Any:
     """Returns what gives obstore the keys of a profile, and its region; None if there is none."""
     if not has_profile():
         return None
-    import boto3  # type: ignore[import-untyped]
+    import boto3
     from obstore.auth.boto3 import Boto3CredentialProvider
 
     session = boto3.Session(region_name=given().get("s3_region_name"))

@@ -14,13 +14,12 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 from pipeline import storage
 from pipeline.keys.partitions import PARTITION_COLUMNS, partition_values
 from pipeline.storage import durable
-from pipeline.table import delta, log
+from pipeline.table import datafiles, delta, log
 from pipeline.table.address import Table
 from pipeline.table.datafiles import (
     ConflictError,
     DataFile,
     TableError,
-    new_path,
     relative,
     settled_path,
 )
@@ -92,7 +91,7 @@ def commit(
     try:
         _publish(opened, adds, removes, _properties(run_id, version + 1, now, rebuild=rebuild))
     except (DeltaError, OSError) as error:
-        # Also when the commit was made but its answer was lost, or the checkpoint after it failed.
+        # The commit may have been made: its answer was lost, or the checkpoint after it failed.
         opened = delta.open_newest(table)
         published = opened.published(run_id)
         if published is not None:
@@ -128,8 +127,8 @@ def commit_places(opened: Opened, hidden: Sequence[DataFile]) -> None:
 def _properties(run_id: str, version: int, now: int, *, rebuild: bool) -> CommitProperties:
     """Returns what the log is to remember of a run's commit.
 
-    Only the very next version will do (no retries). So it is known already, and what the log
-    remembers of this run is where it was published.
+    The run gets the next version or none, so its number is known here, and the log remembers where
+    the run was published.
     """
     transactions = [Transaction(delta.transaction_id(run_id), version, now)]
     if rebuild:
@@ -227,7 +226,7 @@ def _instant(micros: int) -> str:
 
 def _check_added(root: str, run_id: str, add: Sequence[DataFile]) -> None:
     """Checks that each file to add is listed once, and lies where `new_path` says in its size."""
-    folder = new_path(run_id, "0").rpartition("/")[0]
+    folder = datafiles.new_folder(run_id)
     there = {
         relative(root, file): file.bytes
         for file in (storage.list_files(storage.join(root, folder)) if add else [])

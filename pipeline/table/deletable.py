@@ -5,8 +5,8 @@ read after that listing does not have it as live. A path from the log alone dele
 
 * In the partitions goes what the log names as removed, whoever wrote it: readers of plain files
   must see what readers of the log see. So does what certainly is ours by its name, because our
-  files appear there only after their commit. What others wrote and the log does not name stays: its
-  commit may still be to come.
+  files appear there only after their commit. Others' files that the log does not
+  name stay: they may be committed later.
 * Under the hidden folder, which is ours alone, goes what belongs to a run that is in the log, or
   is old. Files removed so lately that they are still to be kept stay.
 * Through a symbolic link goes only what the log names as removed and what is called as data files
@@ -95,11 +95,11 @@ def deletable(
     removed: Callable[[], Collection[str]],
     kept: Collection[str],
 ) -> Iterator[str]:
-    """Sorts out what must not be deleted, because only the log could tell, or because of a link.
+    """Yields what may be deleted: no link leads to it, or the log names it as removed.
 
     Args:
         root: The table.
-        certain: Relative paths of files that nobody needs, as far as they lie where they seem to.
+        certain: Relative paths of files that nobody needs, unless a link leads to them.
         in_question: Relative paths of files that nobody needs if the log names them as removed.
         removed: Gives what the log names as removed; asked only where it matters.
         kept: The paths that must stay.

@@ -1,4 +1,4 @@
-"""Opening a table's log, and what one look at it tells: its snapshot, its origin, who published."""
+"""Opening the log of a table, and what one look tells: its snapshot, its lineage, who published."""
 
 import contextlib
 import re
@@ -25,12 +25,12 @@ REBUILT = "eventsift/rebuilt"
 
 # What deltalake 1.6 takes for a URL's syntax, or decodes, in the name of a local folder.
 _UNUSABLE = re.compile(r"[\[\]\\|^\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
-# A path in the log that is a URL, or absolute, or leads upwards.
 _PLAIN = (f"{PARTITION_COLUMNS[0]}=", f"{NEW_FOLDER}/")  # nearly all paths, and quickly told
+# A path in the log that is a URL, or absolute, or leads upwards.
 _OUTSIDE = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:|^/|(?:^|/)\.\.(?:/|$)")
 
 
-class Origin(NamedTuple):
+class Lineage(NamedTuple):
     """Which table it is, and how its content came about.
 
     Attributes:
@@ -48,20 +48,20 @@ class Snapshot(NamedTuple):
     """The table as of one commit.
 
     Attributes:
-        origin: Which table, in which version.
+        lineage: Which table, in which version.
         files: The live files, sorted by path.
     """
 
-    origin: Origin
+    lineage: Lineage
     files: tuple[DataFile, ...]
 
     @property
     def version(self) -> int:
         """The commit's number; -1 if there is no table yet."""
-        return self.origin.version
+        return self.lineage.version
 
 
-NO_TABLE = Snapshot(Origin(), ())
+NO_TABLE = Snapshot(Lineage(), ())
 
 
 class Opened(NamedTuple):
@@ -80,13 +80,13 @@ class Opened(NamedTuple):
         """The number of the newest commit; -1 if there is no table."""
         return -1 if self.delta_table is None else self.delta_table.version()
 
-    def origin(self) -> Origin:
+    def lineage(self) -> Lineage:
         """Returns which table it is, and in which version."""
         if self.delta_table is None:
-            return Origin()
+            return Lineage()
         rebuilt = self.delta_table.transaction_version(REBUILT)
         identity = str(self.delta_table.metadata().id)
-        return Origin(identity, self.version, -1 if rebuilt is None else rebuilt)
+        return Lineage(identity, self.version, -1 if rebuilt is None else rebuilt)
 
     def published(self, run_id: str) -> int | None:
         """Returns the version in which a run was committed.
@@ -111,7 +111,7 @@ class Opened(NamedTuple):
         """
         if self.delta_table is None:
             return NO_TABLE
-        return Snapshot(self.origin(), tuple(_live_files(self.table.root, self.delta_table)))
+        return Snapshot(self.lineage(), tuple(_live_files(self.table.root, self.delta_table)))
 
 
 def load(table: Table) -> Snapshot:

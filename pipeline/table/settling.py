@@ -7,14 +7,13 @@ from deltalake.exceptions import DeltaError
 from pipeline import storage
 from pipeline.keys.partitions import PARTITION_COLUMNS
 from pipeline.storage import durable
-from pipeline.table import commits, deletable, delta, log
+from pipeline.table import commits, datafiles, deletable, delta, log
 from pipeline.table.address import Table
 from pipeline.table.datafiles import (
     NEW_FOLDER,
     DataFile,
     TableError,
     missing,
-    new_path,
     relative,
     settled_path,
 )
@@ -109,13 +108,13 @@ def drop_uncommitted(table: Table, run_id: str, keep_seconds: float = LOG_DAYS *
     Args:
         table: The table.
         run_id: The run; it must have ended.
-        keep_seconds: Files stay, too, that were removed so lately: they may be history.
+        keep_seconds: Files removed within this time stay: they may be history.
 
     Raises:
         TableError: As `load`. Nothing was deleted.
     """
     root = storage.absolute(table.root)
-    folder = new_path(run_id, "0").rpartition("/")[0]
+    folder = datafiles.new_folder(run_id)
     listed = {relative(root, file): file for file in storage.list_files(f"{root}/{folder}")}
     if not listed:
         return

@@ -43,7 +43,7 @@ def extend(root: Path, files: list[FileInfo], version: int) -> None:
     listing = str(root.parent / "listing")
     listings.write(listing, files)
     table = Table(str(root))
-    ledger.extend(table, listing, version, delta.load(table).origin)
+    ledger.extend(table, listing, version, delta.load(table).lineage)
 
 
 def published(root: Path) -> list[FileInfo]:
@@ -198,7 +198,7 @@ class TestOfItsTable:
 
         Seen to fail without a new look at the log: entries of later versions were dropped.
         """
-        before = delta.load(Table(str(root))).origin
+        before = delta.load(Table(str(root))).lineage
         extend(root, [B], next_version(root))
         listings.write(str(root.parent / "listing"), [A])
 
@@ -211,7 +211,7 @@ class TestOfItsTable:
         extend(root, [A], 0)
         for _ in range(3):
             next_version(root)
-        ledger.refresh(Table(str(root)), delta.load(Table(str(root))).origin, "compaction")
+        ledger.refresh(Table(str(root)), delta.load(Table(str(root))).lineage, "compaction")
         DeltaTable(str(root)).create_checkpoint()
         for commit in sorted(root.glob("_delta_log/*.json"))[:-1]:
             commit.unlink()

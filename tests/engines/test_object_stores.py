@@ -83,6 +83,8 @@ def test_publish_and_merge(
 
     assert outcomes == [moved(outcome, deliveries, store.place) for outcome in expected]
     assert storage.list_files(f"{store.place}/temp") == []
+    page = storage.read_bytes(f"{root}/_eventsift/page.html").decode()
+    assert f"<bdi>{root}</bdi>" in page
 
 
 def test_beams_worker_processes(store: Store, uploaded: list[str], root: str) -> None:

@@ -45,4 +45,4 @@ def test_a_piece_is_all_that_is_read() -> None:
     ((part, decoded),) = streams.parts(io.BytesIO(data), Piece("file", start, end), 1 << 20, 1000)
 
     assert [event.event_id for event in decoded.events] == ["e7", "e8"]
-    assert part.address(0) == ("file", start)
+    assert part.source_at(0) == ("file", start)

@@ -178,7 +178,7 @@ class TestLog:
                 snapshot.files,
                 rebuild=number == 5,
             )
-            snapshot = delta.Snapshot(delta.Origin(version=version), (add,))
+            snapshot = delta.Snapshot(delta.Lineage(version=version), (add,))
         names = sorted(os.listdir(f"{root}/_delta_log"))
         assert len([name for name in names if name.endswith(".json")]) <= 250 - 180
         checkpoint = pq.read_table(
@@ -195,7 +195,7 @@ class TestLog:
         assert latest.transaction_version("eventsift/r205") == 205
         assert latest.transaction_version("eventsift/r5") is None
         # But that a table was rebuilt is never forgotten: older entries of the ledger are void.
-        assert delta.load(Table(root)).origin.rebuilt == 5
+        assert delta.load(Table(root)).lineage.rebuilt == 5
 
     def test_the_table_carries_its_limits(self, root: str) -> None:
         """Whoever writes to the table, with whatever tool, keeps its log as small."""

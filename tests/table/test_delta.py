@@ -30,7 +30,7 @@ class TestSnapshot:
         loaded = delta.load(Table(root))
         assert (loaded.version, loaded.files) == (0, (add,))
         settled = settling.settle(Table(root))
-        assert settled.origin == loaded.origin._replace(version=1)
+        assert settled.lineage == loaded.lineage._replace(version=1)
         assert settled.files == (add._replace(path=datafiles.settled_path(add)),)
         assert delta.load(Table(root)) == settled
 
