@@ -25,8 +25,7 @@ from pipeline.input.rejects import Reject
 from pipeline.keys import delivery_keys, partitions, versions
 from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.keys.versions import Bucketed
-from pipeline.rows import staging
-from pipeline.steps import batches
+from pipeline.rows import batches, staging
 from pipeline.steps.sizes import Sizes
 
 # What is decoded together. The objects that come of it stay in the processor's cache, and their

@@ -13,9 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.keys.partitions import Destination
-from pipeline.rows import parquet, staging
+from pipeline.rows import batches, parquet, staging
 from pipeline.rows.parquet import Rows, WriteSettings
-from pipeline.steps import batches
 from pipeline.steps.route import Routed
 from pipeline.table.datafiles import DataFile
 
