@@ -27,7 +27,7 @@ from pipeline.command import console, explain, options, runners, stopped
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
 from pipeline.rows import parquet
-from pipeline.rows.parquet import WriteSettings
+from pipeline.rows.encoding import WriteSettings
 from pipeline.run import new_run_id
 from pipeline.storage import stores
 from pipeline.table import datafiles, delta

@@ -44,7 +44,7 @@ def build(
     # Route by domain, event_type and date.
     origins = {
         tags.SLICES: read[tags.SLICES],
-        tags.LIVE: plan[tags.LIVE],
+        tags.LIVE: scan[tags.LIVE],
         tags.ROWS: latest[tags.ROWS],
     }
     route = origins | "route" >> do.Route()

@@ -259,9 +259,9 @@ class Hop(NamedTuple):
 SEEN_IN_ALL = Hop("Scan", tags.DELIVERY_KEYS)
 """What the steps before the scan have seen, brought together: the scan's side input."""
 OUTPUTS = {
-    "Plan": (tags.PLAN, tags.READS, tags.SCANS, tags.LIVE, tags.TALLIES),
+    "Plan": (tags.PLAN, tags.READS, tags.SCANS, tags.TALLIES),
     "Read": (tags.VERSIONS, tags.SLICES, tags.DELIVERY_KEYS, tags.REJECTS, tags.TALLIES),
-    "Scan": (tags.VERSIONS, tags.TALLIES),
+    "Scan": (tags.VERSIONS, tags.LIVE, tags.TALLIES),
     "Latest": (tags.ROWS, tags.TALLIES),
     "Route": (tags.ROWS, tags.TALLIES),
     "Write": (tags.WRITTEN, tags.TALLIES),

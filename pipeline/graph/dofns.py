@@ -19,7 +19,8 @@ from pipeline.keys import delivery_keys, versions
 from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.keys.partitions import day_number
 from pipeline.keys.versions import Packed
-from pipeline.rows.parquet import WriteSettings
+from pipeline.rows.encoding import WriteSettings
+from pipeline.rows.live_rows import LiveFile
 from pipeline.rows.staging import Slices
 from pipeline.run import Run
 from pipeline.steps import latest, plan, publish, read, route, scan, write
@@ -33,7 +34,7 @@ Keyed = tuple[int, Packed]
 
 
 class PlanRun(beam.DoFn):
-    """Run → Plan; tagged: a ReadTask for each block; for each live file a ScanTask, and LIVE."""
+    """Run → Plan; tagged: a ReadTask for each block, a ScanTask for each live file."""
 
     def process(self, run: Run) -> Iterator[Any]:
         """See `plan.plan`."""
@@ -42,7 +43,6 @@ class PlanRun(beam.DoFn):
             yield TaggedOutput(tags.READS, task)
         for live in planned.scans:
             yield TaggedOutput(tags.SCANS, live)
-            yield TaggedOutput(tags.LIVE, (live.number, live))
         yield TaggedOutput(tags.TALLIES, planned.tally())
         yield planned._replace(reads=[], scans=[])
 
@@ -112,7 +112,7 @@ class CombineDeliveryKeys(beam.CombineFn):
 
 
 class ScanLiveFiles(ParallelDoFn):
-    """ScanTask, with the delivery's keys → (bucket, versions that may compete)."""
+    """ScanTask, with the delivery's keys → (bucket, versions that may compete); tagged: LIVE."""
 
     def __init__(self, run: Run, workers: int) -> None:
         super().__init__(Cores(workers, processes=True))
@@ -124,15 +124,12 @@ class ScanLiveFiles(ParallelDoFn):
         if horizon is None or delivery_keys.near(delivery, day, horizon):
             yield from super().process(task, delivery)
         else:
-            yield from self.outputs(scan.pass_over(task.file, delivery))
+            yield from self.outputs(scan.pass_over(task, delivery))
 
     def call(self, element: ScanTask, *side_inputs: DeliveryKeys) -> Callable[[], Any]:
         """The scan of one file."""
         (delivery,) = side_inputs
-        number, file, sizes = element
-        return partial(
-            scan.scan_file, self._run.root, number, file, delivery, sizes.id_seed, sizes.buckets
-        )
+        return partial(scan.scan_file, self._run.root, element, delivery)
 
     def work_bytes(self, element: ScanTask) -> int:
         """Those of the event_ids, unless there is a filter: then only a few become Python's."""
@@ -141,6 +138,7 @@ class ScanLiveFiles(ParallelDoFn):
     def outputs(self, scanned: scan.Scanned) -> Iterator[Any]:
         """The elements for a live file."""
         yield from scanned.versions.split()
+        yield TaggedOutput(tags.LIVE, (scanned.number, scanned.live))
         counts = {
             "live_files": 1,
             "versions": scanned.rows,
@@ -189,11 +187,11 @@ class RouteRows(beam.DoFn):
     def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Any]:
         """See `route`, the module."""
         _, inputs = element
-        files: list[ScanTask] = list(inputs[tags.LIVE])
+        files: list[LiveFile] = list(inputs[tags.LIVE])
         blocks: list[tuple[Slices, ...]] = list(inputs[tags.SLICES])
         rows = route.superseded_rows(inputs[tags.ROWS])
-        for _, file, sizes in files:
-            yield route.live_file(file, sizes.shards, rows)
+        for file in files:
+            yield route.live_file(file, rows)
         slices = list(itertools.chain.from_iterable(blocks))
         yield from route.block(slices, rows)
         counts = {

@@ -3,7 +3,7 @@
 PLAN = "plan"  # Plan
 READS = "reads"  # ReadTask
 SCANS = "scans"  # ScanTask
-LIVE = "live"  # (source number, ScanTask)
+LIVE = "live"  # (origin number, live_rows.LiveFile)
 VERSIONS = "versions"  # (bucket, versions.Packed)
 SLICES = "slices"  # (source number, its staging.Slices)
 DELIVERY_KEYS = "delivery_keys"  # DeliveryKeys

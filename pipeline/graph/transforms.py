@@ -29,12 +29,12 @@ class _Step(beam.PTransform[Any, Outputs]):
 
 
 class Plan(beam.PTransform[Any, Any]):
-    """Run → PLAN, READS, SCANS, LIVE."""
+    """Run → PLAN, READS, SCANS."""
 
     def expand(self, pcoll: beam.PCollection[Run]) -> Outputs:
         """One call of `plan.plan`."""
         return pcoll | beam.ParDo(dofns.PlanRun()).with_outputs(
-            tags.READS, tags.SCANS, tags.LIVE, tags.TALLIES, main=tags.PLAN
+            tags.READS, tags.SCANS, tags.TALLIES, main=tags.PLAN
         )
 
 
@@ -50,7 +50,7 @@ class Read(_Step):
 
 
 class Scan(_Step):
-    """SCANS, with DELIVERY_KEYS by the whole delivery → VERSIONS."""
+    """SCANS, with DELIVERY_KEYS by the whole delivery → VERSIONS, LIVE."""
 
     def __init__(self, run: Run, workers: int, delivery: beam.PCollection[DeliveryKeys]) -> None:
         super().__init__(run, workers)
@@ -60,7 +60,9 @@ class Scan(_Step):
         """Spreads the live files over the workers and scans each."""
         scanner = dofns.ScanLiveFiles(self._run, self._workers)
         delivery = beam.pvalue.AsSingleton(self._delivery, delivery_keys.NOTHING)
-        outputs = beam.ParDo(scanner, delivery).with_outputs(tags.TALLIES, main=tags.VERSIONS)
+        outputs = beam.ParDo(scanner, delivery).with_outputs(
+            tags.LIVE, tags.TALLIES, main=tags.VERSIONS
+        )
         return pcoll | "spread" >> beam.Reshuffle() | outputs
 
 

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.keys import partitions
 from pipeline.rows import staging
-from pipeline.table.datafiles import DataFile
+from pipeline.rows.live_rows import LiveFile
 
 
 class Routed(NamedTuple):
@@ -24,7 +23,7 @@ class Routed(NamedTuple):
             since thousands of small arrays are slow to pickle.
     """
 
-    origin: staging.Slices | DataFile
+    origin: staging.Slices | LiveFile
     superseded: bytes
 
 
@@ -33,16 +32,14 @@ def superseded_rows(packed: Iterable[bytes]) -> npt.NDArray[np.int64]:
     return np.sort(np.frombuffer(b"".join(packed), np.int64))
 
 
-def live_file(file: DataFile, shards: int, superseded: npt.NDArray[np.int64]) -> tuple[int, Routed]:
+def live_file(live: LiveFile, superseded: npt.NDArray[np.int64]) -> tuple[int, Routed]:
     """Returns the shard that a live file belongs to, and the file with its superseded rows.
 
     Args:
-        file: The live file.
-        shards: In which destinations are written; see `partitions.shard_of`.
+        live: The live file.
         superseded: Rows of the file, ascending.
     """
-    shard = partitions.shard_of(file.destination, shards)
-    return shard, Routed(file, superseded.tobytes())
+    return live.shard, Routed(live, superseded.tobytes())
 
 
 def block(

@@ -14,6 +14,7 @@ from pipeline.graph import dofns, tags
 from pipeline.keys import delivery_keys, versions
 from pipeline.keys.partitions import Destination, day_number, shard_of
 from pipeline.rows import staging
+from pipeline.rows.live_rows import LiveFile
 from pipeline.steps import read
 from pipeline.steps.latest import Superseded
 from pipeline.steps.plan import ScanTask
@@ -33,10 +34,12 @@ from tests.helpers import (
 )
 
 MAIN = "main"
+SHARDS = 4
 BLOCK = versions.FIRST_BLOCK
 MONDAY = Destination("account", "created", 2021, 1, 8)
 TUESDAY = Destination("account", "created", 2021, 1, 9)
 LIVE_FILE = DataFile("live.parquet", MONDAY, 10, 100, None, None)
+LIVE = LiveFile(3, LIVE_FILE, 1000)
 
 
 def by_tag(outputs: Iterable[Any]) -> dict[str, list[Any]]:
@@ -62,7 +65,7 @@ class TestPlanRun:
     """Every part of the plan travels by itself."""
 
     def test_outputs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A task for each block and live file, and the live files by number for routing."""
+        """A task for each block and live file."""
         deliver(tmp_path, "1.jsonl", [Event("a")])
         plan = dofns.plan.plan(new_run(tmp_path))
         scans = [ScanTask(n, LIVE_FILE._replace(rows=n), plan.reads[0].sizes) for n in range(2)]
@@ -73,7 +76,6 @@ class TestPlanRun:
 
         assert found[tags.READS] == plan.reads
         assert found[tags.SCANS] == scans
-        assert found[tags.LIVE] == [(scan.number, scan) for scan in scans]
         assert found[MAIN] == [plan._replace(reads=[], scans=[])]
         assert tally_of(found, "plan") == {
             "files": 1,
@@ -176,12 +178,14 @@ class TestScanLiveFiles:
         delivery = delivery_keys.NOTHING._replace(blocks=3)
 
         found = by_tag(
-            scanner.process(ScanTask(7, file, Sizes(ID_SEED, 1, 1, NO_FILTER)), delivery)
+            scanner.process(ScanTask(7, file, Sizes(ID_SEED, 1, SHARDS, NO_FILTER)), delivery)
         )
 
         ((bucket, part),) = found[MAIN]
         locations = versions.unpack([part])["location"].tolist()
         assert (bucket, locations) == (0, [7 << versions._ROW_BITS, (7 << versions._ROW_BITS) + 1])
+        ((number, live),) = found[tags.LIVE]
+        assert (number, live.shard, live.file) == (7, shard_of(file.destination, SHARDS), file)
         assert tally_of(found, "scan") == {
             "live_files": 1,
             "versions": 2,
@@ -202,6 +206,8 @@ class TestScanLiveFiles:
         )
 
         assert MAIN not in found
+        shard = shard_of(file.destination, 1)
+        assert found[tags.LIVE] == [(7, LiveFile(shard, file, 0))]
         assert tally_of(found, "scan") == {
             "live_files": 1,
             "versions": 0,
@@ -342,29 +348,25 @@ class TestCombineLatest:
         ]
 
 
-SHARDS = 4
-
-
 def staged(*destinations: Destination, first_row: int = 0) -> staging.Slices:
     """Slices of five rows for each destination, of a file that nobody opens."""
     rows = (5,) * len(destinations)
     offsets = tuple(range(0, 100 * len(destinations) + 1, 100))
     fields = tuple(one[:] for one in destinations)
-    return staging.Slices(3, "x.arrow", first_row, fields, rows, offsets)
+    positions = bytes(8 * len(destinations))
+    return staging.Slices(3, "x.arrow", first_row, fields, rows, offsets, positions)
 
 
 def route(
     origin: int,
     slices: Sequence[staging.Slices] | None = None,
-    files: Sequence[DataFile] = (),
+    files: Sequence[LiveFile] = (),
     rows: Sequence[Sequence[int]] = (),
 ) -> dict[str, list[Any]]:
     """Routes what belongs to one origin."""
     superseded = [np.array(some, np.int64).tobytes() for some in rows]
-    sizes = Sizes(ID_SEED, 1, SHARDS, NO_FILTER)
-    tasks = [ScanTask(origin, file, sizes) for file in files]
     blocks = [] if slices is None else [tuple(slices)]
-    groups = {tags.SLICES: blocks, tags.LIVE: tasks, tags.ROWS: superseded}
+    groups = {tags.SLICES: blocks, tags.LIVE: files, tags.ROWS: superseded}
     return by_tag(dofns.RouteRows().process((origin, groups)))
 
 
@@ -399,8 +401,8 @@ class TestRouteRows:
 
     def test_a_live_file(self) -> None:
         """Its rows are counted from the file's first; it goes where its destination's slices go."""
-        found = route(0, files=[LIVE_FILE], rows=[[7], [2]])
-        assert routed(found) == [(shard_of(MONDAY, SHARDS), LIVE_FILE, [2, 7])]
+        found = route(0, files=[LIVE], rows=[[7], [2]])
+        assert routed(found) == [(3, LIVE, [2, 7])]
         assert tally_of(found, "route") == {
             "live_files": 1,
             "blocks": 0,
@@ -444,7 +446,7 @@ class TestWriteDestinations:
     def test_a_group_without_news_is_only_counted(self, tmp_path: Path) -> None:
         """There is nothing to commit of it (invariant 6)."""
         step = dofns.WriteDestinations(new_run(tmp_path), 0)
-        found = by_tag(step.process((7, [Routed(LIVE_FILE, b"")])))
+        found = by_tag(step.process((7, [Routed(LIVE, b"")])))
         assert MAIN not in found
         assert tally_of(found, "write")["live_files"] == 1
 

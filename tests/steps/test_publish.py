@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import storage
 from pipeline.bookkeeping import journal, ledger
-from pipeline.rows import parquet
+from pipeline.rows import encoding
 from pipeline.run import Run
 from pipeline.steps import plan, publish, route, write
 from pipeline.steps.publish import Outcome, ReconciliationError, TooManyPartitionsError
@@ -35,7 +35,7 @@ def outcome(run: Run, events: Sequence[Event], *lines: str) -> Outcome:
     deliver(folder, f"{run.id}.jsonl", events, *lines)
     planned = plan.plan(run)
     block = read_events(folder, events, *lines)
-    settings = parquet.WriteSettings(run.root, run.id, run.target_file_bytes)
+    settings = encoding.WriteSettings(run.root, run.id, run.target_file_bytes)
     written = [
         write.write_shard([route.Routed(slices, b"")], settings)[0] for slices in block.slices
     ]
