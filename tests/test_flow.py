@@ -97,7 +97,7 @@ class TestGraph:
         }
         assert names == {
             *("Create", "plan", "read", "delivery keys", "scan", "versions"),
-            *("latest", "route", "write", "tallies", "commit"),
+            *("latest", "large destinations", "route", "write", "tallies", "commit"),
         }
 
     def test_what_is_shuffled_is_small(self, tmp_path: Path) -> None:
@@ -260,17 +260,23 @@ SEEN_IN_ALL = Hop("Scan", tags.DELIVERY_KEYS)
 """What the steps before the scan have seen, brought together: the scan's side input."""
 OUTPUTS = {
     "Plan": (tags.PLAN, tags.READS, tags.SCANS, tags.TALLIES),
-    "Read": (tags.VERSIONS, tags.SLICES, tags.DELIVERY_KEYS, tags.REJECTS, tags.TALLIES),
+    "Read": (
+        *(tags.VERSIONS, tags.SLICES, tags.WEIGHTS),
+        *(tags.DELIVERY_KEYS, tags.REJECTS, tags.TALLIES),
+    ),
     "Scan": (tags.VERSIONS, tags.LIVE, tags.TALLIES),
     "Latest": (tags.ROWS, tags.TALLIES),
     "Route": (tags.ROWS, tags.TALLIES),
     "Write": (tags.WRITTEN, tags.TALLIES),
 }
+WEIGHTS = Hop("Read", tags.WEIGHTS)
+"""What only says how evenly the work is divided."""
 HOPS = [
     *(Hop(step, name) for step, names in OUTPUTS.items() for name in names),
     *(Hop("Route", tags.ROWS, kind) for kind in ("slices", "live file", "folded file")),
     SEEN_IN_ALL,
 ]
+HOPS.remove(WEIGHTS)
 INPUTS = ["PlanRun", "CombineLatest", "RouteRows", "WriteDestinations", "PublishRun"]
 
 
@@ -340,7 +346,7 @@ def test_every_hop_is_tried(tmp_path: Path) -> None:
         # These only bring the others together.
         if step.full_label not in ("Create", "versions", "tallies", "commit")
     }
-    assert outputs.pop("delivery keys") == {None}
+    assert outputs.pop("delivery keys") == outputs.pop("large destinations") == {None}
     assert outputs == {step.lower(): {None, *names[1:]} for step, names in OUTPUTS.items()}
 
 
@@ -375,6 +381,15 @@ class TestLossyRunner:
             assert table_rows(merge.root) == oracle(EVENTS_IN_ALL)
         else:
             assert_refuses(merge, lambda: run_job(merge))
+
+    @pytest.mark.parametrize("copies", [0, 2], ids=["lost", "doubled"])
+    def test_weights_change_no_row(
+        self, merge: Run, monkeypatch: pytest.MonkeyPatch, copies: int
+    ) -> None:
+        """Without those of a block, shards are only less even."""
+        err_at_output(monkeypatch, WEIGHTS, copies)
+        assert run_job(merge._replace(target_file_bytes=100))["published"] is True
+        assert table_rows(merge.root) == oracle(EVENTS_IN_ALL)
 
     def test_the_message_says_what_is_wrong(
         self, merge: Run, monkeypatch: pytest.MonkeyPatch

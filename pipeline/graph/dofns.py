@@ -15,10 +15,11 @@ from apache_beam.pvalue import TaggedOutput
 from pipeline import processes, storage
 from pipeline.graph import tags
 from pipeline.graph.cores import Cores, ParallelDoFn
-from pipeline.keys import delivery_keys, versions
+from pipeline.keys import delivery_keys, versions, weights
 from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.keys.partitions import day_number
 from pipeline.keys.versions import Packed
+from pipeline.keys.weights import Cut
 from pipeline.rows.encoding import WriteSettings
 from pipeline.rows.live_rows import LiveFile
 from pipeline.rows.staging import Slices
@@ -27,10 +28,14 @@ from pipeline.steps import latest, plan, publish, read, route, scan, write
 from pipeline.steps.latest import Superseded
 from pipeline.steps.plan import ReadTask, ScanTask
 from pipeline.steps.route import Routed
+from pipeline.steps.sizes import SHARDS_LIMIT
 from pipeline.steps.tally import Tally
 from pipeline.steps.write import Written
 
 Keyed = tuple[int, Packed]
+
+# Weights of so many blocks are brought together at a time: fewer copies.
+_WEIGHTS_AT_A_TIME = 256
 
 
 class PlanRun(beam.DoFn):
@@ -48,7 +53,7 @@ class PlanRun(beam.DoFn):
 
 
 class ReadBlocks(ParallelDoFn):
-    """ReadTask → (bucket, versions); tagged: SLICES, DELIVERY_KEYS, REJECTS."""
+    """ReadTask → (bucket, versions); tagged: SLICES, WEIGHTS, DELIVERY_KEYS, REJECTS."""
 
     def __init__(self, run: Run, workers: int) -> None:
         super().__init__(Cores(workers, processes=True))
@@ -74,6 +79,7 @@ class ReadBlocks(ParallelDoFn):
         """The elements for a block."""
         yield from block.versions.split()
         yield TaggedOutput(tags.SLICES, (block.number, tuple(block.slices)))
+        yield TaggedOutput(tags.WEIGHTS, block.weights)
         yield TaggedOutput(tags.DELIVERY_KEYS, block.delivery_keys)
         if block.dead_letters:
             yield TaggedOutput(tags.REJECTS, block.dead_letters)
@@ -109,6 +115,31 @@ class CombineDeliveryKeys(beam.CombineFn):
     def extract_output(self, accumulator: DeliveryKeys) -> DeliveryKeys:
         """All of it."""
         return accumulator
+
+
+class CombineWeights(beam.CombineFn):
+    """Weights of parts of the delivery → the cuts of its large destinations."""
+
+    def __init__(self, run: Run) -> None:
+        self._target_bytes = run.target_file_bytes
+
+    def create_accumulator(self) -> list[bytes]:
+        """Nothing."""
+        return []
+
+    def add_input(self, accumulator: list[bytes], element: bytes) -> list[bytes]:
+        """Adds those of a block."""
+        accumulator.append(element)
+        full = len(accumulator) >= _WEIGHTS_AT_A_TIME
+        return [weights.union(accumulator)] if full else accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[list[bytes]]) -> list[bytes]:
+        """See `weights.union`."""
+        return [weights.union(itertools.chain.from_iterable(accumulators))]
+
+    def extract_output(self, accumulator: list[bytes]) -> dict[int, Cut]:
+        """See `weights.cuts`; these shards come after those of small destinations."""
+        return weights.cuts(weights.union(accumulator), self._target_bytes, SHARDS_LIMIT)
 
 
 class ScanLiveFiles(ParallelDoFn):
@@ -184,18 +215,28 @@ class CombineLatest(ParallelDoFn):
 class RouteRows(beam.DoFn):
     """(origin number, its slices or live file, and superseded rows) → (shard, Routed)."""
 
-    def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Any]:
+    def __init__(self, run: Run) -> None:
+        self._target_bytes = run.target_file_bytes
+
+    def process(
+        self, element: tuple[int, dict[str, Iterable[Any]]], cuts: dict[int, Cut]
+    ) -> Iterator[Any]:
         """See `route`, the module."""
-        _, inputs = element
+        number, inputs = element
         files: list[LiveFile] = list(inputs[tags.LIVE])
         blocks: list[tuple[Slices, ...]] = list(inputs[tags.SLICES])
         rows = route.superseded_rows(inputs[tags.ROWS])
-        for file in files:
-            yield route.live_file(file, rows)
+        routed = [
+            one
+            for file in files
+            for one in route.live_file(number, file, rows, cuts, self._target_bytes)
+        ]
+        yield from routed
         slices = list(itertools.chain.from_iterable(blocks))
-        yield from route.block(slices, rows)
+        yield from route.block(slices, rows, cuts)
         counts = {
             "live_files": len(files),
+            "live_files_left": len(files) - len(routed),
             "blocks": len(blocks),
             "slices": sum(len(one.rows) for one in slices),
             "superseded": len(rows),

@@ -12,6 +12,7 @@ from pipeline.graph import dofns, tags
 from pipeline.graph.dofns import Keyed
 from pipeline.keys import delivery_keys
 from pipeline.keys.delivery_keys import DeliveryKeys
+from pipeline.keys.weights import Cut
 from pipeline.run import Run
 from pipeline.steps.plan import ReadTask, ScanTask
 from pipeline.steps.route import Routed
@@ -39,12 +40,13 @@ class Plan(beam.PTransform[Any, Any]):
 
 
 class Read(_Step):
-    """READS → VERSIONS, SLICES, DELIVERY_KEYS, REJECTS."""
+    """READS → VERSIONS, SLICES, WEIGHTS, DELIVERY_KEYS, REJECTS."""
 
     def expand(self, pcoll: beam.PCollection[ReadTask]) -> Outputs:
         """Spreads the blocks over the workers and reads each."""
         outputs = beam.ParDo(dofns.ReadBlocks(self._run, self._workers)).with_outputs(
-            tags.SLICES, tags.DELIVERY_KEYS, tags.REJECTS, tags.TALLIES, main=tags.VERSIONS
+            *(tags.SLICES, tags.WEIGHTS, tags.DELIVERY_KEYS, tags.REJECTS, tags.TALLIES),
+            main=tags.VERSIONS,
         )
         return pcoll | "spread" >> beam.Reshuffle() | outputs
 
@@ -82,15 +84,20 @@ class Latest(_Step):
 
 
 class Route(beam.PTransform[Any, Any]):
-    """SLICES, LIVE and superseded ROWS → ROWS by shard, with what is superseded."""
+    """SLICES, LIVE and superseded ROWS, with the cuts of destinations → ROWS by shard."""
+
+    def __init__(self, run: Run, cuts: beam.PCollection[dict[int, Cut]]) -> None:
+        super().__init__()
+        self._run = run
+        self._cuts = cuts
 
     def expand(self, pcoll: dict[str, beam.PCollection[tuple[int, Any]]]) -> Outputs:
         """Joins by origin."""
-        return (
-            pcoll
-            | "by origin" >> beam.CoGroupByKey()
-            | "split" >> beam.ParDo(dofns.RouteRows()).with_outputs(tags.TALLIES, main=tags.ROWS)
+        cuts = beam.pvalue.AsSingleton(self._cuts, {})
+        outputs = beam.ParDo(dofns.RouteRows(self._run), cuts).with_outputs(
+            tags.TALLIES, main=tags.ROWS
         )
+        return pcoll | "by origin" >> beam.CoGroupByKey() | "split" >> outputs
 
 
 class Write(_Step):

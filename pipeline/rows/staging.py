@@ -16,13 +16,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.keys import delivery_keys, partitions
+from pipeline.keys import delivery_keys, partitions, weights
 from pipeline.keys.partitions import Destination
 from pipeline.table.datafiles import FILE_SCHEMA
 
 # A larger slice is cut: fine enough to bring rows together by time, coarse enough for each to be a
 # request to an object store.
 _SLICE_BYTES = 1 << 20
+_POSITION_BYTES = 8
 
 
 class Slice(NamedTuple):
@@ -81,6 +82,18 @@ class Slices(NamedTuple):
             place = self.path, start, end - start, first_row, rows, position
             yield Slice(Destination(*destination), *place)
             first_row += rows
+
+    def part(self, shard: int, start: int, end: int) -> "Slices":
+        """Returns the slices from number `start` to before `end`, as those of another shard."""
+        return Slices(
+            shard,
+            self.path,
+            self.first_row + sum(self.rows[:start]),
+            self.destinations[start:end],
+            self.rows[start:end],
+            self.offsets[start : end + 1],
+            self.positions[_POSITION_BYTES * start : _POSITION_BYTES * end],
+        )
 
 
 def stage(
@@ -177,6 +190,15 @@ def _write(events: pa.Table, borders: Sequence[int], path: str) -> list[int]:
             file.write(batch)
             offsets.append(offsets[-1] + batch.size)
     return offsets
+
+
+def weights_of(slices: Sequence[Slices]) -> bytes:
+    """Returns the weights of slices; see `weights`, the module."""
+    return weights.pack(
+        [partitions.hash_of(fields) for one in slices for fields in one.destinations],
+        b"".join(one.positions for one in slices),
+        [end - start for one in slices for start, end in itertools.pairwise(one.offsets)],
+    )
 
 
 def read_slices(slices: Sequence[Slice]) -> list[pa.RecordBatch]:

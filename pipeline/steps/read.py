@@ -25,6 +25,7 @@ from pipeline.input.rejects import Reject
 from pipeline.keys import delivery_keys, partitions, versions
 from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.keys.versions import Bucketed
+from pipeline.keys.weights import Packed
 from pipeline.rows import batches, staging
 from pipeline.steps.sizes import Sizes
 
@@ -66,6 +67,7 @@ class BlockRead(NamedTuple):
         rows: Events staged.
         slices: Where their payloads lie.
         versions: Their versions by bucket.
+        weights: How many bytes these have, and where; see `weights`, the module.
         delivery_keys: What they add to the filter for the table's rows.
         rejected: How many records were refused, by reason.
         dead_letters: The file that holds them, "" if there are none.
@@ -76,6 +78,7 @@ class BlockRead(NamedTuple):
     bytes: int
     rows: int
     slices: list[staging.Slices]
+    weights: Packed
     versions: Bucketed
     delivery_keys: DeliveryKeys
     rejected: Counter[str]
@@ -133,6 +136,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
         bytes=counts["bytes"],
         rows=rows,
         slices=slices,
+        weights=staging.weights_of(slices),
         versions=versions.by_bucket(together, sizes.buckets, directory),
         delivery_keys=delivery_keys.collect(
             sizes.filter_size,

@@ -18,14 +18,12 @@ from pipeline.rows import batches, encoding, parquet
 from pipeline.rows.content import NO_ROWS, Rows
 from pipeline.rows.encoding import WriteSettings
 from pipeline.rows.live_rows import LiveFile
-from pipeline.steps.route import Routed
+from pipeline.steps.route import Routed, is_full
 from pipeline.table.datafiles import DataFile
 
 # Destinations are written in batches of about this many bytes; one larger destination may complete
 # a batch.
 _TOGETHER_BYTES = 4 << 20
-# A live file with this share of what a file should hold, or more, is full.
-_FULL = 1 / 4
 
 
 class Written(NamedTuple):
@@ -127,14 +125,6 @@ def by_destination(routed: Iterable[Routed]) -> list[list[Rows]]:
             own = superseded[start:end] - first_row if start < end else NO_ROWS
             found[slice_.destination].append(Rows(slice_, own))
     return list(found.values())
-
-
-def is_full(live: LiveFile, target_bytes: int) -> bool:
-    """Tells whether a live file is large enough to stay as it is, unless rows of it go.
-
-    Then it has a quarter of what a file should hold, or more: `compact` leaves it, too.
-    """
-    return live.bytes >= _FULL * target_bytes
 
 
 def _work(rows: Sequence[Rows], target_bytes: int) -> _Work:

@@ -144,6 +144,7 @@ class TestReadBlocks:
         kind = versions.Stored if store_versions else bytes
         assert {type(part) for _, part in found[MAIN]} == {kind}
         assert found[tags.SLICES] == [(BLOCK, tuple(block.slices))]
+        assert found[tags.WEIGHTS] == [block.weights]
         assert found[tags.DELIVERY_KEYS] == [block.delivery_keys]
         assert found[tags.REJECTS] == [block.dead_letters]
         assert tally_of(found, "read") == {
@@ -367,7 +368,7 @@ def route(
     superseded = [np.array(some, np.int64).tobytes() for some in rows]
     blocks = [] if slices is None else [tuple(slices)]
     groups = {tags.SLICES: blocks, tags.LIVE: files, tags.ROWS: superseded}
-    return by_tag(dofns.RouteRows().process((origin, groups)))
+    return by_tag(dofns.RouteRows(new_run(Path())).process((origin, groups), {}))
 
 
 def routed(found: dict[str, list[Any]]) -> list[tuple[int, Any, list[int]]]:
@@ -394,6 +395,7 @@ class TestRouteRows:
         assert routed(found) == [(3, first, [0, 4, 5, 9]), (1, second, [0, 4])]
         assert tally_of(found, "route") == {
             "live_files": 0,
+            "live_files_left": 0,
             "blocks": 1,
             "slices": 3,
             "superseded": 6,
@@ -405,6 +407,7 @@ class TestRouteRows:
         assert routed(found) == [(3, LIVE, [2, 7])]
         assert tally_of(found, "route") == {
             "live_files": 1,
+            "live_files_left": 0,
             "blocks": 0,
             "slices": 0,
             "superseded": 2,

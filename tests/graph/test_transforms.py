@@ -226,7 +226,7 @@ def test_route(tmp_path: Path) -> None:
             tags.LIVE: pipeline | "live" >> beam.Create([(0, LiveFile(0, file, 100))]),
             tags.ROWS: pipeline | "rows" >> beam.Create([(0, rows), (BLOCK, rows)]),
         }
-        step = sources | do.Route()
+        step = sources | do.Route(new_run(tmp_path), pipeline | "cuts" >> beam.Create([{}]))
         assert_that(
             step[tags.ROWS],
             is_true_of(
@@ -305,12 +305,13 @@ def test_the_steps_together(tmp_path: Path) -> None:
         delivery = read[tags.DELIVERY_KEYS] | beam.CombineGlobally(dofns.CombineDeliveryKeys())
         scan = planned[tags.SCANS] | "s" >> do.Scan(run, 0, delivery)
         latest = (read[tags.VERSIONS], scan[tags.VERSIONS]) | beam.Flatten() | do.Latest(run, 0)
+        cuts = read[tags.WEIGHTS] | "c" >> beam.CombineGlobally(dofns.CombineWeights(run))
         sources = {
             tags.SLICES: read[tags.SLICES],
             tags.LIVE: scan[tags.LIVE],
             tags.ROWS: latest[tags.ROWS],
         }
-        route = sources | "ro" >> do.Route()
+        route = sources | "ro" >> do.Route(run, cuts)
         write = route[tags.ROWS] | "w" >> do.Write(run, 0)
         steps = [planned, read, scan, latest, route, write]
         outcome = {
@@ -319,7 +320,7 @@ def test_the_steps_together(tmp_path: Path) -> None:
             tags.WRITTEN: write[tags.WRITTEN],
             tags.REJECTS: read[tags.REJECTS],
         }
-        outcome | "c" >> do.Commit(run)
+        outcome | do.Commit(run)
     assert table_rows(run.root) == oracle(events)
     assert delta.load(run.root).version == 1
     assert journal.RUNS in str(next((tmp_path / "out").rglob("r1.json")))
