@@ -22,6 +22,7 @@ from pipeline.command import runners
 from pipeline.graph import dofns
 from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.run import Run, new_run_id
+from pipeline.table.address import Table
 
 LIMIT_BYTES = 16 << 20
 """What no element may exceed: engines hold a few of them at once, and some refuse larger ones."""
@@ -122,13 +123,12 @@ def measure(
     run = Run(
         id=new_run_id(),
         inputs=(delivery.pattern,),
-        root=str(root),
+        table=Table(str(root)),
         temp=str(temporary),
         rebuild=False,
         max_partitions=10_000,
         max_event_bytes=16 << 20,
         target_file_bytes=256 << 20,
-        storage_options={},
     )
     with _instruments(), runners.quiet(False), beam.Pipeline(runner="FnApiRunner") as pipeline:
         flow.build(pipeline, run)

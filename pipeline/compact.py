@@ -12,7 +12,6 @@ if __name__ == "__main__":  # before the imports that take time
     imports.quieten()
 
 import concurrent.futures
-import functools
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -20,25 +19,20 @@ from typing import NamedTuple
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline import signals, storage
-from pipeline.bookkeeping import leases, ledger, places, recovery
-from pipeline.bookkeeping.leases import DeadRun
-from pipeline.command import console, explain, options, runners, stopped
+from pipeline import storage
+from pipeline.bookkeeping import ledger, places, recovery
+from pipeline.command import attempts, beam_options, console, explain, options
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
 from pipeline.rows import parquet
 from pipeline.rows.encoding import WriteSettings
-from pipeline.run import new_run_id
 from pipeline.storage import stores
-from pipeline.table import datafiles, delta
+from pipeline.table import commits, datafiles, settling
+from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 
-DONE, FAILED = 0, 1
-
-# How often to start again when another run has committed first.
-_ATTEMPTS = 3
 # Below this share of the target a file is small. What was merged once must not be merged again and
-# again: where a group is too much for one file, two of half the target or more come of it.
+# again: a group that is too much for one file becomes two of at least half the target.
 _SMALL = 1 / 4
 # Footers to read at a time; on an object store that is waiting.
 _FOOTERS = 16
@@ -52,11 +46,11 @@ class Compacted(NamedTuple):
     """What compaction has done.
 
     Attributes:
-        version: Of the table, after it.
-        partitions: That had files merged.
-        before: Files in the table before.
-        after: Files in the table after.
-        rows: Written anew.
+        version: The table's version after it.
+        partitions: How many partitions had files merged.
+        before: How many files the table had before.
+        after: How many files it has after.
+        rows: How many rows were written again.
     """
 
     version: int
@@ -74,8 +68,11 @@ def groups(
     Args:
         files: Its live files.
         sizes: Their bytes before compression.
-        target_bytes: What a merged file should not exceed; a group does so by one small file at
+        target_bytes: What a merged file should not exceed. A group exceeds it by one small file at
             most, which bounds the memory it takes.
+
+    Yields:
+        The files of each group.
     """
     group: list[DataFile] = []
     group_bytes = 0
@@ -91,30 +88,22 @@ def groups(
         yield group
 
 
-def compact(
-    root: str,
-    run_id: str,
-    target_bytes: int,
-    storage_options: dict[str, str] | None = None,
-    keep_seconds: float = 0.0,
-) -> Compacted:
+def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 0.0) -> Compacted:
     """Merges the small files of all partitions.
 
     Args:
-        root: The table.
+        table: The table.
         run_id: Names the new files and the commit.
-        target_bytes: What a file should not exceed, reckoned before compression.
-        storage_options: What deltalake needs to reach the table's store.
-        keep_seconds: How long superseded files stay; see `delta.settle`.
+        target_bytes: What a file should not exceed, before compression.
+        keep_seconds: How long superseded files stay; see `settling.settle`.
 
     Raises:
         datafiles.ConflictError: Another run has committed meanwhile; nothing was published.
         datafiles.TableError: There is no table of ours, or it cannot be read or written.
-        LostRowsError: See there.
+        LostRowsError: Rows were lost in merging; nothing was published.
     """
-    dead = leases.dead(root, run_id)
-    snapshot = delta.settle(root, storage_options, keep_seconds)
-    recovery.clear(root, run_id, dead, storage_options)
+    root = table.root
+    snapshot = recovery.heal(table, run_id, keep_seconds)
     if snapshot.version < 0:
         raise datafiles.TableError(f"{root}: there is no table; --output names the table's folder")
     settings = WriteSettings(root, run_id, target_bytes, keep_seconds > 0)
@@ -122,10 +111,10 @@ def compact(
     add = [file for group in found for file in _merge(group, settings)]
     remove = [file for group in found for file in group]
     if add:
-        delta.commit(root, snapshot, run_id, add, remove, storage_options, same_rows=True)
-    after = delta.settle(root, storage_options, keep_seconds)
+        commits.commit(table, snapshot.version, run_id, add, remove, same_rows=True)
+    after = settling.settle(table, keep_seconds)
     if add:
-        ledger.refresh(root, storage_options, run_id)
+        ledger.refresh(table, after.lineage, run_id)
     return Compacted(
         after.version,
         len({file.destination for file in add}),
@@ -136,7 +125,7 @@ def compact(
 
 
 def _plan(root: str, files: Sequence[DataFile], target_bytes: int) -> Iterator[list[DataFile]]:
-    """The groups of all destinations; opens only files that may be small and have a neighbour."""
+    """Yields the groups of all destinations; opens only small files that have a neighbour."""
     by_destination: defaultdict[Destination, list[DataFile]] = defaultdict(list)
     for file in files:
         if file.bytes < _SMALL * target_bytes:  # it is no smaller before compression
@@ -160,7 +149,7 @@ def _merge(group: Sequence[DataFile], settings: WriteSettings) -> list[DataFile]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command.
+    """Runs the command.
 
     Returns:
         0 if the table is tidy now, 1 if it failed; 2 for a usage error.
@@ -172,40 +161,26 @@ def main(arguments: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     options.add_table_arguments(parser)
-    runners.tell_beams_options(parser, arguments)
+    beam_options.tell_beams_options(parser, arguments)
     own, rest = parser.parse_known_args(arguments)
     if not own.output:
         parser.error("--output is needed, the table's folder")
-    beam_options = PipelineOptions(rest)
-    runners.refuse_unknown(parser, beam_options, rest)
+    engine = PipelineOptions(rest)
+    beam_options.refuse_unknown(parser, engine, rest)
     root = storage.absolute(own.output)
-    if problem := explain.missing_extra(root) or explain.not_a_folder("--output", root):
+    if problem := explain.missing_extra(root) or explain.unusable_folder("--output", root):
         console.say(f"eventsift: {problem}", error=True)
-        return FAILED
-    stores.configure(beam_options)
-    delta_options = stores.delta_options(root, beam_options)
-    target_bytes = own.target_file_mb << 20
-    for attempt in range(_ATTEMPTS):
-        run_id = new_run_id()
-        staging = places.staging(root, places.default_temp(root), run_id)  # nothing will be there
-        interrupted = stopped.Stopped(root, run_id, staging, delta_options, all_ended=True)
-        with signals.before_ending(functools.partial(stopped.take_over, interrupted)):
-            try:
-                # A folder that is somebody else's gets no mark of ours.
-                identity = recovery.secure(root, run_id, delta_options)
-                with leases.hold(root, run_id, staging, identity):
-                    done = compact(root, run_id, target_bytes, delta_options, own.keep_history)
-                console.say(_report(done))
-                return DONE
-            except (EventsiftError, OSError) as error:
-                version = recovery.abandon(root, DeadRun(run_id, staging), delta_options)
-                if isinstance(error, datafiles.ConflictError) and attempt < _ATTEMPTS - 1:
-                    console.say("eventsift: another run was faster; starting again", error=True)
-                    continue
-                console.say(f"eventsift: {error}", error=True)
-                console.say(recovery.outcome(version), error=True)
-                return FAILED
-    raise AssertionError("the last attempt returns")
+        return console.FAILED
+    stores.configure(engine)
+    table = Table(root, stores.delta_options(root, engine))
+
+    def work(run_id: str) -> int:
+        done = compact(table, run_id, own.target_file_mb << 20, own.keep_history)
+        console.say(_report(done))
+        return console.DONE
+
+    # Nothing is staged.
+    return attempts.repeat(work, attempts.Settings(table, places.default_temp(root)))
 
 
 def _report(done: Compacted) -> str:

@@ -7,14 +7,13 @@ shuffles is only what decides which version is the latest.
 
 import apache_beam as beam
 
+from pipeline.bookkeeping.summary import RunSummary
 from pipeline.graph import dofns, tags
 from pipeline.graph import transforms as do
 from pipeline.run import Run
 
 
-def build(
-    pipeline: beam.Pipeline, run: Run, workers: int = 0
-) -> beam.PCollection[dict[str, object]]:
+def build(pipeline: beam.Pipeline, run: Run, workers: int = 0) -> beam.PCollection[RunSummary]:
     """Builds the job's graph.
 
     Args:
@@ -23,11 +22,11 @@ def build(
         workers: How many cores a transform uses by itself; 0 if the runner spreads the work.
 
     Returns:
-        One element: the record of the run, once it is published.
+        One element: the summary of the run, once it is published.
     """
     plan = pipeline | beam.Create([run]) | "plan" >> do.Plan()
 
-    # Read JSON lines; stage the payloads; key what is left of the events by event_id (its bucket).
+    # Read JSON lines; stage the payloads; key the rest by the event_id's bucket.
     read = plan[tags.READS] | "read" >> do.Read(run, workers)
 
     # Rows that the table already has of these event_ids are versions like any other.

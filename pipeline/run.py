@@ -5,6 +5,7 @@ import uuid
 from typing import NamedTuple
 
 from pipeline.bookkeeping import places
+from pipeline.table.address import Table
 
 
 class RejectLimit(NamedTuple):
@@ -21,7 +22,7 @@ class RejectLimit(NamedTuple):
     whole: int
 
     def allows(self, rejected: int, records: int) -> bool:
-        """Whether a run on so many records may reject this many of them."""
+        """Tells whether a run may reject this many of its records."""
         if not self.whole:
             return rejected <= self.parts
         return rejected * self.whole <= self.parts * records
@@ -31,16 +32,15 @@ class Run(NamedTuple):
     """One execution of the job: what the user asked for.
 
     Attributes:
-        id: Unique; names the run's files, its record and its commit.
+        id: Unique; names the run's files, its summary and its commit.
         inputs: Patterns of the files to read.
-        root: The table.
+        table: The table.
         temp: The folder for staged payloads; see `places.staging` for the run's own in it.
-        rebuild: Whether the table is made afresh from the inputs.
+        rebuild: Whether the table is made from these inputs alone, whatever it has.
         max_partitions: Limit on the partitions that one run may write.
         max_event_bytes: Limit on the size of one event.
         target_file_bytes: What a data file should not exceed.
-        storage_options: What deltalake needs to reach the table's store.
-        listing: Where the list of the files to read is stored, see `ledger`; "" for all that
+        listing: Where the list of the files to read is stored, see `listings`; "" for all that
             `inputs` match.
         keep_seconds: How long superseded files are kept for Delta readers of older versions.
         dedup_days: How many days apart versions of an event may be, as the user promises; None if
@@ -50,17 +50,21 @@ class Run(NamedTuple):
 
     id: str
     inputs: tuple[str, ...]
-    root: str
+    table: Table
     temp: str
     rebuild: bool
     max_partitions: int
     max_event_bytes: int
     target_file_bytes: int
-    storage_options: dict[str, str]
     listing: str = ""
     keep_seconds: float = 0.0
     dedup_days: int | None = None
     max_rejected: RejectLimit | None = None
+
+    @property
+    def root(self) -> str:
+        """The table's folder or URI."""
+        return self.table.root
 
     @property
     def staging(self) -> str:
@@ -69,6 +73,6 @@ class Run(NamedTuple):
 
 
 def new_run_id() -> str:
-    """When the run began and something random: unique, and sorted by time."""
+    """Returns a new id, of the time and something random: unique, and sorted by time."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"

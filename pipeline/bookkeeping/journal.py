@@ -1,7 +1,8 @@
-"""What a run leaves beside the table: its record, its dead letters, its files in the ledger.
+"""What a run leaves beside the table: its summary, its dead letters, its files in the ledger.
 
 All of it is staged before the commit and kept after it: by the run itself, or by the next one if it
-was killed in between. So no dead letter and no record of a published run is lost.
+was killed in between. So no dead letter and no summary of a published run is lost on a local disk;
+on an object store the next run reads the files again.
 
 A journal names files by their names in the run's staging folder and never by a path, so it means
 the same in a copy of the table, and cannot name anybody else's file.
@@ -10,17 +11,18 @@ the same in a copy of the table, and cannot name anybody else's file.
 import contextlib
 import os
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
 from pipeline import notices, storage
-from pipeline.bookkeeping import ledger, places, state
+from pipeline.bookkeeping import ledger, places, state, summary
 from pipeline.bookkeeping.leases import DeadRun
-from pipeline.bookkeeping.places import STATE
 from pipeline.bookkeeping.state import DamagedError
+from pipeline.bookkeeping.summary import RunSummary
 from pipeline.storage import durable
+from pipeline.storage.paths import STATE
 from pipeline.table import delta
+from pipeline.table.address import Table
 from pipeline.table.delta import Snapshot
 
 RUNS = f"{STATE}/runs"
@@ -35,20 +37,20 @@ class Journal(msgspec.Struct, frozen=True):
     """What is known before the commit.
 
     Attributes:
-        record: See `publish.publish`; without what only the commit makes known.
-        inputs: The staged list of the files that were read; see `ledger`.
+        summary: The run's, without what only the commit makes known.
+        inputs: The staged list of the files that were read; see `listings`.
         dead_letters: Staged files with rejects.
         table: The table's identity; "" if there was no table before.
     """
 
-    record: dict[str, Any]
+    summary: RunSummary = msgspec.field(name="record")  # its name in earlier versions
     inputs: str
     dead_letters: list[str]
     table: str = ""
 
 
 def make(
-    record: dict[str, Any],
+    run_summary: RunSummary,
     staging: str,
     inputs: str,
     dead_letters: Iterable[str],
@@ -57,44 +59,44 @@ def make(
     """Returns a run's journal.
 
     Args:
-        record: See `Journal`.
+        run_summary: See `Journal`.
         staging: The folder that the following files lie in.
         inputs: The path of the list of files.
         dead_letters: The paths of files with rejects.
         table_id: See `Journal`.
     """
     letters = [_name(path, staging) for path in dead_letters]
-    return Journal(record, _name(inputs, staging), letters, table_id)
+    return Journal(run_summary, _name(inputs, staging), letters, table_id)
 
 
-def record_path(root: str, run_id: str) -> str:
-    """Where a run's record is kept."""
+def summary_path(root: str, run_id: str) -> str:
+    """Returns where a run's summary is kept."""
     return storage.join(root, RUNS, f"{run_id}.json")
 
 
 def rejects_path(root: str, run_id: str) -> str:
-    """Where a run's dead letters are kept, if it has any."""
+    """Returns where a run's dead letters are kept, if it has any."""
     return storage.join(root, REJECTS, f"{run_id}.jsonl")
 
 
-def recorded(root: str, run_id: str, asking: str) -> dict[str, Any] | None:
-    """Returns a run's record; None if it is not kept, or damaged and so was set aside.
+def recorded(root: str, run_id: str, asking: str) -> RunSummary | None:
+    """Returns a run's summary; None if it is not kept, or damaged and so was set aside.
 
     Args:
         root: The table.
-        run_id: The run whose record it is.
+        run_id: The run whose summary it is.
         asking: The run that asks.
     """
-    path = record_path(root, run_id)
+    path = summary_path(root, run_id)
     try:
-        record = msgspec.json.decode(state.read(path, _LIMIT_BYTES), type=dict[str, Any])
-        if record.get("run") == run_id:
-            return record
-        state.set_aside(path, asking, "is not the record of its run")
+        found = summary.decode(state.read(path, _LIMIT_BYTES))
+        if found.run == run_id:
+            return found
+        state.set_aside(path, asking, "is not the summary of its run")
     except FileNotFoundError:
         pass
     except (DamagedError, ValueError, RecursionError) as error:
-        state.set_aside(path, asking, str(error) or "is not a record")
+        state.set_aside(path, asking, str(error) or "is not a run's summary")
     return None
 
 
@@ -107,62 +109,58 @@ def stage(journal: Journal, staging: str) -> None:
 
 
 def keep(
-    root: str,
+    table: Table,
     run_id: str,
     staging: str,
     journal: Journal,
     published: int,
     now: Snapshot,
-    storage_options: dict[str, str] | None = None,
-) -> dict[str, Any]:
-    """Keeps a journal beside the table; the record comes last, so where it is, all is.
+) -> RunSummary:
+    """Keeps a journal beside the table; the summary comes last, so where it is, all is.
 
     Args:
-        root: The table.
+        table: The table.
         run_id: The run, which is published.
         staging: Its staging folder.
         journal: Its journal.
         published: The version that made its events live.
         now: The table as it is now.
-        storage_options: What deltalake needs to reach the table's store.
 
     Returns:
-        The record, complete.
+        The summary, complete.
     """
-    totals = {
-        "rows": sum(file.rows for file in now.files),
-        "files": len(now.files),
-        "bytes": sum(file.bytes for file in now.files),
-        "partitions": len({file.destination for file in now.files}),
-    }
-    record = journal.record | {"table": totals | journal.record["table"]}
+    root = table.root
+    complete = msgspec.structs.replace(
+        journal.summary,
+        table=msgspec.structs.replace(
+            journal.summary.table,
+            rows=sum(file.rows for file in now.files),
+            files=len(now.files),
+            bytes=sum(file.bytes for file in now.files),
+            partitions=len({file.destination for file in now.files}),
+        ),
+    )
     letters = [storage.join(staging, name) for name in journal.dead_letters]
-    rejects, path = rejects_path(root, run_id), record_path(root, run_id)
+    rejects, path = rejects_path(root, run_id), summary_path(root, run_id)
     _keep_rejects(rejects, letters)
     inputs = storage.join(staging, journal.inputs)
-    ledger.extend(root, inputs, published, storage_options, run_id)
-    storage.write_bytes(path, msgspec.json.format(msgspec.json.encode(record)))
+    ledger.extend(table, inputs, published, now.lineage, run_id)
+    storage.write_bytes(path, summary.encode(complete))
     kept = (rejects, storage.join(root, ledger.LEDGER), path)
     durable.sync(filter(storage.exists, kept), root)
-    return record
+    return complete
 
 
-def finish(
-    root: str,
-    run: DeadRun,
-    published: int,
-    storage_options: dict[str, str] | None = None,
-    clearing: str = "run",
-) -> None:
+def finish(table: Table, run: DeadRun, published: int, clearing: str = "run") -> None:
     """Keeps the journal of a run that was killed after its commit, unless it is kept.
 
     Args:
-        root: The table.
+        table: The table.
         run: The run that was killed.
         published: The version that made its events live.
-        storage_options: What deltalake needs to reach the table's store.
         clearing: The run that clears up.
     """
+    root = table.root
     if recorded(root, run.id, clearing) is not None:
         return
     path = storage.join(run.staging, _STAGED)
@@ -175,16 +173,16 @@ def finish(
     except (DamagedError, ValueError, RecursionError) as error:
         notices.say(
             f"run {run.id} was published in version {published}, but its journal is damaged"
-            f" ({error}): its record and dead letters are lost, and its files are read once more;"
+            f" ({error}): its summary and dead letters are lost, and its files are read once more;"
             f" what is left of the journal is kept as {_set_aside(root, path, run, clearing)}"
         )
         return
-    if journal.table not in ("", delta.identity(root, storage_options)):
+    now = delta.load(table)
+    if journal.table not in ("", now.lineage.identity):
         notices.say(f"the journal of run {run.id} is not about the table at {root}; it is ignored")
         return
     with contextlib.suppress(FileNotFoundError):  # as above
-        now = delta.load(root, storage_options)
-        keep(root, run.id, run.staging, journal, published, now, storage_options)
+        keep(table, run.id, run.staging, journal, published, now)
 
 
 def _name(path: str, staging: str) -> str:
@@ -195,10 +193,9 @@ def _name(path: str, staging: str) -> str:
 
 
 def _checked(content: bytes, run: DeadRun) -> Journal:
-    """A journal that is a run's own and names only what the run has staged."""
+    """Returns a journal that is a run's own and names only what the run has staged."""
     journal = msgspec.json.decode(content, type=Journal)
-    totals = journal.record.get("table")
-    if journal.record.get("run") != run.id or not isinstance(totals, dict):
+    if journal.summary.run != run.id:
         raise DamagedError("it is not the journal of this run")
     for name in (journal.inputs, *journal.dead_letters):
         if "/" in name or name in ("", ".", "..") or "\0" in name:
@@ -217,7 +214,7 @@ def _is_own(path: str, staging: str, root: str) -> bool:
 
 
 def _set_aside(root: str, path: str, run: DeadRun, clearing: str) -> str:
-    """Moves a damaged journal to the records: its folder is about to go."""
+    """Moves a damaged journal to the summaries: its folder is about to go."""
     aside = f"{storage.join(root, RUNS, run.id)}.journal{places.DAMAGED}{clearing}"
     with contextlib.suppress(OSError):
         storage.copy(path, aside)

@@ -1,4 +1,4 @@
-"""What dead runs have left behind, and the next run removes, or finishes."""
+"""Healing: what dead runs have left behind is removed, or finished, by the next run."""
 
 import contextlib
 import os
@@ -9,55 +9,61 @@ from collections.abc import Iterator, Sequence
 from pipeline import storage
 from pipeline.bookkeeping import journal, leases, places, state
 from pipeline.bookkeeping.leases import DeadRun
-from pipeline.bookkeeping.places import STATE
 from pipeline.storage import FileInfo
-from pipeline.table import delta
-from pipeline.table.datafiles import NEW_FOLDER, TableError
+from pipeline.storage.paths import STATE
+from pipeline.table import delta, settling
+from pipeline.table.address import Table
+from pipeline.table.datafiles import LEASES_FOLDER, NEW_FOLDER, TableError
+from pipeline.table.delta import Snapshot
 
 # How the store below deltalake 1.6 (object_store's LocalFileSystem) calls what it has begun.
 _DELTA_TEMPORARY = re.compile(r"/_delta_log/[^/]+#\d+$")
 # What only our commits have: a transaction of ours, or a file on its way to its partition.
-_OUR_COMMIT = re.compile(rb'"eventsift/|"_eventsift/new/')
+_OUR_COMMIT = re.compile(rf'"eventsift/|"{NEW_FOLDER}/'.encode())
 # No tool takes as long to write a commit; and a day is little for a hidden file to stay.
 _OLD_SECONDS = 86_400.0
-_FOLDERS = (STATE, *(f"{STATE}/{name}" for name in ("alive", "new", "temp", "runs", "rejects")))
+_FOLDERS = (
+    STATE,
+    LEASES_FOLDER,
+    NEW_FOLDER,
+    *(places.TEMP_FOLDER, journal.RUNS, journal.REJECTS),
+)
 
 
-def secure(root: str, run_id: str, storage_options: dict[str, str] | None = None) -> str:
+def secure(table: Table, run_id: str) -> str:
     """Sees to it that a table's folders for our own files are its own, before any is written.
 
     What is in the place of one, a link to somewhere else or a file, is set aside.
 
     Args:
-        root: The table.
+        table: The table.
         run_id: The run that is about to begin.
-        storage_options: What deltalake needs to reach the table's store.
 
     Returns:
-        The table's identity; "" if there is no table yet.
+        The table's identity; "" if there is no table yet, or if it is not local: there are no
+        leases then.
 
     Raises:
-        TableError: `root` is somebody else's folder, or live files lie behind a link.
+        TableError: The folder is somebody else's, or live files lie behind a link.
     """
-    identity = delta.identity(root, storage_options)
+    root = table.root
     if not storage.is_local(root):
-        return identity
+        return ""
+    identity = delta.open_newest(table).lineage().identity
     for name in _FOLDERS:
         path = storage.join(root, name)
         if os.path.islink(path) or (os.path.lexists(path) and not os.path.isdir(path)):
-            _set_folder_aside(root, name, run_id, storage_options)
+            _set_folder_aside(table, name, run_id)
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for name in sorted(os.listdir(storage.join(root, NEW_FOLDER))):
             if os.path.islink(storage.join(root, NEW_FOLDER, name)) and places.is_run_id(name):
-                _set_folder_aside(root, f"{NEW_FOLDER}/{name}", run_id, storage_options)
+                _set_folder_aside(table, f"{NEW_FOLDER}/{name}", run_id)
     return identity
 
 
-def _set_folder_aside(
-    root: str, name: str, run_id: str, storage_options: dict[str, str] | None
-) -> None:
-    path = storage.join(root, name)
-    for file in delta.load(root, storage_options).files:
+def _set_folder_aside(table: Table, name: str, run_id: str) -> None:
+    path = storage.join(table.root, name)
+    for file in delta.load(table).files:
         if file.path.startswith(f"{name}/"):
             raise TableError(
                 f"{path} is not a folder of its own, and {file.path} of the table lies behind it:"
@@ -66,56 +72,86 @@ def _set_folder_aside(
     state.set_aside(path, run_id, "is not a folder of its own")
 
 
-def clear(
-    root: str, run_id: str, dead: Sequence[DeadRun], storage_options: dict[str, str] | None = None
-) -> None:
+def heal(table: Table, run_id: str, keep_seconds: float = 0.0, rebuild: bool = False) -> Snapshot:
+    """Finishes what runs before have left undone: every run begins with it, and so does compaction.
+
+    A run may commit and die at any moment, also while this goes on. Hence the order:
+
+    1. The dead are found. A run that dies later is left to the next run.
+    2. The files are settled. The log is read after the dead were found, so it has all that they
+       have committed, and those files get their places in the partitions. If they were
+       found only now, one may have committed since, and its live files would still be hidden.
+    3. The dead are cleared: what they have published is recorded, the rest is removed.
+
+    `clear` looks for live files itself, too. So it takes two mistakes to lose one.
+
+    Args:
+        table: The table.
+        run_id: The run that begins.
+        keep_seconds: How long superseded files stay; see `settling.settle`.
+        rebuild: Whether the table is about to be rebuilt; see there.
+
+    Returns:
+        The table as it now is.
+
+    Raises:
+        OSError: Something cannot be removed, or recorded.
+        datafiles.TableError: The folder is not a table of ours, or cannot be read or settled.
+    """
+    dead = leases.dead(table.root, run_id)
+    snapshot = settling.settle(table, keep_seconds, rebuild)
+    clear(table, run_id, dead)
+    return snapshot
+
+
+def clear(table: Table, run_id: str, dead: Sequence[DeadRun]) -> None:
     """Removes what these runs have staged and what they have written but not committed.
 
     What one has published and not yet recorded is recorded first.
 
     Args:
-        root: The table.
+        table: The table.
         run_id: The run that clears up.
         dead: The dead runs, from `leases.dead`.
-        storage_options: What deltalake needs to reach the table's store.
 
     Raises:
         OSError: Something cannot be removed, or recorded.
         datafiles.TableError: The table cannot be read.
     """
+    root = table.root
     for run in dead:
-        version = _published(root, run.id, storage_options)
+        version = _published(table, run.id)
         if version is not None:
-            journal.finish(root, run, version, storage_options, run_id)
+            journal.finish(table, run, version, run_id)
         elif _is_own(root, f"{NEW_FOLDER}/{run.id}"):
-            delta.drop_uncommitted(root, run.id, storage_options)
+            settling.drop_uncommitted(table, run.id)
         _remove_staged(root, run)
     if not dead:
         return
     # A half-written file does not tell whose it is. Listed first: what a run that starts now makes
-    # is not in the list, and a run that made what is listed is dead, or still has its mark.
+    # is not in the list, and a run that made what is listed is dead, or still has its lease.
     temporary = list(_temporary(storage.list_files(root)))
     if not leases.others(root, run_id):
         storage.delete(temporary)
         leases.forget(root, dead)
 
 
-def _published(root: str, run_id: str, storage_options: dict[str, str] | None) -> int | None:
-    """The version that has a run's events; None if the run was not committed.
+def _published(table: Table, run_id: str) -> int | None:
+    """Returns the version that has a run's events; None if the run was not committed.
 
     After `retention.LOG_DAYS` days the log forgets who made a commit, but not the files it added.
     """
-    version = delta.published(root, run_id, storage_options)
+    opened = delta.open_newest(table)
+    version = opened.published(run_id)
     if version is None:
-        snapshot = delta.load(root, storage_options)
         own = re.compile(rf"part-{re.escape(run_id)}-\w+(\.parquet)?")
-        if any(own.fullmatch(file.path.rpartition("/")[2]) for file in snapshot.files):
-            return snapshot.version
+        if any(own.fullmatch(path.rpartition("/")[2]) for path in opened.paths()):
+            return opened.version
     return version
 
 
 def _is_own(root: str, name: str) -> bool:
-    """Whether a folder of the table is not a link to somewhere else."""
+    """Tells whether a folder of the table is its own, and no link to somewhere else."""
     return not storage.is_local(root) or storage.is_really_below(storage.join(root, name), root)
 
 
@@ -126,7 +162,7 @@ def _remove_staged(root: str, run: DeadRun) -> None:
 
 
 def _temporary(files: Sequence[FileInfo]) -> Iterator[str]:
-    """The files that an eventsift run has begun to write, and was killed."""
+    """Yields the files that runs of eventsift had begun to write when they were killed."""
     # A clock that was set forward makes nothing old: what is old is older than another file, too.
     now = min(time.time(), max((file.modified for file in files), default=0.0))
     for path, size, modified in files:
@@ -140,19 +176,12 @@ def _temporary(files: Sequence[FileInfo]) -> Iterator[str]:
                     yield path
 
 
-def abandon(
-    root: str,
-    run: DeadRun,
-    storage_options: dict[str, str] | None = None,
-    *,
-    all_ended: bool = True,
-) -> int | None:
+def abandon(table: Table, run: DeadRun, *, all_ended: bool = True) -> int | None:
     """Clears up after a run of this process that has failed, as far as that is possible now.
 
     Args:
-        root: The table.
+        table: The table.
         run: The run.
-        storage_options: What deltalake needs to reach the table's store.
         all_ended: Whether no worker of the run may still be writing.
 
     Returns:
@@ -160,19 +189,19 @@ def abandon(
     """
     version = None
     with contextlib.suppress(Exception):  # the next run does what cannot be done now
-        run = run._replace(made=leases.made_folder(root, run.id))
-        version = delta.published(root, run.id, storage_options)
+        run = run._replace(made=leases.made_folder(table.root, run.id))
+        version = delta.open_newest(table).published(run.id)
         if version is not None:
-            journal.finish(root, run, version, storage_options, run.id)
-        _remove_staged(root, run)
+            journal.finish(table, run, version, run.id)
+        _remove_staged(table.root, run)  # also where clearing fails, or has to wait
         if version is None and all_ended:
-            clear(root, run.id, [run], storage_options)
-            storage.remove_empty_directories([storage.join(root, STATE)])
+            clear(table, run.id, [run])
+            storage.remove_empty_directories([storage.join(table.root, STATE)])
     return version
 
 
 def outcome(version: int | None) -> str:
-    """A sentence on what a failed run has done to the table; see `abandon`."""
+    """Says in a sentence what a failed run has done to the table; see `abandon`."""
     if version is None:
         return "Nothing was published; the table is as it was."
     return (

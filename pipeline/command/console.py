@@ -33,7 +33,7 @@ def name(command: str, module: str) -> str:
 
 
 def say(text: str, *, error: bool = False) -> None:
-    """Prints a line. What cannot be printed is dropped, with all that comes after it.
+    """Prints a line. If it cannot be printed, it is dropped, and so is all later output.
 
     The reader may have gone (``… | head -1``, a terminal that was closed) and the disk may be full:
     neither changes what the command has done, nor its exit code.
@@ -55,7 +55,7 @@ def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = 
 
     Args:
         main: The command.
-        arguments: Those of the command; if not given, those of the process.
+        arguments: The command's; if not given, those of the process.
     """
     try:
         code = main(sys.argv[1:] if arguments is None else arguments)
@@ -76,22 +76,22 @@ class Parser(argparse.ArgumentParser):
     Where `--ouput` is given, "--output is missing" does not help.
     """
 
+    # Returns the options that others parse; None if nobody knows them all.
     more_options: Callable[[], Iterable[str]] | None = None
-    """Gives the options that others parse; None if nobody knows them all."""
 
     _given: Sequence[str] = ()
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Remembers what was given, for `error`."""
+        """Parses; remembers the arguments for `error`."""
         self._given = sys.argv[1:] if args is None else list(args)
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Ends the program with 2 and a sentence."""
+        """Ends the program with exit code 2 and a sentence."""
         self.refuse(self.unknown_option() or message)
 
     def refuse(self, message: str) -> NoReturn:
-        """Prints the sentence; a subclass may do it in its own way."""
+        """Prints the sentence and ends the program."""
         self.exit(USAGE, f"{self.prog}: error: {message}\n")
 
     def unknown_option(self) -> str | None:
@@ -118,7 +118,7 @@ def meant(name: str, known: Iterable[str]) -> str | None:
 
 
 def _drop(stream: TextIO, problem: OSError) -> None:
-    """Makes a stream lead nowhere; says why, unless its reader has gone."""
+    """Redirects a stream to nowhere, and says why, unless its reader has gone."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

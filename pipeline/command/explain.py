@@ -19,7 +19,7 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISREG, "a file"),
 )
-# What a path's scheme needs: who is read, the extra, and the package that it brings.
+# What a path's scheme needs: the store's name, the extra, and the package that it brings.
 _EXTRAS = {
     "s3": ("S3", "aws", "boto3"),
     "gs": ("Google Cloud Storage", "gcp", "google.cloud.storage"),
@@ -58,7 +58,7 @@ def _is_installed(package: str) -> bool:
 
 
 def not_a_folder(option: str, path: str) -> str | None:
-    """Returns what stands where a folder is wanted; None if a folder is or can be made there.
+    """Returns what is in the place of a folder; None if a folder is or can be made there.
 
     Args:
         option: The option that names the folder.
@@ -77,7 +77,7 @@ def not_a_folder(option: str, path: str) -> str | None:
 
 
 def no_table(path: str) -> str | None:
-    """Returns that a local folder is no table to check; None if it may be one."""
+    """Says why a local folder is no table to check; None if it may be one."""
     if not storage.is_local(path) or os.path.exists(os.path.join(path, "_delta_log")):
         return None
     if os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK):
@@ -88,15 +88,15 @@ def no_table(path: str) -> str | None:
     )
 
 
-def not_writable(option: str, path: str) -> str | None:
+def unusable_folder(option: str, path: str) -> str | None:
     """Returns why no file can be made in a folder that is or will be there; None if one can.
 
     Args:
         option: The option that names the folder.
         path: The folder; local paths are absolute.
     """
-    if not storage.is_local(path):
-        return None
+    if (found := not_a_folder(option, path)) or not storage.is_local(path):
+        return found
     there = _first_existing(path)
     if os.access(there, os.W_OK | os.X_OK):
         return None
@@ -156,7 +156,7 @@ def _first_existing(path: str) -> str:
 
 
 def _kind(path: str) -> str | None:
-    """What a path names, if that is there and no folder."""
+    """Returns what kind of thing a path names; None if it is not there, or a folder."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
@@ -165,7 +165,7 @@ def _kind(path: str) -> str | None:
 
 
 def _table_around(path: str) -> str | None:
-    """The table in whose folder a path lies."""
+    """Returns the table in whose folder a path lies; None if there is none."""
     while (folder := os.path.dirname(path)) != path:
         if os.path.isdir(os.path.join(folder, "_delta_log")):
             return folder

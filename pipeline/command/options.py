@@ -1,6 +1,6 @@
 """The job's own options; any option of Beam or of the chosen runner may stand beside them.
 
-Known before Beam is imported; `runners.EventsiftOptions` are the same for Beam.
+Known before Beam is imported; `beam_options.EventsiftOptions` are the same for Beam.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pipeline.table.retention import LOG_DAYS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the job's options; none is required: Beam builds every pipeline's parser of them."""
+    """Adds the job's options. None is required, because Beam parses them for every pipeline."""
     parser.add_argument(
         "--input",
         type=path,
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=True,
         default=False,
         metavar="true|false",
-        help="make the table afresh from the input, in one atomic step",
+        help="replace the table by what the input has now, in one atomic step",
     )
     parser.add_argument(
         "--dedup-days",
@@ -45,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         metavar="N",
         help="a promise that all versions of an event lie within N days: only files of the table"
-        " within N days of a date in the delivery are searched for them; where it is broken,"
-        " duplicates stay (default: no limit)",
+        " within N days of a date in the delivery are searched for older versions; where the"
+        " promise is broken, duplicates stay (default: no limit)",
     )
     parser.add_argument(
         "--watch",
@@ -94,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_table_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that are about the table, whoever writes it."""
+    """Adds the options about the table, which the job and `compact` share."""
     parser.add_argument("--output", type=path, metavar="DIR", help="the table's folder")
     parser.add_argument(
         "--target-file-mb",
@@ -110,13 +110,13 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="keep superseded files this long for Delta readers of older versions, e.g. 7d, which"
         f" is the most ({LOG_DAYS} days of log are kept); plain Parquet readers do not see them;"
-        " superseded files that another Delta tool has written are removed at once all the same;"
-        " give it to every run: one without it ends the history (default: 0, remove them at once)",
+        " superseded files that another Delta tool has written are removed at once; give it to"
+        " every run, because a run without it ends the history (default: 0, remove them at once)",
     )
 
 
 def parser() -> Parser:
-    """The parser of the job's own options, for help and usage errors."""
+    """Returns the parser of the job's own options, for help and usage errors."""
     own = Parser(
         prog=console.name("run", "pipeline"),
         description="Keep the latest version of every event, as Parquet by type and date.",
@@ -127,9 +127,9 @@ def parser() -> Parser:
     return own
 
 
-# So that no limit, in whatever unit, is more than a machine's integers hold.
+# Keeps every limit, in any unit, within 64 bits.
 _MOST_DIGITS = 9
-# Longer than anybody waits, and within what the system's clocks can wait for.
+# Longer than anybody waits, and within what the system's clocks allow.
 _MOST_SECONDS = 366 * 86_400
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 

@@ -15,10 +15,11 @@ from typing import NamedTuple, NoReturn
 
 import pipeline
 from pipeline import signals
+from pipeline.table.address import Table
 
 # Holds the `Stopped` of the process that takes over; not an argument, which everybody can read.
 _VARIABLE = "EVENTSIFT_STOPPED"
-# How long children that were asked to end may take before they are killed.
+# How long children may take to end before they are killed.
 _CHILDREN_SECONDS = 5.0
 _POLL_SECONDS = 0.01
 
@@ -27,23 +28,21 @@ class Stopped(NamedTuple):
     """A run that a signal has stopped.
 
     Attributes:
-        root: The table.
+        table: The table.
         run_id: The run.
         staging: The folder it staged payloads in.
-        storage_options: What deltalake needs to reach the table's store.
-        all_ended: Whether no worker of the run is outside of this process.
+        all_ended: Whether all workers of the run end with this process.
     """
 
-    root: str
+    table: Table
     run_id: str
     staging: str
-    storage_options: dict[str, str]
     all_ended: bool
 
 
 def take_over(run: Stopped, number: int) -> NoReturn:
     """Replaces this process by one that clears up after the run, and ends as the signal says."""
-    # Until the other one can deal with signals they wait.
+    # Signals wait until the new process can handle them.
     signal.pthread_sigmask(signal.SIG_BLOCK, signals.NUMBERS)
     package = os.path.dirname(os.path.dirname(os.path.abspath(pipeline.__file__)))
     program = (
@@ -56,23 +55,23 @@ def take_over(run: Stopped, number: int) -> NoReturn:
 
 def main(number: int) -> NoReturn:
     """Clears up, says what has become of the table, and ends as the signal says."""
-    run = Stopped(*json.loads(os.environ.pop(_VARIABLE)))
+    table, *rest = json.loads(os.environ.pop(_VARIABLE))
+    run = Stopped(Table(*table), *rest)
     _end_children()
     from pipeline import imports
     from pipeline.command import console
 
-    imports.prepare()
+    imports.leave_out_unused()
     from pipeline.bookkeeping import recovery
     from pipeline.bookkeeping.leases import DeadRun
 
-    # A request to stop that came twice is forgotten; the next signal ends this at once.
+    # A second request to stop that has come by now is ignored; the next signal ends this at once.
     for other in filter(signals.is_heard, signals.NUMBERS):
         signal.signal(other, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [other])
         signal.signal(other, signal.SIG_DFL)
-    version = recovery.abandon(
-        run.root, DeadRun(run.run_id, run.staging), run.storage_options, all_ended=run.all_ended
-    )
+    dead = DeadRun(run.run_id, run.staging)
+    version = recovery.abandon(run.table, dead, all_ended=run.all_ended)
     console.say(recovery.outcome(version), error=True)
     signals.die(number)
 
@@ -100,7 +99,7 @@ def _end_children() -> None:
 
 
 def _children() -> list[int]:
-    """This process's children; none are known where there is no /proc."""
+    """Returns the children of this process; none where there is no /proc."""
     found = []
     with contextlib.suppress(FileNotFoundError):
         for name in filter(str.isdecimal, os.listdir("/proc")):

@@ -15,6 +15,7 @@ from pipeline.errors import EventsiftError
 from pipeline.input import sources
 from pipeline.storage import FileInfo, LeftOut
 from pipeline.table import log
+from pipeline.table.address import Table
 
 # What browsers, rsync, scp clients and editors call a file that is not there yet.
 _TEMPORARY = re.compile(r"\.(tmp|temp|part|partial|filepart|crdownload|download|swp)$|~$", re.I)
@@ -24,8 +25,8 @@ class Found(NamedTuple):
     """The unpublished files of a poll.
 
     Attributes:
-        complete: Those that are as they were at the poll before.
-        growing: Those that are new, or have changed since.
+        complete: Files that are as they were at the poll before.
+        growing: Files that are new, or have changed since.
     """
 
     complete: list[FileInfo]
@@ -33,29 +34,23 @@ class Found(NamedTuple):
 
 
 class Poll:
-    """Looks for unpublished files, and remembers what it has seen the last time.
+    """Looks for unpublished files, and remembers what the last poll has found.
 
     Attributes:
-        left_out: What the last poll has found and cannot be read.
+        left_out: Files that the last poll has found and that cannot be read.
     """
 
-    def __init__(
-        self,
-        patterns: Sequence[str],
-        root: str,
-        storage_options: dict[str, str] | None = None,
-        temp: str = "",
-    ) -> None:
+    def __init__(self, patterns: Sequence[str], table: Table, temp: str = "") -> None:
         self.left_out: list[LeftOut] = []
         self._patterns = patterns
-        self._temp = temp or root
-        self._root, self._storage_options = root, storage_options
+        self._table = table
+        self._temp = temp or table.root
         self._known: list[FileInfo | None] = []
         self._published: set[FileInfo] = set()
         self._growing: set[FileInfo] = set()
 
     def look(self) -> Found:
-        """The files that are there now and were not published as they are.
+        """Returns the files that are there now and were not published as they are.
 
         Hidden files and files with temporary names are not among them.
 
@@ -63,13 +58,13 @@ class Poll:
             OSError: The input or the ledger cannot be read.
             datafiles.TableError: The table cannot be read.
         """
-        # The log changes with every commit, also where another tool makes it, or another table.
-        log_files = sorted(storage.list_files(storage.join(self._root, log.FOLDER)))
-        known = [storage.info(storage.join(self._root, ledger.LEDGER)), *log_files]
+        # The log changes with every commit, also if another tool or another table makes it.
+        log_files = sorted(storage.list_files(storage.join(self._table.root, log.FOLDER)))
+        known = [storage.info(storage.join(self._table.root, ledger.LEDGER)), *log_files]
         if known != self._known:
-            self._published = set(ledger.published(self._root, self._storage_options, "watch"))
+            self._published = set(ledger.published(self._table, "watch"))
             self._known = known
-        matched = sources.find(self._patterns, self._root, self._temp)
+        matched = sources.find(self._patterns, self._table.root, self._temp)
         self.left_out = [one for one in matched.left_out if not _TEMPORARY.search(one.path)]
         new = [
             file
@@ -86,31 +81,29 @@ class Poll:
 
 def watch(
     patterns: Sequence[str],
-    root: str,
+    table: Table,
     seconds: float,
     run: Callable[[Sequence[FileInfo]], int],
-    storage_options: dict[str, str] | None = None,
     temp: str = "",
 ) -> int:
     """Runs the job on new files until SIGINT or SIGTERM comes; a run under way ends first.
 
-    A round that fails says why; the next one tries again. One that rejects too many records is
-    tried again when the files are others: with the same ones it would fail in the same way.
+    A round that fails says why, and the next one tries again. A round that rejects too many records
+    is tried again only with other files: with the same files it would fail in the same way.
 
     Args:
-        patterns: Of the files to read.
-        root: The table.
+        patterns: Patterns of the files to read.
+        table: The table.
         seconds: From the end of a round to the next poll.
         run: Runs the job on some files, prints a line about it, or about its failure, and returns
             the exit code.
-        storage_options: What deltalake needs to reach the table's store.
         temp: The folder for temporary files; if not given, it lies in the table.
 
     Returns:
-        The exit code, that of the signal.
+        The exit code for the signal.
     """
     with signals.patience() as asked:
-        poll = Poll(patterns, root, storage_options, temp)
+        poll = Poll(patterns, table, temp)
         told: set[LeftOut] = set()
         _say(f"watching {' '.join(patterns)} every {seconds:g} s; stop with Ctrl-C or SIGTERM")
         last: Found | None = None
@@ -135,7 +128,7 @@ def watch(
 
 
 def _report(found: Found, last: Found | None) -> None:
-    """One line about a round, unless it says of itself what it did, or all is as it was."""
+    """Prints a line about a round that runs nothing, unless nothing has changed."""
     if found.growing and (last is None or found.growing != last.growing):
         _say(f"{len(found.growing):,} new files, left until they no longer change")
     elif not found.complete and not found.growing and found != last:
@@ -143,7 +136,7 @@ def _report(found: Found, last: Found | None) -> None:
 
 
 def _report_left_out(left_out: Sequence[LeftOut]) -> None:
-    """One line about files that cannot be read, and could be, or were not there, a poll before."""
+    """Prints a line about the files that cannot be read since this poll."""
     if left_out:
         _say(f"left out until they can be read: {sources.named_first(left_out)}")
 

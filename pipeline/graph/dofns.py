@@ -13,6 +13,7 @@ import numpy as np
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline import processes, storage
+from pipeline.bookkeeping.summary import RunSummary
 from pipeline.graph import tags
 from pipeline.graph.cores import Cores, ParallelDoFn
 from pipeline.keys import delivery_keys, versions, weights
@@ -24,7 +25,7 @@ from pipeline.rows.encoding import WriteSettings
 from pipeline.rows.live_rows import LiveFile
 from pipeline.rows.staging import Slices
 from pipeline.run import Run
-from pipeline.steps import latest, plan, publish, read, route, scan, write
+from pipeline.steps import commit, latest, plan, read, route, scan, write
 from pipeline.steps.latest import Superseded
 from pipeline.steps.plan import ReadTask, ScanTask
 from pipeline.steps.route import Routed
@@ -274,20 +275,20 @@ class WriteDestinations(ParallelDoFn):
         yield TaggedOutput(tags.TALLIES, Tally("write", counts, seconds))
 
 
-class PublishRun(beam.DoFn):
-    """(key, everything the steps have to say) → the run's record."""
+class CommitRun(beam.DoFn):
+    """(key, everything the steps have to say) → the run's summary."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[dict[str, Any]]:
-        """See `publish.publish`."""
+    def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[RunSummary]:
+        """See `commit.commit`."""
         processes.stop(wait=False)  # their work is done, and they end while this goes on
         _, results = element
-        outcome = publish.Outcome(
+        outcome = commit.Outcome(
             plans=list(results[tags.PLAN]),
             tallies=list(results[tags.TALLIES]),
             written=list(results[tags.WRITTEN]),
             dead_letters=list(results[tags.REJECTS]),
         )
-        yield publish.publish(self._run, outcome)
+        yield commit.commit(self._run, outcome)

@@ -8,6 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from pipeline.bookkeeping.summary import RunSummary
 from pipeline.graph import dofns, tags
 from pipeline.graph.dofns import Keyed
 from pipeline.keys import delivery_keys
@@ -112,13 +113,13 @@ class Write(_Step):
 
 
 class Commit(beam.PTransform[Any, Any]):
-    """PLAN, TALLIES, WRITTEN, REJECTS → the run's record."""
+    """PLAN, TALLIES, WRITTEN, REJECTS → the run's summary."""
 
     def __init__(self, run: Run) -> None:
         super().__init__()
         self._run = run
 
-    def expand(self, pcoll: dict[str, beam.PCollection[Any]]) -> beam.PCollection[dict[str, Any]]:
+    def expand(self, pcoll: dict[str, beam.PCollection[Any]]) -> beam.PCollection[RunSummary]:
         """Brings everything to one place, and publishes it."""
         keyed = {name: part | f"all {name}" >> beam.WithKeys(0) for name, part in pcoll.items()}
-        return keyed | beam.CoGroupByKey() | beam.ParDo(dofns.PublishRun(self._run))
+        return keyed | beam.CoGroupByKey() | beam.ParDo(dofns.CommitRun(self._run))

@@ -44,7 +44,7 @@ class WriteSettings(NamedTuple):
         root: The table.
         run: The run's id.
         target_bytes: What a file should not exceed, reckoned from the rows before compression.
-        keeps_history: Whether new files stay where they are first written; see `delta.settle`.
+        keeps_history: Whether new files stay where they are first written; see `settling.settle`.
     """
 
     root: str

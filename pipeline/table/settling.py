@@ -1,163 +1,188 @@
-"""Which files of a table nobody needs any more: the rules by which `delta.settle` deletes.
+"""Settling: files come to lie where the log says they belong, and what nobody needs goes."""
 
-A file is deleted only if it was found by a listing of the table's own folders, and a log that was
-read after that listing does not have it as live. A path from the log alone deletes nothing. Then:
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-* In the partitions goes what the log names as removed, whoever wrote it: readers of plain files
-  must see what readers of the log see. So does what certainly is ours by its name, because our
-  files appear there only after their commit. What others wrote and the log does not name stays: its
-  commit may still be to come.
-* Under the hidden folder, which is ours alone, goes what belongs to a run that is in the log, or
-  is old. Files removed so lately that they are still to be kept stay.
-* Through a symbolic link goes only what the log names as removed and what is called as data files
-  are, and only if no file that is to be kept is the same one by another path.
-
-A file's age is reckoned from the newest file of the table if that is earlier than the clock: a
-clock that jumps ahead makes nothing old.
-"""
-
-import os
-import re
-import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from deltalake.exceptions import DeltaError
 
 from pipeline import storage
 from pipeline.keys.partitions import PARTITION_COLUMNS
-from pipeline.storage import FileInfo
-from pipeline.table.datafiles import NEW_FOLDER, is_ours, settled_name
-from pipeline.table.retention import ABANDONED_SECONDS
+from pipeline.storage import durable
+from pipeline.table import commits, deletable, delta, log
+from pipeline.table.address import Table
+from pipeline.table.datafiles import (
+    NEW_FOLDER,
+    DataFile,
+    TableError,
+    missing,
+    new_path,
+    relative,
+    settled_path,
+)
+from pipeline.table.delta import Opened, Snapshot
+from pipeline.table.retention import LOG_DAYS
 
-# What all Delta tools call their data files.
-_DATA_FILE = re.compile(r"part-[^/]+\.parquet")
+_ATTEMPTS = 10
 
 
-def listed(root: str) -> dict[str, FileInfo]:
-    """Returns the files in the partitions and under the hidden folder, by their relative paths."""
-    found = [
-        *storage.list_partitions(root, PARTITION_COLUMNS),
-        *storage.list_files(storage.join(root, NEW_FOLDER)),
+def settle(table: Table, keep_seconds: float = 0.0, rebuild: bool = False) -> Snapshot:
+    """Brings the files in line with the log: after a commit, and first thing in every run.
+
+    Live files get their place in their partition; superseded files, what runs that died have left
+    behind, and empty partitions go. Whatever a killed run has left undone is done here. What is
+    deleted, and what never is, see `deletable`.
+
+    A Delta reader that has opened an earlier version finds its files gone, unless `keep_seconds`
+    keeps them: then the log goes on naming live files under the hidden folder, and their places in
+    the partitions are second names, for plain readers only. A superseded file loses its place at
+    once and its hidden name after that time. (A file without a hidden name goes when it is
+    superseded: one that was settled without `keep_seconds`, or that another Delta tool has written.
+    And on an object store two names are two files.)
+
+    Args:
+        table: The table.
+        keep_seconds: How long superseded files stay after the commit that removed them; at most
+            `LOG_DAYS` days, because only the log knows when that was.
+        rebuild: Whether the table is about to be rebuilt: then missing live files are no error.
+
+    Returns:
+        The table as it now is.
+
+    Raises:
+        TableError: As `load`; or a live file is missing; or other runs kept committing. What is
+            published stays published, and the next run goes on from here.
+    """
+    if not 0 <= keep_seconds <= LOG_DAYS * 86_400:
+        raise ValueError(f"keep_seconds must be 0 to {LOG_DAYS} days, not {keep_seconds}")
+    failure: Exception | None = None
+    for _ in range(_ATTEMPTS):
+        try:
+            return _settle_once(table, keep_seconds, rebuild)
+        except (DeltaError, FileNotFoundError) as error:  # another process was faster
+            failure = error
+    root, said = storage.absolute(table.root), log.said(failure)
+    raise TableError(f"{root}: its files could not be settled: {said}") from failure
+
+
+def _settle_once(table: Table, keep_seconds: float, rebuild: bool) -> Snapshot:
+    """Settles a table's files; see `settle`.
+
+    Raises:
+        DeltaError, FileNotFoundError: Another process has changed the table meanwhile.
+    """
+    root = storage.absolute(table.root)
+    listed = deletable.listed(root)  # before the log is read; see the package
+    opened = delta.open_newest(table)
+    if opened.delta_table is None:
+        return delta.NO_TABLE
+    origin, files = opened.snapshot()
+    hidden = [file for file in files if file.path.startswith(f"{NEW_FOLDER}/")]
+    lost = _lost(root, hidden, listed)
+    if lost and delta.open_newest(table).version == origin.version:
+        if not rebuild:
+            raise TableError(f"{root}: its files could not be settled: {missing(lost[0].path)}")
+        hidden = [file for file in hidden if file not in lost]
+    places = {file.path: settled_path(file) for file in hidden}
+    kept = {*places.values(), *(file.path for file in files)}
+    at = deletable.now([*listed.values(), *log.commits(root).values()])
+    if keep_seconds:
+        kept |= _history(root, at - keep_seconds)
+    _place(root, places, listed)
+    _delete(root, _leftovers(opened, listed, kept, at))
+    if keep_seconds:
+        _tidy(root)
+        return Snapshot(origin, files)
+    commits.commit_places(opened, hidden)
+    _delete(root, deletable.deletable(root, places, (), places.keys, places.values()))
+    _tidy(root)
+    moved = (file._replace(path=places.get(file.path, file.path)) for file in files)
+    now = origin._replace(version=origin.version + bool(hidden))
+    return Snapshot(now, tuple(sorted(moved)))
+
+
+def drop_uncommitted(table: Table, run_id: str, keep_seconds: float = LOG_DAYS * 86_400.0) -> None:
+    """Deletes what a dead run has written under the hidden folder, but for what the log names.
+
+    Live files may lie there (see `keep_seconds` of `settle`), long after the log has forgotten
+    which run has committed them. So nothing is concluded from that: each file is looked for in a
+    log that is read after the files were listed.
+
+    Args:
+        table: The table.
+        run_id: The run; it must have ended.
+        keep_seconds: Files removed within this time stay: they may be history.
+
+    Raises:
+        TableError: As `load`. Nothing was deleted.
+    """
+    root = storage.absolute(table.root)
+    folder = new_path(run_id, "0").rpartition("/")[0]
+    listed = {relative(root, file): file for file in storage.list_files(f"{root}/{folder}")}
+    if not listed:
+        return
+    live = delta.open_newest(table).paths()
+    if any(path not in live for path in listed):
+        at = deletable.now([*listed.values(), *log.commits(root).values()])
+        kept = live | log.removed_since(root, at - keep_seconds)
+        unnamed = [path for path in listed if path not in kept]
+        _delete(root, deletable.deletable(root, unnamed, (), set, kept))
+    storage.remove_empty_directories([storage.join(root, folder)])
+
+
+def _lost(
+    root: str, hidden: Iterable[DataFile], listed: Mapping[str, storage.FileInfo]
+) -> list[DataFile]:
+    """Returns the hidden live files that are neither there nor in their partition."""
+    unseen = [file for file in hidden if not listed.keys() & {file.path, settled_path(file)}]
+    return [
+        file
+        for file in unseen
+        if not any(
+            storage.exists(storage.join(root, path)) for path in (file.path, settled_path(file))
+        )
     ]
-    return {file.path[len(root) + 1 :]: file for file in found}
 
 
-def now(files: Iterable[FileInfo]) -> float:
-    """Returns the time from which to reckon ages: by the clock, or the newest file if earlier."""
-    return min(time.time(), max((file.modified for file in files), default=0.0))
+def _place(root: str, places: Mapping[str, str], listed: Mapping[str, storage.FileInfo]) -> None:
+    """Makes every hidden live file appear in its partition."""
+    storage.copy_all(
+        [
+            (storage.join(root, hidden), storage.join(root, place))
+            for hidden, place in places.items()
+            if place not in listed
+        ]
+    )
+    # Two names of one file, whose content was synced before it was committed.
+    durable.sync_names((storage.join(root, place) for place in places.values()), root)
 
 
-def leftovers(
-    root: str,
-    files: Mapping[str, FileInfo],
+def _leftovers(
+    opened: Opened,
+    listed: Mapping[str, storage.FileInfo],
     kept: Collection[str],
-    removed: Callable[[], Collection[str]],
-    is_published: Callable[[str], bool],
     at: float,
 ) -> Iterator[str]:
-    """Finds the files that nobody needs any more; see the module.
-
-    Args:
-        root: The table.
-        files: What `listed` has found before the log was read.
-        kept: The paths that the log has, or that are to be kept all the same.
-        removed: Gives what the log names as removed; asked only where it matters.
-        is_published: Tells whether the log has a run.
-        at: The time from which to reckon ages; see `now`.
-
-    Yields:
-        Relative paths.
-    """
-    superfluous = [path for path in files if path not in kept]
-    runs: dict[str, bool] = {}
-    certain, in_question = [], []
-    for path in superfluous:
-        name = path.rpartition("/")[2]
-        is_old = 0 < files[path].modified < at - ABANDONED_SECONDS
-        if path.startswith(f"{NEW_FOLDER}/"):
-            run_id = path.removeprefix(f"{NEW_FOLDER}/").partition("/")[0]
-            if run_id not in runs:
-                runs[run_id] = is_published(run_id)
-            if runs[run_id] or (is_old and not _has_mark(root, run_id)):
-                certain.append(path)
-        elif is_ours(name) or (is_old and name.startswith(".part-") and storage.is_temporary(name)):
-            certain.append(path)
-        elif name.endswith(".parquet"):
-            in_question.append(path)
-    yield from deletable(root, certain, in_question, removed, kept)
+    """Yields the files that nobody needs any more, of those listed before the log was read."""
+    root = opened.table.root
+    return deletable.leftovers(
+        root,
+        listed,
+        kept,
+        lambda: log.removed(root),
+        lambda run_id: opened.published(run_id) is not None,
+        at,
+    )
 
 
-def _has_mark(root: str, run_id: str) -> bool:
-    """Whether a run is alive, or dead and still to be cleared up by `recovery`; see `leases`."""
-    mark = storage.join(root, "_eventsift", "alive", run_id)
-    return storage.is_local(root) and os.path.lexists(mark)
+def _history(root: str, since: float) -> set[str]:
+    """Returns the hidden paths that commits have removed since then (Delta protocol, "remove")."""
+    removed = log.removed_since(root, since)
+    return {path for path in removed if path.startswith(f"{NEW_FOLDER}/")}
 
 
-def deletable(
-    root: str,
-    certain: Iterable[str],
-    in_question: Iterable[str],
-    removed: Callable[[], Collection[str]],
-    kept: Collection[str],
-) -> Iterator[str]:
-    """Sorts out what must not be deleted, because only the log could tell, or because of a link.
-
-    Args:
-        root: The table.
-        certain: Relative paths of files that nobody needs, as far as they lie where they seem to.
-        in_question: Relative paths of files that nobody needs if the log names them as removed.
-        removed: Gives what the log names as removed; asked only where it matters.
-        kept: The paths that must stay.
-
-    Yields:
-        Relative paths.
-    """
-    links = _Links(root)
-    uncertain = list(in_question)
-    for path in certain:
-        if links.lead_to(path):
-            uncertain.append(path)
-        else:
-            yield path
-    if not uncertain:
-        return
-    stay: set[str] | None = None
-    for path in sorted(named(uncertain, removed())):
-        if links.lead_to(path):
-            if stay is None:
-                stay = {links.real(other) for other in kept}
-            if links.real(path) in stay or not _DATA_FILE.fullmatch(path.rpartition("/")[2]):
-                continue
-        yield path
+def _delete(root: str, paths: Iterable[str]) -> None:
+    storage.delete(storage.join(root, path) for path in paths)
 
 
-def named(paths: Iterable[str], removed: Collection[str]) -> set[str]:
-    """Returns those paths that the log names as removed, itself or the file's hidden name."""
-    hidden = {settled_name(path) for path in removed if path.startswith(f"{NEW_FOLDER}/")}
-    return {path for path in paths if path in removed or path.rpartition("/")[2] in hidden}
-
-
-class _Links:
-    """The symbolic links on the way from a table's folder to its files; each is looked up once."""
-
-    def __init__(self, root: str) -> None:
-        self._root = root
-        self._linked = {"": False}
-        self._real: dict[str, str] = {}
-        self._are_possible = storage.is_local(root)
-
-    def lead_to(self, path: str) -> bool:
-        """Tells whether the folder of a file, or one above it in the table, is a link."""
-        return self._are_possible and self._is_linked(path.rpartition("/")[0])
-
-    def _is_linked(self, folder: str) -> bool:
-        if folder not in self._linked:
-            above = folder.rpartition("/")[0]
-            link = os.path.islink(os.path.join(self._root, folder))
-            self._linked[folder] = link or self._is_linked(above)
-        return self._linked[folder]
-
-    def real(self, path: str) -> str:
-        """Returns the place of a file without links; the file itself may be one."""
-        folder, _, name = path.rpartition("/")
-        if folder not in self._real:
-            self._real[folder] = os.path.realpath(os.path.join(self._root, folder))
-        return os.path.join(self._real[folder], name)
+def _tidy(root: str) -> None:
+    partitions = [name for name in storage.folders(root) if name.startswith(PARTITION_COLUMNS[0])]
+    storage.remove_empty_directories(storage.join(root, name) for name in [*partitions, NEW_FOLDER])

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.bookkeeping import leases, places, recovery
-from tests import deliveries
+from pipeline.table.address import Table
+from tests import commands, deliveries
 from tests.deliveries import Event
 
 
@@ -15,7 +16,7 @@ from tests.deliveries import Event
 def root(tmp_path: Path) -> Path:
     """A table."""
     deliveries.deliver(tmp_path / "in" / "1.jsonl", [Event("a", 0)])
-    assert deliveries.run(tmp_path / "table", tmp_path / "in") == 0
+    assert commands.run(tmp_path / "table", tmp_path / "in") == 0
     return tmp_path / "table"
 
 
@@ -24,7 +25,7 @@ def clear(root: Path) -> None:
     staging = places.staging(str(root), places.default_temp(str(root)), "dead")
     with pytest.raises(RuntimeError), leases.hold(str(root), "dead", staging):
         raise RuntimeError
-    recovery.clear(str(root), "next", leases.dead(str(root), "next"))
+    recovery.clear(Table(str(root)), "next", leases.dead(str(root), "next"))
 
 
 @pytest.mark.parametrize(
@@ -85,5 +86,5 @@ def test_a_run_that_is_alive_keeps_everything_in_any_year(
             patch.setattr(time, "time", lambda: years)
             clear(root)
             deliveries.deliver(tmp_path / "in" / "2.jsonl", [Event("b", 0)])
-            assert deliveries.run(root, tmp_path / "in") == 0
+            assert commands.run(root, tmp_path / "in") == 0
         assert all(path.exists() for path in files)

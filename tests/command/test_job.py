@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from end_to_end import event, files_of, published, write_events
 
 from pipeline import flow
-from pipeline.command import job
-from pipeline.steps import publish
-from pipeline.table import datafiles, delta
+from pipeline.command import console, job
+from pipeline.steps import commit
+from pipeline.table import commits, datafiles
+from pipeline.table.address import Table
+from tests.deliveries import Event, deliver
+from tests.tables import files_of, ids
 
 ENOUGH = ["--input", "a", "--output", "b"]
 LEFT_ALONE = "Nothing was published; the table is as it was.\n"
@@ -20,7 +22,7 @@ LEFT_ALONE = "Nothing was published; the table is as it was.\n"
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
     """A command line that works."""
-    delivery = write_events(tmp_path / "in.jsonl", event("a", "2021-01-08T10:00:00Z"))
+    delivery = deliver(tmp_path / "in.jsonl", [Event("a", "2021-01-08T10:00:00Z")])
     return ["--input", str(delivery), "--output", str(tmp_path / "out")]
 
 
@@ -130,9 +132,9 @@ def test_a_failure_deep_in_the_graph_is_one_sentence(
     def refuse(*_: Any) -> list[str]:
         return ["blocks planned = blocks read: 2 is not 1"]
 
-    monkeypatch.setattr(publish, "disagreements", refuse)
+    monkeypatch.setattr(commit, "disagreements", refuse)
 
-    assert job.main(arguments) == job.FAILED
+    assert job.main(arguments) == console.FAILED
     assert capsys.readouterr().err == (
         "eventsift: nothing was published, the counts disagree:"
         f" blocks planned = blocks read: 2 is not 1\n{LEFT_ALONE}"
@@ -146,22 +148,20 @@ def test_a_run_that_was_overtaken_starts_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another run's commit between plan and commit costs time, nothing else."""
-    commit = delta.commit
+    commit = commits.commit
     calls: list[str] = []
 
-    def overtaken(
-        root: str, snapshot: delta.Snapshot, run_id: str, *rest: Any, **options: Any
-    ) -> int:
+    def overtaken(table: Table, version: int, run_id: str, *rest: Any, **options: Any) -> int:
         calls.append(run_id)
         if len(calls) == 1:
             raise datafiles.ConflictError("another run has committed version 7")
-        return commit(root, snapshot, run_id, *rest, **options)
+        return commit(table, version, run_id, *rest, **options)
 
-    monkeypatch.setattr(delta, "commit", overtaken)
+    monkeypatch.setattr(commits, "commit", overtaken)
 
-    assert job.main(arguments) == job.PUBLISHED
+    assert job.main(arguments) == console.DONE
     assert len(set(calls)) == 2
-    assert [row.event_id for row in published(tmp_path / "out")] == ["a"]
+    assert ids(tmp_path / "out") == ["a"]
     assert capsys.readouterr().err == "eventsift: another run was faster; starting again\n"
 
 
@@ -176,9 +176,9 @@ def test_a_run_that_is_always_overtaken_gives_up(
     def overtaken(*_: Any, **__: Any) -> int:
         raise datafiles.ConflictError("another run has committed version 7")
 
-    monkeypatch.setattr(delta, "commit", overtaken)
+    monkeypatch.setattr(commits, "commit", overtaken)
 
-    assert job.main(arguments) == job.FAILED
+    assert job.main(arguments) == console.FAILED
     said = capsys.readouterr().err
     assert said.endswith(f"eventsift: another run has committed version 7\n{LEFT_ALONE}")
     assert files_of(tmp_path / "out") == {}

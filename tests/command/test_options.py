@@ -8,7 +8,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.command import options
-from pipeline.command.runners import EventsiftOptions
+from pipeline.command.beam_options import EventsiftOptions
 
 NEEDED = ["--input", "in", "--output", "out"]
 

@@ -1,13 +1,16 @@
-"""The report: every number of the record that people need, and the words around them."""
+"""The report: every number of the summary that people need, and the words around them."""
 
 from __future__ import annotations
 
 import copy
 from typing import Any
 
+import msgspec
+
+from pipeline.bookkeeping.summary import RunSummary
 from pipeline.command import report
 
-RECORD: dict[str, Any] = {
+SUMMARY: dict[str, Any] = {
     "run": "20210108T100000-abcdef",
     "output": "/my/table",
     "version": 3,
@@ -24,6 +27,7 @@ RECORD: dict[str, Any] = {
         "rejected": 100,
     },
     "rejected": {"bad-timestamp": 30, "not-json": 70},
+    "first_reject": None,
     "rejects": "/my/table/_eventsift/rejects/20210108T100000-abcdef.jsonl",
     "horizon": None,
     "table": {
@@ -47,6 +51,7 @@ RECORD: dict[str, Any] = {
         "write": 2.1,
         "commit": 0.1,
     },
+    "counts": {},
 }
 
 TEXT = """\
@@ -96,24 +101,29 @@ Nothing new: every file was published before."""
 
 
 def changed(**parts: Any) -> dict[str, Any]:
-    """The record with other values; those of a part that is a dict are merged into it."""
-    record = copy.deepcopy(RECORD)
+    """The summary with other values; those of a part that is a dict are merged into it."""
+    summary = copy.deepcopy(SUMMARY)
     for name, value in parts.items():
         if isinstance(value, dict):
-            record[name].update(value)
+            summary[name].update(value)
         else:
-            record[name] = value
-    return record
+            summary[name] = value
+    return summary
+
+
+def typed(summary: dict[str, Any]) -> RunSummary:
+    """The summary as the report gets it."""
+    return msgspec.convert(summary, RunSummary)
 
 
 def test_the_report_as_people_see_it() -> None:
     """Numbers in one column, the events adding up, reasons by frequency."""
-    assert report.text(RECORD) == TEXT
+    assert report.text(typed(SUMMARY)) == TEXT
 
 
 def test_one_line_holds_what_matters() -> None:
     """As watch mode prints it, round by round."""
-    assert report.line(RECORD) == (
+    assert report.line(typed(SUMMARY)) == (
         "run 20210108T100000-abcdef: 12 files, 200,000 events: 178,000 kept, 14,000 superseded,"
         " 7,900 exact duplicates, 100 rejected; 5.2 s; Published as version 3."
     )
@@ -122,37 +132,38 @@ def test_one_line_holds_what_matters() -> None:
 def test_a_horizon_is_told() -> None:
     """Whoever limits the search sees how far it went, and what it left out."""
     horizon = {"days": 7, "files_not_searched": 12, "rows_not_searched": 34_567}
-    record = RECORD | {"horizon": horizon}
+    summary = SUMMARY | {"horizon": horizon}
     searched = "within 7 days of the delivery's dates; not searched: 12 files (34,567 rows)"
 
-    assert f"\n  searched     {searched}\n  rejects " in report.text(record)
-    assert report.line(record).endswith(f" Published as version 3. Searched {searched}.")
+    assert f"\n  searched     {searched}\n  rejects " in report.text(typed(summary))
+    assert report.line(typed(summary)).endswith(f" Published as version 3. Searched {searched}.")
 
 
 def test_what_was_left_out_is_told() -> None:
     """As a number among the files, with the first names and reasons; each has a line of its own."""
     first = [{"path": f"/in/{n}", "reason": "a pipe, not a file"} for n in range(100)]
-    few = RECORD | {"left_out": {"count": 2, "first": first[:2]}}
-    many = RECORD | {"left_out": {"count": 250, "first": first}}
+    few = SUMMARY | {"left_out": {"count": 2, "first": first[:2]}}
+    many = SUMMARY | {"left_out": {"count": 250, "first": first}}
     why = "a pipe, not a file"
+    text = report.text(typed(few))
 
-    assert "\n                        2 left out: cannot be read\n  bytes" in report.text(few)
-    assert f"\n  left out     /in/0: {why}; /in/1: {why}\n  rejects" in report.text(few)
-    assert f"/in/2: {why}; and 247 more\n" in report.text(many)
-    assert report.warnings(RECORD) == []
-    assert report.warnings(few) == [f"left out /in/0: {why}", f"left out /in/1: {why}"]
-    assert len(report.warnings(many)) == 21
-    assert report.warnings(many)[-1] == "left out 230 more, see the run's record"
+    assert "\n                        2 left out: cannot be read\n  bytes" in text
+    assert f"\n  left out     /in/0: {why}; /in/1: {why}\n  rejects" in text
+    assert f"/in/2: {why}; and 247 more\n" in report.text(typed(many))
+    assert report.warnings(typed(SUMMARY)) == []
+    assert report.warnings(typed(few)) == [f"left out /in/0: {why}", f"left out /in/1: {why}"]
+    assert len(report.warnings(typed(many))) == 21
+    assert report.warnings(typed(many))[-1] == "left out 230 more, see the run's summary"
 
 
 def test_nothing_is_said_of_what_there_was_not() -> None:
     """A first run that skips, rejects and replaces nothing has no lines for these."""
-    record = changed(
+    summary = changed(
         files={"skipped": 0}, rejects=None, table={"replaced_rows": 0}, seconds={"scan": 0.0}
     )
-    record["rejected"] = {}
+    summary["rejected"] = {}
 
-    text = report.text(record)
+    text = report.text(typed(summary))
 
     for words in ("skipped", "left", "searched", "rejects ", "scan", "not-json"):
         assert words not in text
@@ -160,15 +171,15 @@ def test_nothing_is_said_of_what_there_was_not() -> None:
 
 def test_a_run_without_news_is_short() -> None:
     """All files were published before: the table is shown, no events, no seconds."""
-    record = changed(
+    summary = changed(
         published=False,
         files={"skipped": 14},
-        events=dict.fromkeys(RECORD["events"], 0),
+        events=dict.fromkeys(SUMMARY["events"], 0),
         table={"replaced_rows": 0},
         rejects=None,
     )
 
-    assert report.text(record) == SHORT_TEXT
+    assert report.text(typed(summary)) == SHORT_TEXT
 
 
 def test_the_verdict_says_why_nothing_was_published() -> None:
@@ -176,15 +187,15 @@ def test_the_verdict_says_why_nothing_was_published() -> None:
     invalid = changed(
         published=False, events={"read": 100, "kept": 0}, first_reject="not-json: 'oops'"
     )
-    assert report.text(invalid).endswith(
+    assert report.text(typed(invalid)).endswith(
         "Nothing was published: every record was rejected, the first with \"not-json: 'oops'\". The"
         " dead letters are in /my/table/_eventsift/rejects/20210108T100000-abcdef.jsonl: correct"
         " the records, and deliver them in a new file."
     )
     empty = changed(published=False, events={"read": 0, "kept": 0, "rejected": 0})
-    assert report.text(empty).endswith("Nothing was published: the files have no record.")
+    assert report.text(typed(empty)).endswith("Nothing was published: the files have no record.")
 
     known = changed(published=False, events={"kept": 0})
-    assert report.text(known).endswith(
+    assert report.text(typed(known)).endswith(
         "Nothing new to publish: no event is later than what the table has."
     )

@@ -13,10 +13,12 @@ import pytest
 from deltalake import DeltaTable
 
 from pipeline import signals, storage
-from pipeline.bookkeeping import ledger
+from pipeline.bookkeeping import ledger, listings
 from pipeline.command import options, watch
 from pipeline.storage import FileInfo
-from tests import deliveries
+from pipeline.table import delta
+from pipeline.table.address import Table
+from tests import deliveries, tables
 from tests.bookkeeping import test_ledger
 from tests.deliveries import Event
 
@@ -39,7 +41,7 @@ def inputs(tmp_path: Path) -> Path:
 @pytest.fixture
 def poll(tmp_path: Path, inputs: Path) -> watch.Poll:
     """A poll of all files in it, for a table beside it."""
-    return watch.Poll([str(inputs)], str(tmp_path / "table"))
+    return watch.Poll([str(inputs)], Table(str(tmp_path / "table")))
 
 
 class TestPoll:
@@ -82,8 +84,9 @@ class TestPoll:
     def publish(self, root: Path, file: Path, version: int) -> None:
         """Enters a file in the ledger."""
         listing = str(root.parent / "listing")
-        ledger.write(listing, storage.match([str(file)]).files)
-        ledger.extend(str(root), listing, version)
+        listings.write(listing, storage.match([str(file)]).files)
+        table = Table(str(root))
+        ledger.extend(table, listing, version, delta.load(table).origin)
 
     def test_what_was_published_is_not_new_until_it_changes(
         self, tmp_path: Path, poll: watch.Poll, inputs: Path
@@ -111,7 +114,7 @@ class TestPoll:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("1")
         patterns = [f"{tmp_path}/in/**", f"{tmp_path}/in/**/_*/*/*"]
-        poll = watch.Poll(patterns, f"{tmp_path}/in/table", temp=f"{tmp_path}/in/tmp")
+        poll = watch.Poll(patterns, Table(f"{tmp_path}/in/table"), temp=f"{tmp_path}/in/tmp")
 
         assert names(poll.look().growing) == ["a"]
 
@@ -195,7 +198,7 @@ class TestWatch:
             patch.setattr(watch.Poll, "look", look_and_change)
             watch.watch(
                 [str(inputs)],
-                str(inputs / "table"),
+                Table(str(inputs / "table")),
                 0.0,
                 lambda files: read.append(names(files)) or 0,
             )
@@ -218,7 +221,7 @@ class TestWatch:
                 stop(signal.SIGTERM)
             return 1
 
-        code = watch.watch([str(inputs)], str(tmp_path / "table"), 0.0, run)
+        code = watch.watch([str(inputs)], Table(str(tmp_path / "table")), 0.0, run)
 
         assert code == 143
         assert rounds == [["a"], ["a"]]
@@ -249,7 +252,7 @@ class TestWatch:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(watch.Poll, "look", look)
-            watch.watch([str(inputs)], str(tmp_path), 0.0, run)
+            watch.watch([str(inputs)], Table(str(tmp_path)), 0.0, run)
 
         assert [line.split(" ", 1)[1] for line in capfd.readouterr().out.splitlines()][1:] == [
             "nothing new",
@@ -277,7 +280,7 @@ class TestWatch:
 
         monkeypatch.setattr(watch.Poll, "look", look_if_there)
 
-        assert watch.watch([str(inputs)], str(tmp_path / "table"), 0.0, run) == 130
+        assert watch.watch([str(inputs)], Table(str(tmp_path / "table")), 0.0, run) == 130
 
     def test_files_with_too_many_rejects_are_tried_once(
         self, tmp_path: Path, inputs: Path, monkeypatch: pytest.MonkeyPatch
@@ -299,7 +302,7 @@ class TestWatch:
             return code
 
         monkeypatch.setattr(watch.Poll, "look", lambda _: watch.Found(next(looks), []))
-        watch.watch([str(inputs)], str(tmp_path / "table"), 0.0, run)
+        watch.watch([str(inputs)], Table(str(tmp_path / "table")), 0.0, run)
 
         assert rounds == [["bad"], ["bad", "more"], ["more"], ["more"]]
 
@@ -358,11 +361,9 @@ def test_a_watching_process(tmp_path: Path, inputs: Path, number: signal.Signals
         errors = process.stderr.read()
 
     assert (process.returncode, errors) == (143 if number == signal.SIGTERM else -number, "")
-    assert (
-        deliveries.delta_rows(root) == deliveries.plain_rows(root) == deliveries.oracle(delivered)
-    )
+    assert tables.delta_rows(root) == tables.plain_rows(root) == deliveries.latest(delivered)
     assert len(list((root / "_eventsift" / "runs").iterdir())) == 2
-    assert deliveries.strays(root) == []
+    assert tables.strays(root) == []
 
 
 def until(lines: TextIO, word: str) -> str:

@@ -11,10 +11,11 @@ from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError
 from jobs import Published, publish
 
-from engines import install, job_servers
-from engines.servers import Server
 from generator.__main__ import main as generate
-from pipeline.table import delta
+from pipeline.table import commits, delta
+from pipeline.table.address import Table
+from tests.apparatus import install, job_servers
+from tests.apparatus.servers import Server
 
 T = TypeVar("T")
 
@@ -127,8 +128,8 @@ def moved(outcome: Published, deliveries: Deliveries, place: str) -> Published:
 def refuses_second_commit(root: str, options: dict[str, str]) -> None:
     """Commits twice on top of the table's newest version: the store must take only the first."""
     ours, theirs = (DeltaTable(root, storage_options=options) for _ in range(2))
-    removed = delta._remove_action(delta.load(root, options).files[0], 0, data_change=True)
+    removed = commits._remove_action(delta.load(Table(root, options)).files[0], 0, data_change=True)
     once = CommitProperties(max_commit_retries=0)
-    delta._write(ours, [removed], once)
+    commits._write(ours, [removed], once)
     with pytest.raises(CommitFailedError):
-        delta._write(theirs, [removed], once)
+        commits._write(theirs, [removed], once)

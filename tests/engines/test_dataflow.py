@@ -7,7 +7,7 @@ import apache_beam as beam
 import pytest
 from jobs import commands
 
-from pipeline.command import job
+from pipeline.command import console, job
 
 pytest.importorskip(
     "google.cloud.storage", reason="needs the gcp extra, which ./run.sh test-engines installs"
@@ -49,7 +49,7 @@ def test_graph(built: list[Any], capsys: pytest.CaptureFixture[str]) -> None:
     status = job.main([*OPTIONS, "--setup_file=./setup.py", "--rebuild=true"])
 
     assert (status, capsys.readouterr().out) == (
-        job.PUBLISHED,
+        console.DONE,
         "The job's graph is built; it was not asked to run.\n",
     )
     result = built[-1]
@@ -102,4 +102,4 @@ def test_documented_command(built: list[Any], capsys: pytest.CaptureFixture[str]
 
     status = job.main(command)
 
-    assert (status, len(built) > 0) == (job.PUBLISHED, True)
+    assert (status, len(built) > 0) == (console.DONE, True)

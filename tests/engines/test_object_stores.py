@@ -13,11 +13,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from conftest import Deliveries, engine, moved, refuses_second_commit
 from jobs import Published, publish, run
 
-from engines import stores
-from engines.stores import Store
 from pipeline import storage
 from pipeline.storage.stores import configure, delta_options
 from pipeline.table import delta
+from pipeline.table.address import Table
+from tests.apparatus import stores
+from tests.apparatus.stores import Store
 
 boto3 = pytest.importorskip("boto3", reason="an extra that ./run.sh test-engines installs")
 pytest.importorskip("google.cloud.storage", reason="an extra that ./run.sh test-engines installs")
@@ -101,7 +102,7 @@ def test_beams_worker_processes(store: Store, uploaded: list[str], root: str) ->
         done = run([uploaded[0]], root, options)
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert delta.load(root, to_store).version == 1
+    assert delta.load(Table(root, to_store)).version == 1
 
 
 def test_killed_job(
@@ -118,7 +119,7 @@ def test_killed_job(
     killed = run([uploaded[0]], root, ["--workers=0"], kill)
 
     assert killed.returncode == -signal.SIGKILL
-    assert delta.load(root, _delta(root)).version == -1
+    assert delta.load(Table(root, _delta(root))).version == -1
     outcome = publish([uploaded[0]], root, ["--workers=0"], None, _delta(root))
     assert outcome == moved(expected[0], deliveries, store.place)
 

@@ -7,8 +7,9 @@ from conftest import Deliveries
 from jobs import ROOT, Published, call, commands, publish, run
 from test_conformance import loopback
 
-from engines.servers import Server
 from pipeline.table import delta
+from pipeline.table.address import Table
+from tests.apparatus.servers import Server
 
 PROCESSES = "--experiments=use_loopback_process_worker=True"
 
@@ -25,7 +26,7 @@ def test_killed_worker(
 ) -> None:
     """Design, invariant 5: a worker is killed in mid-stage; the engine goes on, the table is right.
 
-    Seen to fail on Flink without engines/flink/conf, which asks for retries.
+    Seen to fail on Flink without apparatus/flink/conf, which asks for retries.
     """
     flag = tmp_path / "killed"
     kill = {"EVENTSIFT_TEST_KILL": f"{step}:{flag}"}
@@ -58,7 +59,7 @@ def test_killed_worker_on_prism(
     assert "SDK worker disconnected" in killed.stderr
     assert killed.stderr.endswith("\nNothing was published; the table is as it was.\n")
     assert killed.stderr.count("\n") == 2
-    assert delta.load(str(root)).version == -1
+    assert delta.load(Table(str(root))).version == -1
     assert publish([deliveries.first], root, options) == expected[0]
 
 

@@ -20,13 +20,14 @@ from pipeline.rows.encoding import WriteSettings
 from pipeline.steps import scan
 from pipeline.steps.plan import ScanTask
 from pipeline.steps.sizes import Sizes
-from pipeline.table import datafiles, delta, log
+from pipeline.table import commits, datafiles, delta, log, settling
+from pipeline.table.address import Table
 from pipeline.table.datafiles import FILE_SCHEMA, DataFile
-from tests.table.test_delta import publish
+from tests.table.tables import publish
 
 NAMES = FILE_SCHEMA.names
+# The first and the last instant that an event can have, and two around 1970.
 MICROS = [-62_135_596_800_000_000, -1, 0, 253_402_300_799_999_999]
-"""The first and the last instant that an event can have, and two around 1970."""
 
 
 def rows(**columns: pa.Array) -> pa.Table:
@@ -54,8 +55,8 @@ def written(root: Path, content: pa.Table, **options: Any) -> DataFile:
     root.mkdir(parents=True, exist_ok=True)
     pq.write_table(content, path, **options)
     size = path.stat().st_size
-    place = Destination("account", "created", 2021, 1, 8)
-    return DataFile("file.parquet", place, len(content), size, None, None)
+    destination = Destination("account", "created", 2021, 1, 8)
+    return DataFile("file.parquet", destination, len(content), size, None, None)
 
 
 TEXTS = [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary()]
@@ -229,7 +230,7 @@ class TestDamage:
         self, root: str, use: str, damage: Callable[[str], None], what: str
     ) -> None:
         """It is no conflict with another run: to run again would not help."""
-        file = delta.load(root).files[0]
+        file = delta.load(Table(root)).files[0]
         damage(f"{root}/{file.path}")
 
         with pytest.raises(
@@ -242,7 +243,7 @@ class TestDamage:
             elif use == "write":
                 parquet.merge_files([file], WriteSettings(root, "r3", 1 << 20))
             else:
-                compact.compact(root, "r3", 1 << 20)
+                compact.compact(Table(root), "r3", 1 << 20)
 
         assert not isinstance(e.value, datafiles.ConflictError)
         assert "ConflictError" not in str(e.value)
@@ -277,15 +278,15 @@ class TestDamage:
 
     def test_a_file_that_was_superseded_is_a_conflict(self, root: str) -> None:
         """Then another run was faster, and this one starts again from the new table."""
-        snapshot = delta.load(root)
-        delta.commit(root, snapshot, "r3", [], snapshot.files[:1])
-        delta.settle(root)
+        snapshot = delta.load(Table(root))
+        commits.commit(Table(root), snapshot.version, "r3", [], snapshot.files[:1])
+        settling.settle(Table(root))
 
         with pytest.raises(datafiles.ConflictError, match="another run has superseded"):
             self.read(root, snapshot.files[0])
 
     def test_what_comes_of_the_rest_of_the_work_is_no_damage(self, root: str) -> None:
         """An error of one's own does not blame the file."""
-        file = delta.load(root).files[0]
+        file = delta.load(Table(root)).files[0]
         with pytest.raises(ZeroDivisionError), live_rows.open_rows(root, file):
             1 / 0  # noqa: B018 (raises)

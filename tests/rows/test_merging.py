@@ -17,7 +17,9 @@ from pipeline.rows.encoding import WriteSettings
 from pipeline.rows.live_rows import LiveFile
 from pipeline.rows.merging import Piece
 from pipeline.table.datafiles import FILE_SCHEMA, DataFile
-from tests.helpers import MIDNIGHT, Event, read_events, rows_of, slices_of, write_live
+from tests.by_hand import read_events, slices_of, write_live
+from tests.deliveries import MIDNIGHT, Event, as_rows
+from tests.tables import rows_of
 
 HERE = Destination("account", "created", 2021, 1, 8)
 
@@ -156,7 +158,7 @@ class TestWriteLarge:
         files = write(tmp_path, parts)
 
         found = read(tmp_path, files)
-        assert rows_of(found, HERE) == sorted((one.row() for one in kept), key=repr)
+        assert rows_of(found, HERE) == as_rows(kept)
         assert pairs(found) == sorted(pairs(found))
         (file,) = files
         assert (file.min_timestamp, file.max_timestamp) == (

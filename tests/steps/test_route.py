@@ -13,7 +13,7 @@ from pipeline.rows.live_rows import LiveFile
 from pipeline.steps import route
 from pipeline.steps.route import Routed
 from pipeline.table.datafiles import DataFile
-from tests.helpers import MIDNIGHT
+from tests.deliveries import MIDNIGHT
 
 MONDAY = Destination("account", "created", 2021, 1, 8)
 TUESDAY = Destination("account", "created", 2021, 1, 9)

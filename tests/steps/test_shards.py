@@ -1,7 +1,7 @@
 """The steps from reading to writing, without Beam: any shards make the same table."""
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,12 +15,16 @@ from pipeline.keys import delivery_keys, versions, weights
 from pipeline.rows import encoding, merging, parquet, staging
 from pipeline.rows.encoding import WriteSettings
 from pipeline.rows.live_rows import LiveFile
-from pipeline.steps import latest, read, route, scan, write
+from pipeline.steps import latest as combining
+from pipeline.steps import read, route, scan, write
 from pipeline.steps.plan import ScanTask
 from pipeline.steps.route import Routed
 from pipeline.steps.sizes import SHARDS_LIMIT, Sizes
 from pipeline.table.datafiles import DataFile
-from tests.helpers import EVENTS, ID_SEED, NO_FILTER, Event, Row, oracle, read_events, rows_of
+from tests.by_hand import ID_SEED, NO_FILTER, read_events
+from tests.deliveries import EVENTS, Event, latest
+from tests.oracle import Rows
+from tests.tables import rows_of
 
 SIZES = Sizes(ID_SEED, 1, 2, NO_FILTER)
 HUGE = 1 << 28
@@ -45,7 +49,7 @@ class Table:
             scan.scan_file(self._settings.root, ScanTask(n, file, SIZES), delivery)
             for n, file in enumerate(self._files)
         ]
-        found = latest.latest([one.versions.packed for one in (*reads, *scans)]).locations
+        found = combining.latest([one.versions.packed for one in (*reads, *scans)]).locations
         shards: defaultdict[int, list[Routed]] = defaultdict(list)
         for shard, routed in self._route(reads, [one.live for one in scans], found):
             shards[shard].append(routed)
@@ -68,12 +72,12 @@ class Table:
         blocks = (route.block(one.slices, rows[origins == one.number], cuts) for one in reads)
         return list(itertools.chain(*files, *blocks))
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> Rows:
         """All rows; those of each file are in order of time, and its description is true."""
-        found: list[Row] = []
+        found: Rows = Counter()
         for file in self._files:
             table = pq.ParquetFile(f"{self._folder}/out/{file.path}").read()
-            times = [row.micros for row in rows_of(table, file.destination)]
+            times = [row.micros for row in rows_of(table, file.destination).elements()]
             in_file = table["timestamp"].cast("int64").to_pylist()
             assert in_file == sorted(times)
             assert (file.rows, file.min_timestamp, file.max_timestamp) == (
@@ -82,7 +86,7 @@ class Table:
                 in_file[-1],
             )
             found += rows_of(table, file.destination)
-        return sorted(found, key=repr)
+        return found
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -116,7 +120,7 @@ def test_any_shards_give_the_same_rows(
         table = Table(tmp_path_factory.mktemp("table"), target_bytes)
         for blocks in deliveries:
             table.deliver(blocks)
-        assert table.rows() == oracle(events)
+        assert table.rows() == latest(events)
 
 
 def test_a_large_destination_is_several_shards(tmp_path: Path) -> None:
@@ -142,7 +146,7 @@ def test_a_large_destination_is_several_shards(tmp_path: Path) -> None:
     assert len(files) > 2
     for file, following in itertools.pairwise(files):
         assert (file.max_timestamp or 0) - (following.min_timestamp or 0) < 3600 * 10**6
-    assert table.rows() == oracle([*itertools.chain(*hot), *cold])
+    assert table.rows() == latest([*itertools.chain(*hot), *cold])
 
 
 def test_all_events_at_one_instant_are_still_cut(tmp_path: Path) -> None:
@@ -153,7 +157,7 @@ def test_all_events_at_one_instant_are_still_cut(tmp_path: Path) -> None:
     events = [[Event(f"{block}-{n}") for n in range(40)] for block in range(4)]
     table = Table(tmp_path, 10_000)
     assert len(table.deliver(events)) > 4
-    assert table.rows() == oracle(itertools.chain(*events))
+    assert table.rows() == latest(itertools.chain(*events))
 
 
 def test_one_event_with_many_versions(tmp_path: Path) -> None:
@@ -165,4 +169,4 @@ def test_one_event_with_many_versions(tmp_path: Path) -> None:
     table = Table(tmp_path, 5_000)
     assert len(table.deliver(versions_)) > 4
     assert [file.rows for file in table._files] == [1]
-    assert table.rows() == oracle(itertools.chain(*versions_))
+    assert table.rows() == latest(itertools.chain(*versions_))

@@ -12,7 +12,8 @@ from pipeline.rows.live_rows import LiveFile
 from pipeline.steps import write
 from pipeline.steps.route import Routed
 from pipeline.steps.write import Written
-from tests.helpers import Event, read_events, write_live
+from tests.by_hand import read_events, write_live
+from tests.deliveries import Event
 
 TARGET_BYTES = 4_000
 

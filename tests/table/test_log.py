@@ -9,7 +9,8 @@ from deltalake import DeltaTable
 
 from pipeline.keys.partitions import Destination
 from pipeline.table import delta, log
-from tests.table.test_delta import publish
+from pipeline.table.address import Table
+from tests.table.tables import publish
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def root(tmp_path: Path) -> str:
 
 def replace_all(root: str) -> list[str]:
     """Removes all files with delta-rs; their paths."""
-    old = [file.path for file in delta.load(root).files]
+    old = [file.path for file in delta.load(Table(root)).files]
     DeltaTable(root).delete()
     return old
 
@@ -43,7 +44,7 @@ def test_removed_files_are_known_by_their_paths_on_disk(root: str, checkpoint: b
 
 def test_files_that_came_back_are_not_removed(root: str) -> None:
     """A restored version has files that an older commit has removed."""
-    version = delta.load(root).version
+    version = delta.load(Table(root)).version
     old = replace_all(root)
     assert set(old) <= log.removed(root)
 
@@ -68,7 +69,7 @@ def test_a_checkpoint_that_forgets_at_once_hides_nothing(root: str) -> None:
 @pytest.mark.parametrize("how", ["version", "datetime"])
 def test_restores_are_found(root: str, how: str) -> None:
     """With the version they went back to, however that was given."""
-    version = delta.load(root).version
+    version = delta.load(Table(root)).version
     time.sleep(0.01)  # commits know their times to the millisecond
     when = datetime.datetime.now(datetime.timezone.utc)
     time.sleep(0.01)
@@ -76,13 +77,13 @@ def test_restores_are_found(root: str, how: str) -> None:
 
     DeltaTable(root).restore(version if how == "version" else when)
 
-    made = delta.load(root).version
-    assert delta.restores(root, version) == [(made, version)]
-    assert delta.restores(root, -1) == [(made, version)]
-    assert delta.restores(root, made) == []
+    made = delta.load(Table(root)).version
+    assert log.restores(root, version) == [(made, version)]
+    assert log.restores(root, -1) == [(made, version)]
+    assert log.restores(root, made) == []
 
 
 def test_without_a_log_there_is_nothing(tmp_path: Path) -> None:
     """A table that is not there was never restored, and has no removed files."""
-    assert delta.restores(str(tmp_path / "table"), -1) == []
+    assert log.restores(str(tmp_path / "table"), -1) == []
     assert log.removed(str(tmp_path / "table")) == set()

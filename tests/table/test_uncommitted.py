@@ -6,16 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.table import datafiles, delta
-from tests.table.test_delta import DAY_SECONDS, assert_settled, delta_rows, publish, write_file
+from pipeline.table import commits, datafiles, delta, settling
+from pipeline.table.address import Table
+from tests.table.tables import DAY_SECONDS, assert_settled, delta_rows, publish, write_file
 
 WEEK = 7 * DAY_SECONDS
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> str:
-    """Where the test's table will be."""
-    return str(tmp_path / "table")
 
 
 def hidden(root: str) -> list[str]:
@@ -30,7 +25,7 @@ def test_what_was_not_committed_goes(root: str) -> None:
     write_file(root, "dead", "0", {"b": 1})
     other = write_file(root, "other", "0", {"c": 1})
 
-    delta.drop_uncommitted(root, "dead")
+    settling.drop_uncommitted(Table(root), "dead")
 
     assert hidden(root) == [other.path]
     assert not os.path.exists(f"{root}/{datafiles.NEW_FOLDER}/dead")
@@ -41,7 +36,7 @@ def test_a_run_that_died_making_the_table_leaves_nothing(root: str) -> None:
     """There is no log to ask then."""
     write_file(root, "dead", "0", {"b": 1})
 
-    delta.drop_uncommitted(root, "dead")
+    settling.drop_uncommitted(Table(root), "dead")
 
     assert hidden(root) == []
 
@@ -52,33 +47,37 @@ def test_live_files_stay_when_the_log_has_forgotten_their_run(
     """With history live files lie in their run's folder; its transaction is forgotten in a week."""
     long_ago = int((time.time() - WEEK - DAY_SECONDS) * 1000)
     with monkeypatch.context() as patch:
-        patch.setattr(delta, "_now_millis", lambda: long_ago)
+        patch.setattr(commits, "_now_millis", lambda: long_ago)
         add = write_file(root, "r1", "0", {"a": 1})
-        delta.commit(root, delta.load(root), "r1", [add], [])
-        delta.settle(root, keep_seconds=WEEK)
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
+        settling.settle(Table(root), keep_seconds=WEEK)
     write_file(root, "r1", "1", {"a": 1})  # of a step that ran twice
-    assert delta.published(root, "r1") is None
+    assert delta.open_newest(Table(root)).published("r1") is None
 
-    delta.drop_uncommitted(root, "r1")
+    settling.drop_uncommitted(Table(root), "r1")
 
     assert hidden(root) == [add.path]
-    delta.settle(root)
+    settling.settle(Table(root))
     assert_settled(root, [("a", 1, "account")])
 
 
 def test_history_stays(root: str) -> None:
     """What was removed lately may be wanted by readers of older versions."""
     add = write_file(root, "r1", "0", {"a": 1})
-    delta.commit(root, delta.load(root), "r1", [add], [])
-    snapshot = delta.settle(root, keep_seconds=WEEK)
-    delta.commit(
-        root, snapshot, "r2", [write_file(root, "r2", "0", {"a": 2})], list(snapshot.files)
+    commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
+    snapshot = settling.settle(Table(root), keep_seconds=WEEK)
+    commits.commit(
+        Table(root),
+        snapshot.version,
+        "r2",
+        [write_file(root, "r2", "0", {"a": 2})],
+        list(snapshot.files),
     )
 
-    delta.drop_uncommitted(root, "r1")
+    settling.drop_uncommitted(Table(root), "r1")
     assert add.path in hidden(root)
 
-    delta.drop_uncommitted(root, "r1", keep_seconds=0)
+    settling.drop_uncommitted(Table(root), "r1", keep_seconds=0)
     assert add.path not in hidden(root)
     assert delta_rows(root) == [("a", 2, "account")]
 
@@ -87,16 +86,16 @@ def test_history_stays(root: str) -> None:
 def test_only_a_run_can_be_named(root: str, run_id: str) -> None:
     """A run's id comes from a file's name, so it may be anything."""
     with pytest.raises(ValueError, match="cannot name"):
-        delta.drop_uncommitted(root, run_id)
+        settling.drop_uncommitted(Table(root), run_id)
 
 
 def test_a_table_is_told_by_its_id(root: str, tmp_path: Path) -> None:
     """It stays the same, and no two tables have the same one."""
-    assert delta.identity(root) == ""
+    assert delta.load(Table(root)).lineage.identity == ""
     publish(root, "r1", {"a": 1})
-    own = delta.identity(root)
+    own = delta.load(Table(root)).lineage.identity
     publish(root, "r2", {"b": 1})
     publish(str(tmp_path / "other"), "r1", {"a": 1})
 
-    assert own == delta.identity(root) != ""
-    assert delta.identity(str(tmp_path / "other")) != own
+    assert own == delta.load(Table(root)).lineage.identity != ""
+    assert delta.load(Table(str(tmp_path / "other"))).lineage.identity != own

@@ -1,0 +1,143 @@
+"""The summary of a run: what it read, what it did to the table, and how long it took.
+
+It is stored as JSON beside the table. Its fields are a public format: fields may be added, none is
+renamed.
+"""
+
+import msgspec
+
+
+class Files(msgspec.Struct, frozen=True):
+    """The files that the patterns match.
+
+    Attributes:
+        matched: All of them that can be read.
+        skipped: Those that were published before.
+    """
+
+    matched: int
+    skipped: int
+
+    @property
+    def read(self) -> int:
+        """Those that the run has read."""
+        return self.matched - self.skipped
+
+
+class LeftOutFile(msgspec.Struct, frozen=True):
+    """A file that cannot be read, and why."""
+
+    path: str
+    reason: str
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """The files that cannot be read: how many, and the first of them."""
+
+    count: int = 0
+    first: list[LeftOutFile] = []
+
+
+class Events(msgspec.Struct, frozen=True):
+    """What became of the records: `read` is the sum of the others."""
+
+    read: int
+    kept: int
+    superseded: int
+    exact_duplicates: int
+    rejected: int
+
+
+class Horizon(msgspec.Struct, frozen=True):
+    """What ``--dedup-days`` has spared the run: live files, and rows in them, not searched."""
+
+    days: int
+    files_not_searched: int
+    rows_not_searched: int
+
+
+class TableChange(msgspec.Struct, frozen=True):
+    """The table after the run, and what the run has changed in it.
+
+    Attributes:
+        rows: In the table, as are files, bytes and partitions; known after the commit.
+        files: See `rows`.
+        bytes: See `rows`.
+        partitions: See `rows`.
+        replaced_rows: Older versions that have left the table.
+        partitions_written: Partitions with new files.
+        partitions_touched: Those, and partitions that have only lost files.
+        files_written: New files.
+        files_replaced: Files that have left the table.
+    """
+
+    rows: int = 0
+    files: int = 0
+    bytes: int = 0
+    partitions: int = 0
+    replaced_rows: int = 0
+    partitions_written: int = 0
+    partitions_touched: int = 0
+    files_written: int = 0
+    files_replaced: int = 0
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """The summary of one run.
+
+    Attributes:
+        run: The run's id.
+        output: The table.
+        version: The table's version after the run.
+        published: Whether the run has changed the table.
+        rebuild: Whether the run has made the table anew.
+        files: The files that the patterns match.
+        left_out: The files that cannot be read.
+        bytes: Bytes of input, as stored.
+        events: What became of the records.
+        rejected: Rejected records by reason.
+        first_reject: Reason and message of the first reject of a run that has nothing else.
+        rejects: The file with the dead letters; None if there are none.
+        horizon: None without ``--dedup-days``.
+        table: The table, and what has changed in it.
+        wall_seconds: From the beginning of the plan to the end of the commit.
+        seconds: By step, added up over all cores.
+        counts: All tallies, by step and name.
+    """
+
+    run: str
+    output: str
+    version: int
+    published: bool
+    rebuild: bool
+    files: Files
+    left_out: LeftOut = LeftOut()
+    bytes: int
+    events: Events
+    rejected: dict[str, int]
+    first_reject: str | None = None
+    rejects: str | None = None
+    horizon: Horizon | None = None
+    table: TableChange
+    wall_seconds: float
+    seconds: dict[str, float]
+    counts: dict[str, int]
+
+    @property
+    def all_rejected(self) -> bool:
+        """Whether the run has read records, and rejected every one."""
+        return bool(self.events.read) and self.events.read == self.events.rejected
+
+
+def encode(summary: RunSummary) -> bytes:
+    """Returns a summary as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(summary))
+
+
+def decode(content: bytes) -> RunSummary:
+    """Returns the summary that `encode` was given.
+
+    Raises:
+        msgspec.MsgspecError: It is not JSON, or not a run's summary.
+    """
+    return msgspec.json.decode(content, type=RunSummary)
