@@ -25,7 +25,7 @@ from pipeline.command import attempts, beam_options, console, explain, options
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
 from pipeline.rows import parquet
-from pipeline.rows.parquet import WriteSettings
+from pipeline.rows.encoding import WriteSettings
 from pipeline.storage import stores
 from pipeline.table import commits, datafiles, settling
 from pipeline.table.address import Table

@@ -25,8 +25,8 @@ from pipeline.input.rejects import Reject
 from pipeline.keys import delivery_keys, partitions, versions
 from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.keys.versions import Bucketed
-from pipeline.rows import staging
-from pipeline.steps import batches
+from pipeline.keys.weights import Packed
+from pipeline.rows import batches, staging
 from pipeline.steps.sizes import Sizes
 
 # What is decoded together. The objects that come of it stay in the processor's cache, and their
@@ -67,6 +67,7 @@ class BlockRead(NamedTuple):
         rows: Events staged.
         slices: Where their payloads lie.
         versions: Their versions by bucket.
+        weights: How many bytes these have, and where; see `weights`, the module.
         delivery_keys: What they add to the filter for the table's rows.
         rejected: How many records were refused, by reason.
         dead_letters: The file that holds them, "" if there are none.
@@ -78,6 +79,7 @@ class BlockRead(NamedTuple):
     bytes: int
     rows: int
     slices: list[staging.Slices]
+    weights: Packed
     versions: Bucketed
     delivery_keys: DeliveryKeys
     rejected: Counter[str]
@@ -136,6 +138,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
         bytes=counts["bytes"],
         rows=rows,
         slices=slices,
+        weights=staging.weights_of(slices),
         versions=versions.by_bucket(together, sizes.buckets, directory),
         delivery_keys=delivery_keys.collect(
             sizes.filter_size,

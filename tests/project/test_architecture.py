@@ -17,11 +17,11 @@ ROOT = Path(__file__).parents[2]
 ARCHITECTURE = drawing.PAGE.read_text()
 
 # Modules of `steps` that are no step: what steps share.
-NO_STEPS = {"batches", "sizes", "tally"}
+NO_STEPS = {"sizes", "tally"}
 # Steps without a line in the report: too little time passes in them; the page says so.
 NOT_REPORTED = {"route"}
 # What only brings elements together.
-WIRING = {"Create", "delivery keys", "versions", "tallies"}
+WIRING = {"Create", "delivery keys", "large destinations", "versions", "tallies"}
 
 
 @pytest.fixture(scope="module")
