@@ -73,10 +73,10 @@ def _settle_once(table: Table, keep_seconds: float, rebuild: bool) -> Snapshot:
     opened = delta.open_newest(table)
     if opened.delta_table is None:
         return delta.NO_TABLE
-    origin, files = opened.snapshot()
+    lineage, files = opened.snapshot()
     hidden = [file for file in files if file.path.startswith(f"{NEW_FOLDER}/")]
     lost = _lost(root, hidden, listed)
-    if lost and delta.open_newest(table).version == origin.version:
+    if lost and delta.open_newest(table).version == lineage.version:
         if not rebuild:
             raise TableError(f"{root}: its files could not be settled: {missing(lost[0].path)}")
         hidden = [file for file in hidden if file not in lost]
@@ -89,12 +89,12 @@ def _settle_once(table: Table, keep_seconds: float, rebuild: bool) -> Snapshot:
     _delete(root, _leftovers(opened, listed, kept, at))
     if keep_seconds:
         _tidy(root)
-        return Snapshot(origin, files)
+        return Snapshot(lineage, files)
     commits.commit_places(opened, hidden)
     _delete(root, deletable.deletable(root, places, (), places.keys, places.values()))
     _tidy(root)
     moved = (file._replace(path=places.get(file.path, file.path)) for file in files)
-    now = origin._replace(version=origin.version + bool(hidden))
+    now = lineage._replace(version=lineage.version + bool(hidden))
     return Snapshot(now, tuple(sorted(moved)))
 
 
