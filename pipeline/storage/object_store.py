@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
     from typing_extensions import Buffer
 
-# What one request writes at most. Larger objects are written in parts of that size, which takes two
-# more requests.
-_PUT_BYTES = 16 << 20
+# What one request writes at most: more than a block stages. Larger objects are written in parts of
+# that size, which takes two more requests.
+_PUT_BYTES = 32 << 20
 # Parts that are under way at once.
 _PUTS = 4
 # What a page of a listing has, on every store.

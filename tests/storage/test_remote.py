@@ -169,7 +169,7 @@ class TestRequests:
 
     def test_a_large_object_is_written_in_parts(self, s3: FakeS3) -> None:
         """Each of them can be tried again by itself."""
-        content = random.Random(6).randbytes(40 << 20)
+        content = random.Random(6).randbytes(70 << 20)
         storage.write_new(f"{ROOT}/a", content)
         with storage.create(f"{ROOT}/b") as file:
             for start in range(0, len(content), 1 << 20):
@@ -181,7 +181,7 @@ class TestRequests:
     def test_half_an_object_is_never_seen(self, s3: FakeS3) -> None:
         """Also not one that is written in parts."""
         with pytest.raises(RuntimeError), storage.create(f"{ROOT}/a") as file:
-            for _ in range(40):
+            for _ in range(70):
                 file.write(bytes(1 << 20))
             raise RuntimeError
         assert s3.objects == {}
