@@ -174,7 +174,7 @@ class Job(NamedTuple):
             console.say(report.text(found, letters))
         if found.files.read and not self.own.no_page:
             path = page.after_run(run.table)
-            if path and not files:
+            if path and not files and self.own.report_json != report_file.STDOUT:
                 console.say(f"As a page: {path}")
         return console.REJECTED if found.all_rejected else console.DONE
 

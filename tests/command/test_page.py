@@ -5,18 +5,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from end_to_end import event, write_events
 
 from pipeline import storage
 from pipeline.command import console, job, page
-
-ROOT = Path(__file__).parents[2]
+from tests.commands import ROOT
+from tests.deliveries import Event, deliver
 
 
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
     """A run that works."""
-    delivery = write_events(tmp_path / "in.jsonl", event("a", "2021-01-08T10:00:00Z"))
+    delivery = deliver(tmp_path / "in.jsonl", [Event("a", "2021-01-08T10:00:00Z")])
     return ["--input", str(delivery), "--output", str(tmp_path / "out")]
 
 
