@@ -53,7 +53,7 @@ def test_the_first_example_is_so(tmp_path: Path) -> None:
 def test_the_demonstration_prints_what_the_page_says(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """From the number of files to that of the table's; the README shows some of the lines."""
+    """From the events to the input; the README shows some of the lines."""
     script = (ROOT / "run.sh").read_text()
     (options,) = re.findall(r"module generator (.*) --output demo/input$", script, re.MULTILINE)
     generate([*options.split(), "--output", str(tmp_path / "input")])
@@ -61,7 +61,7 @@ def test_the_demonstration_prints_what_the_page_says(
 
     def counts(text: str) -> list[str]:
         (found,) = re.findall(
-            r"^  files .* read\n.*?^ *[\d,]+ files$", text, re.MULTILINE | re.DOTALL
+            r"^  events .* read\n.*?^  input .* bytes$", text, re.MULTILINE | re.DOTALL
         )
         return [line.rstrip() for line in found.splitlines()]
 
