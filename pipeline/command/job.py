@@ -28,6 +28,7 @@ from pipeline.command import (
     watch,
 )
 from pipeline.errors import EventsiftError
+from pipeline.graph import answers
 from pipeline.input import sources
 from pipeline.run import Run
 from pipeline.storage import FileInfo, stores
@@ -156,7 +157,7 @@ class Job(NamedTuple):
 
     def _attempt(self, run: Run, files: Sequence[FileInfo] | None) -> int:
         """Runs the pipeline once and prints the report; returns the exit code."""
-        with runners.quiet(self.own.verbose):
+        with runners.quiet(self.own.verbose), answers.remembered():
             done = self._pipeline(run, files)
         if not done:
             console.say("The job's graph is built; it was not asked to run.")
