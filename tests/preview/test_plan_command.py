@@ -213,7 +213,7 @@ class TestTrouble:
         said = " ".join(whats(found))
         assert "gzip data ends before its end mark" in said
         assert (
-            f"the file is a Parquet file, not JSON: convert it, or leave it out of --input" in said
+            "the file is a Parquet file, not JSON: convert it, or leave it out of --input" in said
         )
         assert "1 file of no bytes" in said
         assert not any(trouble.stops for trouble in found.troubles)

@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 
 # Options that make no sense in a template: a scheduler starts it anew, and Dataflow has a log.
-NOT_IN_TEMPLATE = {"help", "watch", "verbose"}
+NOT_IN_TEMPLATE = {"help", "watch", "quiet", "verbose"}
 
 
 def _template() -> dict[str, dict[str, Any]]:
