@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 
 from generator.options import parse
+from pipeline.amounts import counted
 from pipeline.command import console
-from pipeline.command.amounts import counted
 from pipeline.command.options import is_quiet
 from pipeline.notices import Work
 

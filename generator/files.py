@@ -16,7 +16,7 @@ from generator.documents import documents
 from generator.options import Options
 from generator.versions import counts, versions
 from pipeline import signals
-from pipeline.command.amounts import counted as number_of
+from pipeline.amounts import counted as number_of
 from pipeline.notices import Work
 
 # Large enough that the cost of numpy's calls is negligible, small enough for the processor's cache.

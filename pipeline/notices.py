@@ -76,7 +76,7 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Keeps notices back within the ``with`` block, and prints each once when it ends."""
+    """Holds notices back within the ``with`` block, and prints each once when it ends."""
     global _held
     with _lock:
         _held = []

@@ -29,6 +29,8 @@ RUNS = f"{STATE}/runs"
 REJECTS = f"{STATE}/rejects"
 
 _STAGED = "journal.json"
+# Files of dead letters that are read while one is copied. Each may be as large as a block.
+_LETTERS_AHEAD = 4
 # A name for each block: 100 TB of input have 200 MB of them.
 _LIMIT_BYTES = 256 << 20
 
@@ -248,7 +250,4 @@ def _keep_rejects(path: str, dead_letters: Iterable[str]) -> None:
     if not staged:
         return
     with storage.create(path) as target:
-        for source in staged:
-            with storage.open_read(source) as letters:
-                while chunk := letters.read(1 << 20):
-                    target.write(chunk)
+        target.writelines(storage.each(storage.read_bytes, staged, staged[0], _LETTERS_AHEAD))

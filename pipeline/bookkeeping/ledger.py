@@ -13,7 +13,7 @@ that has its events, and the whole ledger the version up to which it was checked
 """
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -75,9 +75,9 @@ def published(table: Table, run_id: str = "run", lineage: Lineage | None = None)
     found = _load(table.root, run_id)
     if not len(found.entries):
         return []
-    return listings.files_of(
-        _valid(table.root, found, lineage or delta.open_newest(table).lineage())
-    )
+    lineage = lineage or delta.open_newest(table).lineage()
+    valid = _valid(found, lineage, table.root, log.commits(table.root))
+    return listings.files_of(valid)
 
 
 def known(table: Table, lineage: Lineage) -> list[FileInfo]:
@@ -91,7 +91,9 @@ def known(table: Table, lineage: Lineage) -> list[FileInfo]:
         found = _read(table.root)
     except DamagedError:
         return []
-    return listings.files_of(_valid(table.root, found, lineage)) if len(found.entries) else []
+    if not len(found.entries):
+        return []
+    return listings.files_of(_valid(found, lineage, table.root, log.commits(table.root)))
 
 
 def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> list[FileInfo]:
@@ -140,12 +142,13 @@ def _renew(table: Table, added: pa.Table, lineage: Lineage, run_id: str) -> None
     found = _load(root, run_id)
     if found.checked.version > lineage.version:  # a run that published later was faster
         lineage = delta.open_newest(table).lineage()
-    before = _valid(root, found, lineage)
+    commits = log.commits(root)
+    before = _valid(found, lineage, root, commits)
     kept = pc.invert(pc.is_in(before["path"], added["path"].combine_chunks()))
     entries = pa.concat_tables([before.filter(kept), added])
     while entries.nbytes > LIMIT_BYTES:  # the oldest are forgotten, which costs time only
         entries = entries.slice(len(entries) // 2 + 1).combine_chunks()
-    checked = _Checked(lineage.identity, lineage.version, _commit_digest(root, lineage.version))
+    checked = _Checked(lineage.identity, lineage.version, _commit_digest(commits, lineage.version))
     metadata = {_CHECKED: msgspec.json.encode(checked)}
     content = listings.pack(entries.replace_schema_metadata(metadata))
     storage.write_bytes(storage.join(root, LEDGER), content)
@@ -157,7 +160,9 @@ def _renew(table: Table, added: pa.Table, lineage: Lineage, run_id: str) -> None
 # What is void
 
 
-def _valid(root: str, ledger: _Ledger, lineage: Lineage) -> pa.Table:
+def _valid(
+    ledger: _Ledger, lineage: Lineage, root: str, commits: Mapping[int, FileInfo]
+) -> pa.Table:
     """Returns the entries whose events the table has."""
     entries, checked = ledger.entries, ledger.checked
     none = entries.slice(0, 0)
@@ -167,20 +172,19 @@ def _valid(root: str, ledger: _Ledger, lineage: Lineage) -> pa.Table:
         return entries.filter(pa.array(valid & (versions < 0)))
     if checked.table != lineage.identity:
         return none
-    commits = log.commits(root)
     then = commits.get(checked.version)
     if then and checked.commit and _digest(then.path) != checked.commit:
         return none
     since = range(checked.version + 1, lineage.version + 1)
     if any(version not in commits for version in since):
         return none
-    for made, restored in log.restores(root, checked.version) if len(since) else ():
+    for made, restored in log.restores(root, checked.version, commits) if len(since) else ():
         valid &= (versions <= restored) | (versions > made)
     return entries.filter(pa.array(valid))
 
 
-def _commit_digest(root: str, version: int) -> str:
-    file = log.commits(root).get(version)
+def _commit_digest(commits: Mapping[int, FileInfo], version: int) -> str:
+    file = commits.get(version)
     return _digest(file.path) if file else ""
 
 

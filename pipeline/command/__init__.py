@@ -2,6 +2,5 @@
 
 In the order in which a command passes them: `console`, `options`, `beam_options`, `runners`,
 `runner_checks`, `explain`, `job`, `watch`, `attempts`, `run_progress` and `progress` (what is shown
-while it works), `reasons`, `report` with its `amounts`, `report_file`; `stopped` clears up after a
-signal.
+while it works), `reasons`, `report`, `report_file`, `page`; `stopped` clears up after a signal.
 """

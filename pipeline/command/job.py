@@ -21,6 +21,7 @@ from pipeline.command import (
     console,
     explain,
     options,
+    page,
     reasons,
     report,
     report_file,
@@ -97,9 +98,9 @@ def asked(parser: console.Parser, arguments: Sequence[str]) -> "Job":
         beam_options.refuse_unknown(parser, engine, rest)
     except runner_checks.RunnerError as error:
         parser.error(str(error))
+    stores.configure(engine)
     if missing := _first(explain.missing_extra, paths):
         parser.error(missing)
-    stores.configure(engine)
     root = storage.absolute(own.output)
     if inside := sources.within_table(own.input, root):
         parser.error(sources.only_own(inside, root))
@@ -184,6 +185,10 @@ class Job(NamedTuple):
         elif self.own.report_json != report_file.STDOUT:
             letters = dead_letters.first(found.rejects, found.rejected) if found.rejects else {}
             console.say(report.text(found, letters))
+        if found.files.read and not self.own.no_page:
+            path = page.after_run(run.table)
+            if path and not files and self.own.report_json != report_file.STDOUT:
+                console.say(f"As a page: {path}")
         return console.REJECTED if found.all_rejected else console.DONE
 
     def _report_failure(self, run_id: str, error: str, version: int | None, code: int) -> None:

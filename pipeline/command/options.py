@@ -100,6 +100,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_quiet(parser)
     parser.add_argument(
+        "--no-page",
+        action="store_true",
+        help="do not write the page about the table, _eventsift/page.html, after the run",
+    )
+    parser.add_argument(
         "--verbose", action="store_true", help="show Beam's log, and the traceback of a failure"
     )
 

@@ -5,7 +5,7 @@ Imported only where work takes long enough for somebody to look.
 
 import time
 
-from pipeline.command.amounts import counted, duration, size
+from pipeline.amounts import counted, duration, size
 from pipeline.notices import Now, Work
 
 

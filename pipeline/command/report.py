@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from pipeline import storage
+from pipeline.amounts import counted, duration, noun
 from pipeline.bookkeeping.dead_letters import Letter
 from pipeline.bookkeeping.summary import Horizon, RunSummary
 from pipeline.command import console
-from pipeline.command.amounts import counted, duration, noun, one_line
+from pipeline.command.console import one_line
 
 _WIDTH = 80
 _NO_BREAK = "\N{NO-BREAK SPACE}"  # between a number and its unit, until the text is in lines

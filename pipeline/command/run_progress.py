@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipeline.command.amounts import counted, size
+from pipeline.amounts import counted, size
 from pipeline.command.progress import left, of, share, since
 from pipeline.graph.cores import METRICS
 from pipeline.notices import Now

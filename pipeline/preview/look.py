@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from pipeline.amounts import counted, size
 from pipeline.bookkeeping import leases, ledger
-from pipeline.command.amounts import counted, one_line, size
+from pipeline.command.console import one_line
 from pipeline.input import sources
 from pipeline.input.records import FIELDS
 from pipeline.input.rejects import Reject

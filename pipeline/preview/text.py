@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
-from pipeline.command.amounts import counted, duration, size
+from pipeline.amounts import counted, duration, size
 from pipeline.preview.facts import Expected, Input, Merge, Preview
 
 _WIDTH = 80

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from pipeline import storage
+from pipeline.amounts import counted, duration
 from pipeline.bookkeeping import leases
 from pipeline.command import console, explain, options
-from pipeline.command.amounts import counted, duration
 from pipeline.errors import EventsiftError
 from pipeline.status import runs, table, text
 from pipeline.status.facts import Status

@@ -3,7 +3,8 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from pipeline.command.amounts import counted, duration, one_line, size
+from pipeline.amounts import counted, duration, size
+from pipeline.command.console import one_line
 from pipeline.status.facts import Content, OpenRejects, PastRun, Size, Status, Waiting
 
 _WIDTH = 80

@@ -5,6 +5,7 @@ keep the journal (dead letters, ledger, summary), remove what was staged. The co
 what comes before it is invisible, what comes after it is repeated, or done by the next run.
 """
 
+import datetime
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import directory
 from pipeline.run import Run
 from pipeline.steps.plan import Plan
-from pipeline.steps.tally import Tally, add_up, disagreements
+from pipeline.steps.tally import Tally, add_up, days_of, disagreements
 from pipeline.steps.write import Written
 from pipeline.table import commits, delta, settling
 from pipeline.table.datafiles import DataFile
@@ -207,7 +208,16 @@ def _summary(
         wall_seconds=round(time.time() - planned.began, 3),
         seconds={step: round(total, 3) for step, total in seconds.items()},
         counts=dict(sorted(counts.items())),
+        lateness=_lateness(planned.began, outcome.tallies),
+        versions_apart=summary.spread(days_of("latest", outcome.tallies)),
     )
+
+
+def _lateness(began: float, tallies: Sequence[Tally]) -> summary.Spread | None:
+    """Returns how many days before the run the events happened, by their dates in UTC."""
+    today = datetime.datetime.fromtimestamp(began, datetime.timezone.utc).date().toordinal()
+    days = days_of("read", tallies)
+    return summary.spread({today - day: events for day, events in days.items()})
 
 
 def _reasons(counts: Counter[str]) -> dict[str, int]:

@@ -35,8 +35,8 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from pipeline import storage
+from pipeline.amounts import counted, size
 from pipeline.command import console, explain, options
-from pipeline.command.amounts import counted, size
 from pipeline.errors import EventsiftError
 from pipeline.notices import Work
 from pipeline.table import log

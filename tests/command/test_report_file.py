@@ -29,7 +29,7 @@ def test_it_is_the_summary_that_is_kept(
 
     (kept,) = (tmp_path / "table" / "_eventsift" / "runs").iterdir()
     assert json.loads(target.read_text()) == json.loads(kept.read_text())
-    assert capsys.readouterr().out.endswith("Published as version 1.\n")
+    assert "\nPublished as version 1.\n" in capsys.readouterr().out
 
 
 def test_standard_output_has_nothing_else(

@@ -1,6 +1,4 @@
-"""Amounts as people read them: counts with their nouns, bytes, times, ages."""
-
-from pipeline import storage
+"""Amounts as people read them: counts with their nouns, bytes, times."""
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _SPANS = ((86_400, "d", "h"), (3600, "h", "min"), (60, "min", "s"))
@@ -20,7 +18,8 @@ def counted(number: int, one: str) -> str:
 def size(number: float) -> str:
     """Returns a number of bytes with three digits: "999 bytes", "54.3 MB" (a million bytes)."""
     scale = 0
-    while number >= 999.5 and scale < len(_UNITS) - 1:  # it would be rounded to 1,000
+    # What would be rounded to 1,000 takes the next unit.
+    while number >= (1000 if not scale else 999.5) and scale < len(_UNITS) - 1:
         number, scale = number / 1000, scale + 1
     if not scale:
         return counted(int(number), "byte")
@@ -38,8 +37,3 @@ def duration(seconds: float) -> str:
             rest = whole % length // _SMALLER[unit]
             return f"{whole // length:,} {unit}" + (f" {rest} {smaller}" if rest else "")
     return f"{whole} s"
-
-
-def one_line(text: str) -> str:
-    """Returns a text of somebody else's in one line that does nothing to a terminal."""
-    return storage.shown(" ".join(text.split()))
