@@ -2,5 +2,6 @@
 
 In the order in which a command passes them: `console`, `options`, `beam_options`, `runners`,
 `runner_checks`, `explain`, `job`, `watch`, `attempts`, `run_progress` and `progress` (what is shown
-while it works), `reasons`, `report`, `report_file`, `page`; `stopped` clears up after a signal.
+while it works), `reasons`, `report` with `field_names`, `report_file`, `page`; `stopped` clears up
+after a signal.
 """

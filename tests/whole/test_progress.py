@@ -18,8 +18,8 @@ from tests.commands import command, environment
 from tests.small_runs import line, write
 
 RUN = r"run \d{8}T\d{6}-[0-9a-f]{6}"
-# The program, with small blocks. Each takes at least half a second to read, and each shard to write:
-# little input is enough for a long run.
+# The program, with small blocks. Each takes at least half a second to read, and each shard to
+# write: little input is enough for a long run.
 SLOW = """
 import sys, time
 from pipeline.input import blocks
