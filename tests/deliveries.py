@@ -139,7 +139,7 @@ def _is_record(name: str) -> bool:
         )
     hidden = file.startswith(".")
     return not hidden and (
-        name == ledger.LEDGER or folder in ("_eventsift/runs", "_eventsift/rejects")
+        name in (ledger.LEDGER, "_eventsift/page.html") or folder in ("_eventsift/runs", "_eventsift/rejects")
     )
 
 
