@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from benchmarks import build, data, elements, engines, fallbacks, merge, programs
 from benchmarks.measure import CommandError
-from engines.install import MissingError
-from engines.servers import ServerError
 from pipeline.command import console
+from tests.apparatus.install import MissingError
+from tests.apparatus.servers import ServerError
 
 _QUICK_EVENTS, _QUICK_ROUNDS = 500_000, 2
 _WORK = programs.ROOT / ".bench"

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from benchmarks import build, data, programs, tables
 from benchmarks.measure import Usage
-from engines import install, job_servers, servers
 from pipeline import processes
+from tests.apparatus import install, job_servers, servers
 
 LOCAL = "local"
 NAMES = (LOCAL, "prism", "flink", "flink-kept")

@@ -5,6 +5,7 @@ if __name__ == "__main__":  # before the imports that take time
 
     signals.install("generator")
 
+import importlib.util
 from collections.abc import Sequence
 
 from generator.options import parse
@@ -12,25 +13,27 @@ from pipeline.command import console
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Makes the delivery that ``arguments`` (default: the process's own) ask for.
+    """Makes a delivery.
+
+    Args:
+        arguments: The command line; by default the process's own.
 
     Returns:
-        The exit status: 0, or 1 when the files could not be written. Wrong options raise
-        ``SystemExit(2)``, as argparse does.
+        The exit status: 0, or 1 if the files could not be written.
+
+    Raises:
+        SystemExit: With status 2, if the options are wrong.
     """
     options = parse(arguments)
-    # Only now: numpy and Faker take longer to load than --help takes to print.
-    try:
-        from generator.files import deliver
-    except ModuleNotFoundError as missing:
-        if missing.name != "faker":
-            raise
+    if importlib.util.find_spec("faker") is None:
         console.say(
             "generator: Faker is not installed; install it with:"
             " pip install 'eventsift[generator]'",
             error=True,
         )
         return console.FAILED
+    # Only now: numpy and Faker take longer to load than --help takes to print.
+    from generator.files import deliver
 
     try:
         summary = deliver(options)

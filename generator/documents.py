@@ -1,11 +1,11 @@
-"""Versions as JSON texts."""
+"""Makes JSON texts of events."""
 
 import datetime
 import functools
 
 import numpy as np
 
-from generator.draws import Draws, Keys, Numbers, Words, keys
+from generator.draws import Draws, Keys, Numbers, Words, keys, words_of
 from generator.faults import Fields, break_event
 from generator.kinds import kinds, payloads
 from generator.options import Options
@@ -13,10 +13,10 @@ from generator.versions import BROKEN, Versions
 
 _DAY_SECONDS = 86_400
 
-# What draws are for; any different numbers do.
+# The purposes of draws; any numbers will do that differ.
 _FORM, _PAYLOAD, _FRACTION, _FAULT, _ID_FRONT, _ID_BACK = 11, 12, 13, 14, 15, 16
 
-# The endings of timestamps with a T, with their offsets from UTC in seconds; most are Z.
+# The endings of timestamps with a T, most of them Z, and the offsets from UTC in seconds they mean.
 _ZONES = ("Z",) * 10 + ("", "+00:00", "+02:00", "-05:30", "+14:00", "+09:00")
 _ZONE_SECONDS = (0,) * 12 + (7_200, -19_800, 50_400, 32_400)
 
@@ -29,17 +29,17 @@ _EXTRAS = (
 
 
 def documents(options: Options, versions: Versions) -> list[str]:
-    """The events as JSON objects, each on one line without its end; broken ones as they come.
+    """Returns events as JSON objects, each on one line, without the line's end.
 
-    Broken texts may hold surrogates that stand for bytes which are not UTF-8: encode them with
-    ``surrogateescape``.
+    Broken ones may contain surrogates that stand for bytes that are not UTF-8: encode the texts
+    with ``surrogateescape``.
     """
     form = Draws(versions.key, _FORM)
     ids = event_ids(options.seed, versions.id_number)
     timestamps = _timestamps(options, versions, form)
     heads = _heads(options.types)[versions.kind].tolist()
     data = payloads(versions.kind, lambda rows: Draws(versions.key[rows], _PAYLOAD))
-    extras = np.where(form.hits(options.extra), _column(_EXTRAS)[form.below(len(_EXTRAS))], "")
+    extras = np.where(form.hits(options.extra), words_of(_EXTRAS)[form.below(len(_EXTRAS))], "")
     texts = [
         f'{{"event_id":"{event_id}","timestamp":"{timestamp}",{head}{payload}{extra}}}'
         for event_id, timestamp, head, payload, extra in zip(
@@ -63,10 +63,10 @@ def documents(options: Options, versions: Versions) -> list[str]:
 
 
 def event_ids(seed: int, id_number: Numbers) -> list[str]:
-    """The event ids with these numbers, in the form of a random UUID.
+    """Returns the event ids with these numbers, in the form of random UUIDs.
 
-    Different numbers have different ids: the first 16 digits that chance decides are a one-to-one
-    function of the number.
+    Different numbers have different ids: the first 16 random digits are a one-to-one function of
+    the number.
     """
     words = np.stack([keys(id_number, seed, _ID_FRONT), keys(id_number, seed, _ID_BACK)], axis=1)
     digits = np.frombuffer(words.astype(">u8").tobytes().hex().encode("ascii"), np.uint8)
@@ -78,67 +78,62 @@ def event_ids(seed: int, id_number: Numbers) -> list[str]:
 
 
 def _timestamps(options: Options, versions: Versions, form: Draws) -> list[str]:
+    """Returns the timestamps of events; `form` draws how each is written."""
     spaced = form.hits(options.spaced_timestamps)
     zone = np.where(spaced, _ZONES.index(""), form.below(len(_ZONES)))
-    # Shown is local time, whose day may be the one before or after the day in UTC.
+    # A timestamp shows local time, which may be on the day before or after the one in UTC.
     local = versions.second + np.array(_ZONE_SECONDS, np.int64)[zone]
     day_shift, second = np.divmod(local, _DAY_SECONDS)
     return [
         f"{day}{separator}{clock}{fraction}{ending}"
         for day, separator, clock, fraction, ending in zip(
             _dates(options.start, options.days)[versions.day + day_shift + 1].tolist(),
-            _column(("T", " "))[spaced.astype(np.int64)].tolist(),
+            words_of(("T", " "))[spaced.astype(np.int64)].tolist(),
             _clock()[second].tolist(),
             _fractions(versions.time_key),
-            _column(_ZONES)[zone].tolist(),
+            words_of(_ZONES)[zone].tolist(),
             strict=True,
         )
     ]
 
 
 def _fractions(time_key: Keys) -> list[str]:
-    draws = Draws(time_key, _FRACTION)
-    return draws.pick(_fraction_texts())
+    """Draws fractions of a second."""
+    return Draws(time_key, _FRACTION).pick(_fraction_texts())
 
 
 @functools.cache
 def _fraction_texts() -> Words:
-    """Fractions of a second: half of them none, the others in milli- or microseconds."""
+    """Returns fractions of a second: half of them none, the others in milli- or microseconds."""
     number = np.arange(2_500, dtype=np.int64)
     micros = Draws(keys(number), _FRACTION).below(1_000_000).tolist()
     millis = [f".{n:03d}" for n in range(1_000)]
-    return _column((*millis, *(f".{n:06d}" for n in micros), *("",) * 3_500))
+    return words_of((*millis, *(f".{n:06d}" for n in micros), *("",) * 3_500))
 
 
 @functools.cache
 def _clock() -> Words:
-    """The time of day for each of its seconds."""
-    return _column(
+    """Returns the time of day for each of its seconds."""
+    return words_of(
         tuple(f"{h:02d}:{m:02d}:{s:02d}" for h in range(24) for m in range(60) for s in range(60))
     )
 
 
 @functools.cache
 def _dates(start: datetime.date, days: int) -> Words:
-    """The dates from the day before the first to the day after the last."""
+    """Returns the dates from the day before the first to the day after the last."""
     before = start.toordinal() - 1
-    return _column(
+    return words_of(
         tuple(datetime.date.fromordinal(before + n).isoformat() for n in range(days + 2))
     )
 
 
 @functools.cache
 def _heads(types: int) -> Words:
-    """The text between timestamp and payload for each kind."""
-    return _column(
+    """Returns the text between timestamp and payload for each kind."""
+    return words_of(
         tuple(
             f'"domain":"{kind.domain}","event_type":"{kind.event_type}","data":'
             for kind in kinds(types)
         )
     )
-
-
-def _column(texts: tuple[str, ...]) -> Words:
-    column = np.empty(len(texts), np.object_)
-    column[:] = texts
-    return column

@@ -1,11 +1,12 @@
 """Chance as arithmetic: a draw is a function of a key, computed for whole columns at once.
 
-A random number generator has a state, and what it gives depends on everything drawn before. Here
+A random number generator has a state, so each number depends on all numbers drawn before. Here
 every event has a 64-bit key, and what is drawn for the event depends on that key alone. Only
 wrapping 64-bit integer arithmetic is used, which is the same in every version of numpy and on every
 machine.
 """
 
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 Keys: TypeAlias = npt.NDArray[np.uint64]
 Numbers: TypeAlias = npt.NDArray[np.int64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
-Words: TypeAlias = npt.NDArray[np.object_]
+Words: TypeAlias = npt.NDArray[np.object_]  # texts
 
 # 2**64 divided by the golden ratio: multiples of it are spread evenly over 64 bits.
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -29,39 +30,49 @@ def mix(numbers: Keys) -> Keys:
 
 
 def keys(numbers: Numbers, *names: int) -> Keys:
-    """One key for each number, different ones for different numbers.
+    """Makes a key of each number: different ones of different numbers.
 
-    ``names`` say what the keys are for: a seed, a purpose. Other names give unrelated keys.
+    Args:
+        numbers: Any numbers.
+        names: What the keys are for: a seed, a purpose. Other names give unrelated keys.
     """
-    origin = np.zeros(1, np.uint64)
+    base = np.zeros(1, np.uint64)
     for name in names:
-        origin = mix((origin ^ np.uint64(name)) + np.uint64(_GOLDEN))
-    return mix(origin + numbers.astype(np.uint64) * np.uint64(_GOLDEN))
+        base = mix((base ^ np.uint64(name)) + np.uint64(_GOLDEN))
+    return mix(base + numbers.astype(np.uint64) * np.uint64(_GOLDEN))
+
+
+def words_of(texts: Iterable[str]) -> Words:
+    """Makes a column of texts, to pick from."""
+    listed = list(texts)
+    column = np.empty(len(listed), np.object_)
+    column[:] = listed
+    return column
 
 
 class Draws:
-    """What chance decides for a column of keys, one decision after the other.
+    """Random decisions for a column of keys, one decision after the other.
 
-    The n-th call gives the same for the same key, whatever else is in the column. ``purpose`` tells
-    two sequences of decisions about the same keys apart.
+    The n-th decision about a key depends on the key and the purpose only, not on the other keys.
     """
 
     def __init__(self, column: Keys, purpose: int) -> None:
+        """Begins a sequence of decisions about keys; another purpose gives another sequence."""
         self._keys = mix(column ^ np.uint64(purpose))
         self._drawn = 0
 
     def below(self, limit: int | Numbers) -> Numbers:
-        """A number from 0 up to but not including ``limit`` (at most 2**32) for each key."""
+        """Draws a number from 0 to below ``limit`` (at most 2**32) for each key."""
         self._drawn += 1
         step = np.uint64(self._drawn * _GOLDEN % 2**64)
         bits = mix(self._keys + step) >> _HALF
         return ((bits * np.asarray(limit).astype(np.uint64)) >> _HALF).astype(np.int64)
 
     def hits(self, share: float) -> Mask:
-        """True for about ``share`` of the keys: for none if it is 0, for all if it is 1."""
+        """Draws True for about this share of the keys: for none if it is 0, for all if it is 1."""
         return self.below(2**31) < round(share * 2**31)
 
     def pick(self, words: Words) -> list[Any]:
-        """One of the words for each key."""
+        """Draws one of the words for each key."""
         picked: list[Any] = words[self.below(len(words))].tolist()
         return picked

@@ -1,4 +1,4 @@
-"""Delivery: events in files, framed and compressed as asked."""
+"""Writes a delivery: events in files, in a framing and a compression."""
 
 import bz2
 import contextlib
@@ -17,7 +17,7 @@ from generator.options import Options
 from generator.versions import counts, versions
 from pipeline import signals
 
-# Enough for numpy to be busy, few enough to stay in the processor's cache.
+# Large enough that the cost of numpy's calls is negligible, small enough for the processor's cache.
 _CHUNK_EVENTS = 16_384
 
 _BOM = b"\xef\xbb\xbf"
@@ -27,11 +27,11 @@ class Framing(NamedTuple):
     """How events become the text of a file.
 
     Attributes:
-        extension: Of the file, with the dot.
-        before: Text before the first event.
-        between: Text between two events.
-        after: Text after the last event.
-        empty: All the text of a file without events.
+        extension: The file's extension, with the dot.
+        before: The text before the first event.
+        between: The text between two events.
+        after: The text after the last event.
+        empty: The whole text of a file without events.
         indented: Whether an event takes several lines.
     """
 
@@ -54,7 +54,18 @@ _EXTENSIONS = {"none": "", "gzip": ".gz", "bzip2": ".bz2", "xz": ".xz", "zstd": 
 
 
 class Summary(NamedTuple):
-    """What was delivered, and what a following delivery needs to know."""
+    """What was delivered, and what a further delivery needs to know.
+
+    Attributes:
+        events: How many events were written.
+        files: How many files.
+        size_bytes: Their size.
+        new_ids: Events with a new event id.
+        duplicates: Events with a repeated event id.
+        broken: Broken events.
+        known_ids: The option ``--known-ids`` of the next delivery.
+        next_file: The option ``--first-file`` of the next delivery.
+    """
 
     events: int
     files: int
@@ -66,7 +77,7 @@ class Summary(NamedTuple):
     next_file: int
 
     def sentence(self) -> str:
-        """The summary as one line for people."""
+        """Returns the summary as one line for people."""
         return (
             f"{self.events:,} events in {self.files:,} files, {self.size_bytes:,} bytes: "
             f"{self.new_ids:,} new ids, {self.duplicates:,} duplicates, {self.broken:,} broken "
@@ -77,11 +88,11 @@ class Summary(NamedTuple):
 def deliver(options: Options) -> Summary:
     """Writes the files of a delivery, one after the other.
 
-    A file has its name only once it is complete; until then it is hidden. Files of the same name
-    are replaced.
+    A file gets its name when it is complete; until then it is hidden. Files of the same name are
+    replaced.
 
     Raises:
-        OSError: When the directory cannot be made or a file cannot be written.
+        OSError: The directory cannot be made, or a file cannot be written.
     """
     options.output.mkdir(parents=True, exist_ok=True)
     extension = _FRAMINGS[options.framing].extension + _EXTENSIONS[options.compression]
@@ -90,28 +101,29 @@ def deliver(options: Options) -> Summary:
         path = options.output / f"events-{options.first_file + n:05d}{extension}"
         start, stop = (options.events * edge // options.files for edge in (n, n + 1))
         size_bytes += _write(path, options, start, stop)
-    held = counts(options, np.array([options.events]))
-    new_ids = int(held.new[0])
+    counted = counts(options, np.array([options.events]))
+    new_ids = int(counted.new[0])
     return Summary(
         events=options.events,
         files=options.files,
         size_bytes=size_bytes,
         new_ids=new_ids,
-        duplicates=int(held.repeated[0]),
-        broken=int(held.broken[0]),
+        duplicates=int(counted.repeated[0]),
+        broken=int(counted.broken[0]),
         known_ids=options.known_ids + new_ids,
         next_file=options.first_file + options.files,
     )
 
 
 def _write(path: pathlib.Path, options: Options, start: int, stop: int) -> int:
+    """Writes a file with the events ``start`` to below ``stop``, and returns its size."""
     hidden = path.with_name(f".{path.name}.part")
     with signals.before_ending(lambda _: hidden.unlink(missing_ok=True)):
         try:
             with hidden.open("wb") as raw:
                 with _compressed(raw, options.compression) as file:
-                    for piece in pieces(options, start, stop):
-                        file.write(piece)
+                    for chunk in chunks(options, start, stop):
+                        file.write(chunk)
                 size_bytes = raw.tell()
             os.replace(hidden, path)
         except BaseException:
@@ -125,7 +137,7 @@ class _Writer(Protocol):
 
 
 def _compressed(raw: IO[bytes], compression: str) -> contextlib.AbstractContextManager[_Writer]:
-    """A writer that compresses into ``raw``, which stays open after it."""
+    """Returns a writer that compresses into ``raw``, and leaves that open at its end."""
     if compression == "gzip":
         # Neither name nor time in the header, or the bytes would differ from run to run.
         return gzip.GzipFile("", "wb", compresslevel=6, fileobj=raw, mtime=0)
@@ -141,8 +153,8 @@ def _compressed(raw: IO[bytes], compression: str) -> contextlib.AbstractContextM
     return contextlib.nullcontext(raw)
 
 
-def pieces(options: Options, start: int, stop: int) -> Iterator[bytes]:
-    """The bytes, not yet compressed, of a file with the events ``start`` to ``stop``, in pieces."""
+def chunks(options: Options, start: int, stop: int) -> Iterator[bytes]:
+    """Yields the bytes, not compressed, of a file with the events ``start`` to below ``stop``."""
     framing = _FRAMINGS[options.framing]
     if options.bom:
         yield _BOM
@@ -160,6 +172,7 @@ def pieces(options: Options, start: int, stop: int) -> Iterator[bytes]:
 
 
 def _encoded(text: str, options: Options) -> bytes:
+    """Returns text as bytes, with the line ends that are asked for."""
     if options.crlf:
         text = text.replace("\n", "\r\n")
     return text.encode("utf-8", "surrogateescape")
@@ -169,7 +182,7 @@ _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
 def indented(document: str) -> str:
-    """A JSON text over several lines; its strings and numbers stay as they are written."""
+    """Returns a JSON text over several lines; its strings and numbers stay as they are written."""
     out = []
     depth = 0
     for token in _TOKEN.findall(document):

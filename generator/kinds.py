@@ -17,8 +17,8 @@ class Kind(NamedTuple):
     """One kind of event.
 
     Attributes:
-        domain: Such as ``account``.
-        event_type: Such as ``status-change``.
+        domain: The domain, such as ``account``.
+        event_type: The event type, such as ``status-change``.
         weight: How often it occurs, relative to the other kinds.
         payload: A JSON object in which ``<name>`` stands for a word of that vocabulary.
     """
@@ -29,8 +29,8 @@ class Kind(NamedTuple):
     payload: str
 
 
-# The payloads differ in what is hard to keep byte for byte: spaces, nesting, lists, trailing zeros,
-# escapes, exponents, the order of keys.
+# Between them, the payloads have all that is hard to keep byte for byte: spaces, nesting, lists,
+# trailing zeros, escapes, exponents, the order of keys.
 _KINDS = (
     Kind("account", "status-change", 8,
          '{"account":<iban>,<account_change>,"reason":<note>,"ref":"<hex><hex><hex>"}'),
@@ -71,7 +71,7 @@ _KINDS = (
 
 @functools.cache
 def kinds(number: int) -> Sequence[Kind]:
-    """The first ``number`` kinds; after the common ones come more event types of the same form."""
+    """Returns this many kinds; after the ones above, further event types of the same forms."""
     return [_kind(n) for n in range(number)]
 
 
@@ -83,11 +83,12 @@ def _kind(n: int) -> Kind:
 
 @functools.cache
 def _slots(forms: int) -> Numbers:
+    """Returns the first forms, each as often as its weight says."""
     return np.repeat(np.arange(forms), [kind.weight for kind in _KINDS[:forms]]).astype(np.int64)
 
 
 def drawn_kinds(draws: Draws, number: int) -> Numbers:
-    """An index into ``kinds(number)`` for each key, according to the weights."""
+    """Draws an index into ``kinds(number)`` for each key, according to the weights."""
     slots = _slots(min(number, len(_KINDS)))
     form = slots[draws.below(len(slots))]
     families = (number - form + len(_KINDS) - 1) // len(_KINDS)
@@ -95,11 +96,11 @@ def drawn_kinds(draws: Draws, number: int) -> Numbers:
 
 
 def payloads(kind: Numbers, draws_of: DrawsOf) -> list[str]:
-    """The payload of each event as JSON text.
+    """Makes the payload of each event as JSON text.
 
     Args:
-        kind: Index of each event's kind.
-        draws_of: Gives the draws for the events at some positions.
+        kind: The index of each event's kind.
+        draws_of: Makes the draws of some of the events, given by their indices.
     """
     form = kind % len(_KINDS)
     texts = np.empty(len(kind), np.object_)
@@ -115,6 +116,6 @@ def payloads(kind: Numbers, draws_of: DrawsOf) -> list[str]:
 
 @functools.cache
 def _compiled(form: int) -> tuple[str, Sequence[str]]:
-    """A payload as a %-template, and the vocabularies it takes."""
-    parts = re.split(r"<(\w+)>", _KINDS[form].payload)
-    return "%s".join(part.replace("%", "%%") for part in parts[::2]), parts[1::2]
+    """Returns a payload as a %-template, and the vocabularies that it takes."""
+    texts = re.split(r"<(\w+)>", _KINDS[form].payload)
+    return "%s".join(text.replace("%", "%%") for text in texts[::2]), texts[1::2]

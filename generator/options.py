@@ -1,4 +1,4 @@
-"""What a delivery can be asked to look like, and what is refused."""
+"""The options: which deliveries can be asked for, and what is refused."""
 
 import argparse
 import datetime
@@ -13,16 +13,16 @@ FRAMINGS = ("lines", "concatenated", "spaced", "pretty", "array")
 COMPRESSIONS = ("none", "gzip", "bzip2", "xz", "zstd")
 
 # Counts are multiplied by billionths of a share in 64-bit integers (see versions.counts).
-MOST = 2_000_000_000
-# The local date of the last event may be a day later.
-LAST_DAY = datetime.date(9998, 12, 31).toordinal()
+_MOST = 2_000_000_000
+# Not the last day of the calendar: the local date of the last event may be a day later.
+_LAST_DAY = datetime.date(9998, 12, 31).toordinal()
 
 
 class Options(NamedTuple):
-    """One delivery, fully described; the command line's options under the same names.
+    """What a delivery is like. The command line has an option for each field; its help explains it.
 
-    Shares are fractions between 0 and 1. ``exact_copies``, ``ties``, ``other_day``, ``other_type``
-    and ``late`` are shares of the duplicates; the other shares are of all events.
+    Shares are between 0 and 1. ``exact_copies``, ``ties``, ``other_day``, ``other_type`` and
+    ``late`` are shares of the duplicates; the other shares are of all events.
     """
 
     events: int
@@ -55,11 +55,11 @@ class Options(NamedTuple):
         return self.days - (self.spread or self.days)
 
 
-def complaint(options: Options) -> str | None:
-    """What is wrong with options that are fine one by one: a sentence, or None."""
+def _complaint(options: Options) -> str | None:
+    """Says what is wrong with options that are right one by one; None if nothing is."""
     alike = options.exact_copies + options.ties
     split = alike + options.other_day + options.other_type
-    # A hair above 1, since 0.3 + 0.2 + 0.5 is not always 1 in binary.
+    # A little above 1, since 0.3 + 0.2 + 0.5 is not always 1 in binary.
     if split > 1 + 1e-9:
         return (
             "--exact-copies, --ties, --other-day and --other-type share out the duplicates and may "
@@ -72,7 +72,7 @@ def complaint(options: Options) -> str | None:
         )
     if options.spread is not None and options.spread > options.days:
         return f"--spread {options.spread} must not be more than --days, which is {options.days}"
-    if options.start.year < 2 or options.start.toordinal() + options.days > LAST_DAY:
+    if options.start.year < 2 or options.start.toordinal() + options.days > _LAST_DAY:
         return (
             f"--start {options.start} with --days {options.days} must lie between the years 2 and "
             "9998"
@@ -81,21 +81,24 @@ def complaint(options: Options) -> str | None:
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
-    """Turns command-line arguments (default: the process's own) into options.
+    """Parses a command line.
+
+    Args:
+        arguments: The arguments; by default the process's own.
 
     Raises:
-        SystemExit: With status 2 and one sentence on stderr, when they make no sense.
+        SystemExit: With status 2 and one sentence on stderr, if they are wrong.
     """
     parser = _parser()
     options = Options(**vars(parser.parse_args(arguments)))
-    problem = complaint(options)
+    problem = _complaint(options)
     if problem is not None:
         parser.error(problem)
     return options
 
 
 class _Parser(Parser):
-    more_options = list
+    more_options = list  # nobody else parses options, so an unknown one is wrong
 
     def refuse(self, message: str) -> NoReturn:
         """Says what is wrong in one line; argparse would print every option first."""
@@ -103,6 +106,8 @@ class _Parser(Parser):
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str], int]:
+    """Makes the parser of a whole number."""
+
     def parsed(text: str) -> int:
         try:
             value = int(text)
@@ -142,6 +147,29 @@ def _directory(text: str) -> pathlib.Path:
     return pathlib.Path(text)
 
 
+class _Group:
+    """A group of options under one heading of the help; their defaults are those of `Options`."""
+
+    def __init__(self, parser: argparse.ArgumentParser, heading: str) -> None:
+        self._group = parser.add_argument_group(heading)
+
+    def add(self, name: str, meaning: str, **how: Any) -> None:
+        """Adds an option."""
+        default = Options._field_defaults.get(name[2:].replace("-", "_"))
+        shown = "" if default is None or default is False else " (default: %(default)s)"
+        self._group.add_argument(name, default=default, help=meaning + shown, **how)
+
+    def whole(
+        self, name: str, meaning: str, lowest: int = 0, highest: int = _MOST, required: bool = False
+    ) -> None:
+        """Adds an option that takes a whole number."""
+        self.add(name, meaning, metavar="N", type=_whole(lowest, highest), required=required)
+
+    def share(self, name: str, meaning: str) -> None:
+        """Adds an option that takes a share between 0 and 1."""
+        self.add(name, meaning, metavar="SHARE", type=_share)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=console.name("generate", "generator"),
@@ -149,77 +177,76 @@ def _parser() -> argparse.ArgumentParser:
         "The same seed and options give the same bytes.",
         allow_abbrev=False,
     )
-    # The defaults live in Options, where Python callers find them too.
-    defaults = Options._field_defaults
+    _add_delivery(_Group(parser, "delivery"))
+    _add_destinations(_Group(parser, "destinations"))
+    _add_duplicates(_Group(parser, "duplicates"))
+    _add_form(_Group(parser, "form"))
+    return parser
 
-    def add(name: str, meaning: str, **how: Any) -> None:
-        default = defaults.get(name[2:].replace("-", "_"))
-        shown = "" if default is None or default is False else " (default: %(default)s)"
-        group.add_argument(name, default=default, help=meaning + shown, **how)
 
-    def whole(
-        name: str, meaning: str, lowest: int = 0, highest: int = MOST, required: bool = False
-    ) -> None:
-        add(name, meaning, metavar="N", type=_whole(lowest, highest), required=required)
-
-    def share(name: str, meaning: str) -> None:
-        add(name, meaning, metavar="SHARE", type=_share)
-
-    group = parser.add_argument_group("delivery")
-    whole("--events", "events to write, broken ones included", required=True)
-    add(
+def _add_delivery(group: _Group) -> None:
+    group.whole("--events", "events to write, broken ones included", required=True)
+    group.add(
         "--output",
         "directory for the files, created if need be",
         metavar="DIR",
         type=_directory,
         required=True,
     )
-    whole("--files", "files to write them to", 1, 10_000_000)
-    whole("--first-file", "number of the first file, so that deliveries can share a directory")
-    whole("--seed", "another seed gives other ids and other events", 0, 2**64 - 1)
+    group.whole("--files", "files to write them to", 1, 10_000_000)
+    group.whole(
+        "--first-file", "number of the first file, so that deliveries can share a directory"
+    )
+    group.whole("--seed", "another seed gives other ids and other events", 0, 2**64 - 1)
 
-    group = parser.add_argument_group("destinations")
-    add("--start", "first day of the events (UTC)", metavar="DATE", type=_date)
-    whole("--days", "days they spread over", 1, 1_000_000)
-    whole(
+
+def _add_destinations(group: _Group) -> None:
+    group.add("--start", "first day of the events (UTC)", metavar="DATE", type=_date)
+    group.whole("--days", "days they spread over", 1, 1_000_000)
+    group.whole(
         "--types",
         "kinds of events (domain and event type); times --days this is the number of destinations",
         1,
         1_000_000,
     )
 
-    group = parser.add_argument_group("duplicates")
-    share("--duplicates", "share of the events that repeat an earlier event id")
-    share("--exact-copies", "share of the duplicates that are their first version, byte for byte")
-    share("--ties", "share of the duplicates with the same instant but another payload")
-    share("--other-day", "share of the duplicates moved to another day (none if --days is 1)")
-    share("--other-type", "share of the duplicates moved to another type (none if --types is 1)")
-    share("--late", "share of the duplicates that are older than the first version")
-    whole(
+
+def _add_duplicates(group: _Group) -> None:
+    group.share("--duplicates", "share of the events that repeat an earlier event id")
+    group.share(
+        "--exact-copies", "share of the duplicates that are their first version, byte for byte"
+    )
+    group.share("--ties", "share of the duplicates with the same instant but another payload")
+    group.share("--other-day", "share of the duplicates moved to another day (none if --days is 1)")
+    group.share(
+        "--other-type", "share of the duplicates moved to another type (none if --types is 1)"
+    )
+    group.share("--late", "share of the duplicates that are older than the first version")
+    group.whole(
         "--known-ids",
         "event ids that earlier deliveries of this seed brought (each prints the number): they may "
         "be repeated, and new ids go on from there; keep --start, --days and --types",
     )
-    whole(
+    group.whole(
         "--spread",
         "let versions of repeated ids lie in the last N days only; with --other-day 0 their first "
         "versions lie there too (default: all days)",
         1,
     )
 
-    group = parser.add_argument_group("form")
-    share(
+
+def _add_form(group: _Group) -> None:
+    group.share(
         "--spaced-timestamps",
         "share of the timestamps like 2021-01-08 10:00:00; the others have a T, and end in Z, an "
         "offset or nothing",
     )
-    share("--extra", "share of the events with an unknown top-level field")
-    share(
+    group.share("--extra", "share of the events with an unknown top-level field")
+    group.share(
         "--broken",
         "share of broken events; in framings other than lines the JSON stays well-formed",
     )
-    add("--framing", ", ".join(FRAMINGS), metavar="HOW", choices=FRAMINGS)
-    add("--compression", ", ".join(COMPRESSIONS), metavar="HOW", choices=COMPRESSIONS)
-    add("--bom", "begin every file with a byte order mark", action="store_true")
-    add("--crlf", "end lines with CR LF", action="store_true")
-    return parser
+    group.add("--framing", ", ".join(FRAMINGS), metavar="HOW", choices=FRAMINGS)
+    group.add("--compression", ", ".join(COMPRESSIONS), metavar="HOW", choices=COMPRESSIONS)
+    group.add("--bom", "begin every file with a byte order mark", action="store_true")
+    group.add("--crlf", "end lines with CR LF", action="store_true")

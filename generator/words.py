@@ -3,9 +3,9 @@
 Faker makes some ten thousand names a second; a delivery needs a million words a second. So a few
 thousand of each are made at the start and picked from afterwards.
 
-All vocabularies are JSON texts ready to be put into a payload. They are the same for every seed,
-which decides what is picked. Faker is always asked after seeding, and never for anything that
-depends on today's date (birthdays, card expiry).
+All vocabularies are JSON texts, ready to be put into a payload. They are the same for every seed;
+the seed decides which words are picked. Faker is seeded before it is asked, and never asked for
+anything that depends on today's date (birthdays, card expiry).
 """
 
 import functools
@@ -14,125 +14,138 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from generator.draws import Words
+from generator.draws import Words, words_of
 
 if TYPE_CHECKING:
     from faker import Faker
 
 _SIZE = 2_000
 _SEED = 2021
-# Besides en_US, which has no letter outside ASCII.
+# Besides en_US, whose names have no letter outside ASCII.
 _FOREIGN = ("de_DE", "fr_FR", "pl_PL", "ja_JP")
 
 
 def plain(value: object) -> str:
-    """JSON without spaces, other than ASCII characters as they are."""
+    """Returns compact JSON, with characters outside ASCII as they are."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def escaped(value: object) -> str:
-    """JSON as many libraries write it: spaces, and other than ASCII characters as escapes."""
+    """Returns JSON as many libraries write it: spaces, and characters outside ASCII as escapes."""
     return json.dumps(value)
 
 
 @functools.cache
 def vocabularies() -> Mapping[str, Words]:
-    """Every vocabulary by its name: JSON texts, some occurring several times, more often picked."""
-    from faker import Faker
-
-    def faker_of(locale: str) -> Faker:
-        faker = Faker(locale, use_weighting=False)  # picking by frequency takes ten times as long
-        faker.seed_instance(_SEED)
-        return faker
-
-    return {name: _words(texts) for name, texts in _texts(faker_of)}
+    """Returns every vocabulary by its name; a word that is in it twice is picked twice as often."""
+    return {name: words_of(texts) for name, texts in _vocabularies(_Maker())}
 
 
-def _words(texts: Iterable[str]) -> Words:
-    words = list(texts)
-    column = np.empty(len(words), np.object_)
-    column[:] = words
-    return column
-
-
-def _texts(faker_of: "Callable[[str], Faker]") -> Iterable[tuple[str, Iterable[str]]]:
-    faker = faker_of("en_US")
-    chance = random.Random(_SEED)
-    number = chance.randrange
-
-    def several(make: Callable[[], str], size: int = _SIZE) -> Iterable[str]:
-        faker.seed_instance(_SEED)
-        chance.seed(_SEED)
-        return [make() for _ in range(size)]
-
-    people = [faker.name] * 8 + [faker_of(locale).name for locale in _FOREIGN]
-
-    def person() -> str:
-        style = escaped if number(3) == 0 else plain
-        return style(people[number(len(people))]())
-
-    def amount() -> str:
-        # Trailing zeros are kept, as money is written; small amounts are the common ones.
-        whole = number(10 ** number(1, 6))
-        return f"{whole}.{number(100):02d}" if number(4) else f"{whole}.{number(10)}0"
-
-    def rate() -> str:
-        digits = (2, 4, 4, 6, 20)[number(5)]
-        return f"{number(3)}.{number(10**digits):0{digits}d}"
-
-    def merchant() -> str:
-        return plain({"name": faker.company(), "city": faker.city(), "mcc": f"{number(10**4):04d}"})
-
-    def address() -> str:
-        place = [faker.street_address(), faker.city(), faker.postcode()]
-        return plain(dict(zip(("street", "city", "postcode"), place, strict=True)))
-
-    def note() -> str:
-        word, sentence = faker.word(), faker.sentence(4)
-        notes = (
-            "null",
-            plain(sentence),
-            plain(f'customer said "{word}"'),
-            escaped(f"caf\u00e9 {word} \u2013 10 \u20ac"),
-            plain(f"{word} \u2013 10 \u20ac\t{faker.last_name()}\n"),
-            escaped(f"{word} \U0001f4b3"),
-            plain(f"C:\\{word}\\"),
-            f'"{word}\\/{word}"',
-        )
-        return notes[number(len(notes))]
-
-    def changes(*states: str) -> Iterable[str]:
-        return [f'"from":"{a}","to":"{b}"' for a in states for b in states if a != b]
-
-    def tags() -> str:
-        names = ["online", "travel", "contactless", "abroad", "recurring", "wallet"]
-        return plain([names[number(len(names))] for _ in range(number(4))])
-
-    def lines() -> str:
-        skus = (f'{{"sku":"{number(10**5):05d}","price":{amount()}}}' for _ in range(number(3)))
-        return ",".join(skus)
-
+def _vocabularies(make: "_Maker") -> Iterable[tuple[str, Iterable[str]]]:
+    """Yields the name and the words of each vocabulary."""
+    faker = make.faker
     yield "hex", [f"{n:04x}" for n in range(2**16)]
     yield "digits", [f"{n:04d}" for n in range(10**4)]
-    yield "amount", several(amount, 10_000)
-    yield "rate", several(rate)
-    yield "person", several(person)
-    yield "merchant", several(merchant)
-    yield "address", several(address)
-    yield "note", several(note)
-    yield "iban", several(lambda: plain(faker.iban()))
-    yield "email", several(lambda: plain(faker.ascii_safe_email()))
-    yield "phone", several(lambda: plain(faker.phone_number()))
-    yield "city", several(lambda: plain(faker.city()))
-    yield "tags", several(tags, 200)
-    yield "lines", several(lines)
+    yield "amount", make.several(make.amount, 10_000)
+    yield "rate", make.several(make.rate)
+    yield "person", make.several(make.person)
+    yield "merchant", make.several(make.merchant)
+    yield "address", make.several(make.address)
+    yield "note", make.several(make.note)
+    yield "iban", make.several(lambda: plain(faker.iban()))
+    yield "email", make.several(lambda: plain(faker.ascii_safe_email()))
+    yield "phone", make.several(lambda: plain(faker.phone_number()))
+    yield "city", make.several(lambda: plain(faker.city()))
+    yield "tags", make.several(make.tags, 200)
+    yield "lines", make.several(make.lines)
     yield "currency", ["USD"] * 6 + ["EUR"] * 4 + ["GBP", "JPY", "PLN"]
-    yield "account_change", changes("pending", "active", "frozen", "closed")
-    yield "card_change", changes("ordered", "active", "blocked", "expired")
+    yield "account_change", _changes("pending", "active", "frozen", "closed")
+    yield "card_change", _changes("ordered", "active", "blocked", "expired")
     yield "scheme", ["visa", "visa", "mastercard", "amex"]
     yield "channel", ["app", "web", "branch", "phone", "atm", "pos"]
     yield "decline", ["insufficient_funds", "expired_card", "suspected_fraud", "limit_exceeded"]
     yield "flag", ["true", "false"]
     yield "level", [str(n) for n in range(100)]
+
+
+def _changes(*states: str) -> Iterable[str]:
+    """Returns every change from one state to another, as members of an object."""
+    return [f'"from":"{a}","to":"{b}"' for a in states for b in states if a != b]
+
+
+def _faker_of(locale: str) -> "Faker":
+    from faker import Faker
+
+    faker = Faker(locale, use_weighting=False)  # picking by frequency takes ten times as long
+    faker.seed_instance(_SEED)
+    return faker
+
+
+class _Maker:
+    """Makes words: JSON texts, with Faker and random numbers."""
+
+    def __init__(self) -> None:
+        self.faker = _faker_of("en_US")
+        self._random = random.Random(_SEED)
+        self._number = self._random.randrange
+        self._people = [self.faker.name] * 8 + [_faker_of(locale).name for locale in _FOREIGN]
+
+    def several(self, make: Callable[[], str], size: int = _SIZE) -> Iterable[str]:
+        """Makes this many words, the same ones whatever was made before."""
+        self.faker.seed_instance(_SEED)
+        self._random.seed(_SEED)
+        return [make() for _ in range(size)]
+
+    def person(self) -> str:
+        """Makes a name, every third one with escapes."""
+        style = escaped if self._number(3) == 0 else plain
+        return style(self._people[self._number(len(self._people))]())
+
+    def amount(self) -> str:
+        """Makes an amount of money with its trailing zeros; small ones are the common ones."""
+        whole = self._number(10 ** self._number(1, 6))
+        if self._number(4):
+            return f"{whole}.{self._number(100):02d}"
+        return f"{whole}.{self._number(10)}0"
+
+    def rate(self) -> str:
+        """Makes a number with up to 20 digits after the point."""
+        digits = (2, 4, 4, 6, 20)[self._number(5)]
+        return f"{self._number(3)}.{self._number(10**digits):0{digits}d}"
+
+    def merchant(self) -> str:
+        """Makes an object."""
+        name, city = self.faker.company(), self.faker.city()
+        return plain({"name": name, "city": city, "mcc": f"{self._number(10**4):04d}"})
+
+    def address(self) -> str:
+        """Makes an object."""
+        street, city = self.faker.street_address(), self.faker.city()
+        return plain({"street": street, "city": city, "postcode": self.faker.postcode()})
+
+    def note(self) -> str:
+        """Makes a text, or null: with quotation marks, backslashes, escapes of every kind."""
+        word, sentence = self.faker.word(), self.faker.sentence(4)
+        notes = (
+            "null",
+            plain(sentence),
+            plain(f'customer said "{word}"'),
+            escaped(f"caf\u00e9 {word} \u2013 10 \u20ac"),
+            plain(f"{word} \u2013 10 \u20ac\t{self.faker.last_name()}\n"),
+            escaped(f"{word} \U0001f4b3"),
+            plain(f"C:\\{word}\\"),
+            f'"{word}\\/{word}"',
+        )
+        return notes[self._number(len(notes))]
+
+    def tags(self) -> str:
+        """Makes a list, sometimes an empty one."""
+        names = ["online", "travel", "contactless", "abroad", "recurring", "wallet"]
+        return plain([names[self._number(len(names))] for _ in range(self._number(4))])
+
+    def lines(self) -> str:
+        """Makes objects separated by commas, sometimes none."""
+        return ",".join(
+            f'{{"sku":"{self._number(10**5):05d}","price":{self.amount()}}}'
+            for _ in range(self._number(3))
+        )

@@ -1,7 +1,7 @@
-"""``eventsift COMMAND …``: one command for everything there is to do with a table.
+"""``eventsift COMMAND …``: one command for everything that can be done with a table.
 
-``./run.sh COMMAND …`` is the same inside the project's own environment. Nothing is imported at the
-top that takes time: worker processes import this module, too.
+``./run.sh COMMAND …`` is the same command inside the project's own environment. Imports that take
+time stand in the functions: worker processes import this module, too.
 """
 
 import os
@@ -16,9 +16,9 @@ class _Command(NamedTuple):
     """A command.
 
     Attributes:
-        help: What it does, for the list of commands.
-        last_word: What is true if a signal ends it before it has begun.
-        main: Imports and runs it; takes its arguments and returns its exit code.
+        help: What the command does, for the list of commands.
+        last_word: What to say if a signal ends the command before it has begun.
+        main: Imports and runs the command; takes its arguments and returns its exit code.
     """
 
     help: str
@@ -48,7 +48,7 @@ def _page(arguments: Sequence[str]) -> int:
     from pipeline import imports
 
     imports.quieten()
-    imports.prepare()
+    imports.leave_out_unused()
     from pipeline.command.page import main
 
     return main(arguments)
@@ -76,7 +76,7 @@ def usage(program: str) -> str:
     """Returns the help text.
 
     Args:
-        program: What the person typed.
+        program: What the person typed to start it.
     """
     lines = [f"  {name:10}{command.help}" for name, command in COMMANDS.items()]
     return "\n".join(
@@ -89,6 +89,15 @@ def usage(program: str) -> str:
             f"{program} --version        the version",
         ]
     )
+
+
+def _way_out(name: str) -> str:
+    """Returns what to say to a person who has mistyped a command."""
+    import difflib  # only for those who mistype
+
+    # Less alike than mistyped options have to be: of three letters, two may change places.
+    found = difflib.get_close_matches(name, [*COMMANDS, "--help", "--version"], 1, cutoff=0.6)
+    return f"did you mean {found[0]}?" if found else f"the commands are {', '.join(COMMANDS)}"
 
 
 def main() -> NoReturn:
@@ -115,8 +124,7 @@ def main() -> NoReturn:
         console.say(f"eventsift {__version__}")
         signals.leave(console.DONE)
     if name:
-        nearest = console.meant(name, COMMANDS) or f"see {program} --help"
-        console.say(f"{program}: there is no command {name!r}; {nearest}", error=True)
+        console.say(f"{program}: there is no command {name!r}; {_way_out(name)}", error=True)
     else:
         console.say(usage(program), error=True)
     signals.leave(console.USAGE)

@@ -32,7 +32,7 @@ from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 
 # Below this share of the target a file is small. What was merged once must not be merged again and
-# again: where a group is too much for one file, two of half the target or more come of it.
+# again: a group that is too much for one file becomes two of at least half the target.
 _SMALL = 1 / 4
 # Footers to read at a time; on an object store that is waiting.
 _FOOTERS = 16
@@ -46,11 +46,11 @@ class Compacted(NamedTuple):
     """What compaction has done.
 
     Attributes:
-        version: Of the table, after it.
-        partitions: That had files merged.
-        before: Files in the table before.
-        after: Files in the table after.
-        rows: Written anew.
+        version: The table's version after it.
+        partitions: How many partitions had files merged.
+        before: How many files the table had before.
+        after: How many files it has after.
+        rows: How many rows were written again.
     """
 
     version: int
@@ -68,8 +68,11 @@ def groups(
     Args:
         files: Its live files.
         sizes: Their bytes before compression.
-        target_bytes: What a merged file should not exceed; a group does so by one small file at
+        target_bytes: What a merged file should not exceed. A group exceeds it by one small file at
             most, which bounds the memory it takes.
+
+    Yields:
+        The files of each group.
     """
     group: list[DataFile] = []
     group_bytes = 0
@@ -91,13 +94,13 @@ def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 
     Args:
         table: The table.
         run_id: Names the new files and the commit.
-        target_bytes: What a file should not exceed, reckoned before compression.
+        target_bytes: What a file should not exceed, before compression.
         keep_seconds: How long superseded files stay; see `settling.settle`.
 
     Raises:
         datafiles.ConflictError: Another run has committed meanwhile; nothing was published.
         datafiles.TableError: There is no table of ours, or it cannot be read or written.
-        LostRowsError: See there.
+        LostRowsError: Rows were lost in merging; nothing was published.
     """
     root = table.root
     snapshot = recovery.heal(table, run_id, keep_seconds)
@@ -111,7 +114,7 @@ def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 
         commits.commit(table, snapshot.version, run_id, add, remove, same_rows=True)
     after = settling.settle(table, keep_seconds)
     if add:
-        ledger.refresh(table, after.origin, run_id)
+        ledger.refresh(table, after.lineage, run_id)
     return Compacted(
         after.version,
         len({file.destination for file in add}),
@@ -122,7 +125,7 @@ def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 
 
 
 def _plan(root: str, files: Sequence[DataFile], target_bytes: int) -> Iterator[list[DataFile]]:
-    """The groups of all destinations; opens only files that may be small and have a neighbour."""
+    """Yields the groups of all destinations; opens only small files that have a neighbour."""
     by_destination: defaultdict[Destination, list[DataFile]] = defaultdict(list)
     for file in files:
         if file.bytes < _SMALL * target_bytes:  # it is no smaller before compression
@@ -146,7 +149,7 @@ def _merge(group: Sequence[DataFile], settings: WriteSettings) -> list[DataFile]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command.
+    """Runs the command.
 
     Returns:
         0 if the table is tidy now, 1 if it failed; 2 for a usage error.

@@ -26,7 +26,7 @@ def build(pipeline: beam.Pipeline, run: Run, workers: int = 0) -> beam.PCollecti
     """
     plan = pipeline | beam.Create([run]) | "plan" >> do.Plan()
 
-    # Read JSON lines; stage the payloads; key what is left of the events by event_id (its bucket).
+    # Read JSON lines; stage the payloads; key the rest by the event_id's bucket.
     read = plan[tags.READS] | "read" >> do.Read(run, workers)
 
     # Rows that the table already has of these event_ids are versions like any other.

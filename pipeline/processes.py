@@ -1,49 +1,44 @@
 """Worker processes: started early, and ended with the process they work for.
 
-They import this module, and those whose functions they call (`read`, `scan`). None of these imports
-Beam, which would take each of them half a second.
+They import this module, and the modules whose functions they call (`read`, `scan`, `write`). None
+of these imports Beam, which would take each worker half a second.
 """
 
 import concurrent.futures
 import contextlib
-import ctypes
-import gc
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import resource_tracker
 
 from pipeline import signals
-from pipeline.imports import prepare
+from pipeline.imports import leave_out_unused
 
-# A process reads about that in the time in which another one starts.
+# A process reads about this much in the time in which another one starts.
 WORK_BYTES = 96 << 20
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of the GNU C library
-_MOST_BYTES = 32 << 20  # what it takes at the most
-
-# Those of this process, whichever step uses them; the lock is for steps that run side by side.
+# The processes that work for this one, whichever step uses them; the lock is for steps that run
+# side by side.
 _pool: ProcessPoolExecutor | None = None
 _lock = threading.Lock()
 
 
 def available() -> int:
-    """The cores this process may use."""
+    """Returns how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def start(workers: int) -> None:
-    """Starts processes, if there are none, and does not wait for them."""
+    """Starts worker processes, if there are none, and does not wait for them."""
     global _pool
     with _lock:
         if _pool is None:
             # Not forked: this process has threads, whose locks a fork would copy in any state.
             spawn = multiprocessing.get_context("spawn")
-            with signals.undisturbed(), _unheard():  # half a start ends with a traceback
+            with signals.undisturbed(), _unheard():  # an interrupted start prints a traceback
                 _pool = concurrent.futures.ProcessPoolExecutor(workers, spawn, _begin)
                 for _ in range(workers):
                     _pool.submit(_import)  # a process is started when there is something to do
@@ -51,11 +46,12 @@ def start(workers: int) -> None:
 
 @contextlib.contextmanager
 def _unheard() -> Iterator[None]:
-    """Starts what is started within the ``with`` block deaf to Ctrl-C, which comes to all.
+    """Makes processes that are started within the ``with`` block ignore Ctrl-C.
 
-    What such a process does is up to this one. SIGTERM, where it comes to all, ends it at once.
+    A terminal sends Ctrl-C to all processes; what the workers do then is up to this one. A SIGTERM
+    that goes to all of them ends a worker at once.
     """
-    # Python's own helper would print a warning when this process ends without a word to it.
+    # Python's own helper process would print a warning when this one ends without telling it.
     before = os.environ.get("PYTHONWARNINGS")
     os.environ["PYTHONWARNINGS"] = "ignore"
     resource_tracker.ensure_running()
@@ -71,15 +67,15 @@ def _unheard() -> Iterator[None]:
 
 
 def running() -> ProcessPoolExecutor | None:
-    """The processes that were started; None if there are none."""
+    """Returns the processes that were started; None if there are none."""
     return _pool
 
 
 def stop(*, wait: bool = True) -> None:
-    """Ends the processes once they have done what they are at; what else waits is cancelled.
+    """Ends the processes when each has finished its present call; waiting calls are cancelled.
 
     Args:
-        wait: Whether to return only when they have ended.
+        wait: Whether to return only when the processes have ended.
     """
     global _pool
     with _lock:
@@ -89,27 +85,13 @@ def stop(*, wait: bool = True) -> None:
 
 
 def _begin() -> None:
-    """What a worker does first: from now on it ends when its parent is killed, but not before.
+    """Prepares a worker process: it ends when its parent is killed, but not on Ctrl-C.
 
-    Otherwise it would wait for work for ever, or go on writing beside the next run. Ctrl-C goes to
-    both; what the worker does then is up to the parent.
+    Otherwise it would wait for work for ever, or go on writing beside the next run.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    gc.disable()  # no call makes cycles, but so many objects that looking for some takes long
-    _keep_memory()
-    prepare()
-
-
-def _keep_memory() -> None:
-    """Lets the C library, if it is GNU's, keep what is freed: the next block needs as much again.
-
-    Otherwise it gives large pieces back, and the kernel has to clear each page of the next ones.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _MOST_BYTES)
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    leave_out_unused()
 
 
 def _import() -> None:

@@ -22,7 +22,7 @@ class RejectLimit(NamedTuple):
     whole: int
 
     def allows(self, rejected: int, records: int) -> bool:
-        """Whether a run on so many records may reject this many of them."""
+        """Tells whether a run may reject this many of its records."""
         if not self.whole:
             return rejected <= self.parts
         return rejected * self.whole <= self.parts * records
@@ -36,11 +36,11 @@ class Run(NamedTuple):
         inputs: Patterns of the files to read.
         table: The table.
         temp: The folder for staged payloads; see `places.staging` for the run's own in it.
-        rebuild: Whether the table is made afresh from the inputs.
+        rebuild: Whether the table is made from these inputs alone, whatever it has.
         max_partitions: Limit on the partitions that one run may write.
         max_event_bytes: Limit on the size of one event.
         target_file_bytes: What a data file should not exceed.
-        listing: Where the list of the files to read is stored, see `ledger`; "" for all that
+        listing: Where the list of the files to read is stored, see `listings`; "" for all that
             `inputs` match.
         keep_seconds: How long superseded files are kept for Delta readers of older versions.
         dedup_days: How many days apart versions of an event may be, as the user promises; None if
@@ -73,6 +73,6 @@ class Run(NamedTuple):
 
 
 def new_run_id() -> str:
-    """When the run began and something random: unique, and sorted by time."""
+    """Returns a new id, of the time and something random: unique, and sorted by time."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"

@@ -1,28 +1,22 @@
-"""Deliveries for the tests: small events, the table they must become, and what readers see."""
+"""Deliveries: events in short, files of them, and the table that they must become."""
 
 import datetime
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.dataset as ds
-from deltalake import DeltaTable
+from hypothesis import strategies as st
 
-from pipeline.bookkeeping import ledger
-from pipeline.command import job
-from pipeline.input import events
-from pipeline.keys.partitions import PARTITION_COLUMNS
-from pipeline.table.address import Table
+from generator import files
+from generator.options import Options
+from tests import oracle
+from tests.oracle import Row, Rows
 
-Row = tuple[Any, ...]
-"""event_id, timestamp, nanos, data, extra, domain, event_type, year, month, day."""
-
-_COLUMNS = ("event_id", "timestamp", "nanos", "data", "extra", *PARTITION_COLUMNS)
-_MIDNIGHT = datetime.datetime(2021, 1, 8, tzinfo=datetime.timezone.utc)
+# What events are told in minutes after: 2021-01-08T00:00:00Z, in microseconds since 1970.
+MIDNIGHT = 1_610_064_000_000_000
+_MIDNIGHT = datetime.datetime(2021, 1, 8)
 
 
 class Event(NamedTuple):
@@ -30,130 +24,93 @@ class Event(NamedTuple):
 
     Attributes:
         id: Its event_id.
-        minute: Its timestamp, in minutes after 2021-01-08.
-        data: Its payload.
-        kind: Its event_type.
+        timestamp: As delivered, or in minutes after 2021-01-08T00:00:00Z.
+        data: The JSON text of its payload, or a number.
+        event_type: Its type.
         domain: Its domain.
+        more: The JSON text of further members, such as ``"v":1``.
     """
 
     id: str
-    minute: int
-    data: int = 0
-    kind: str = "created"
+    timestamp: str | int = 0
+    data: str | int = 1
+    event_type: str = "created"
     domain: str = "account"
-
-    @property
-    def time(self) -> datetime.datetime:
-        """Its timestamp."""
-        return _MIDNIGHT + datetime.timedelta(minutes=self.minute)
+    more: str = ""
 
     def line(self) -> str:
         """The event as it is delivered."""
-        document = {
+        timestamp = self.timestamp
+        if isinstance(timestamp, int):
+            timestamp = f"{_MIDNIGHT + datetime.timedelta(minutes=timestamp):%Y-%m-%dT%H:%M:%SZ}"
+        fields = {
             "event_id": self.id,
-            "timestamp": self.time.isoformat(),
+            "timestamp": timestamp,
             "domain": self.domain,
-            "event_type": self.kind,
-            "data": {"v": self.data},
+            "event_type": self.event_type,
         }
-        return json.dumps(document) + "\n"
+        known = json.dumps(fields)[:-1]
+        return f'{known}, "data": {self.data}{self.more and ", "}{self.more}}}'
 
     def row(self) -> Row:
         """The event as it stands in the table."""
-        day = self.time
-        payload = json.dumps({"v": self.data})
-        place = (self.domain, self.kind, day.year, day.month, day.day)
-        return (self.id, day, 0, payload, None, *place)
+        row = oracle.row_of(self.line().encode())
+        assert row, f"{self} would be rejected"
+        return row
 
 
-def deliver(path: Path, delivered: Iterable[Event], *lines: str) -> Path:
-    """Writes a file of events, and of other `lines` after them."""
+# Few ids, few instants written in several ways: most versions compete, many tie.
+EVENTS = st.builds(
+    Event,
+    id=st.sampled_from("abcde"),
+    timestamp=st.sampled_from(
+        [
+            "2021-01-08T00:00:00Z",
+            "2021-01-08 00:00:00",
+            "2021-01-08T01:30:00+01:30",
+            "2021-01-08T00:00:00.000000001Z",
+            "2021-01-08T00:00:00.000000002Z",
+            "2021-01-07T23:59:59.999999Z",
+            "2021-01-08T00:00:01-01:00",
+            "1969-12-31T23:59:59.5Z",
+        ]
+    ),
+    data=st.sampled_from(['{"a": 1}', '{"a":1}', "null", "1.50"]),
+    event_type=st.sampled_from(["created", "closed"]),
+    domain=st.sampled_from(["account", "Shop/EU"]),
+    more=st.sampled_from(["", '"v":1', '"v":2']),
+)
+
+
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+# Domains and types that readers take for something else, or that could lead out of the table.
+AWKWARD = [
+    "007", "7", "01", "0x7", "1e3", "1.0", "true", "2021-01-08", "null", "NULL", "Null", "None",
+    "none", "nan", "NaN", "NA", HIVE_NULL, "__x", "_hidden", ".hidden", "é", "e\u0301", "日本",
+    "🦆", " ", "\t", "a b", "a\nb", "%", "100%", "a%2Fb", "a/b", "a\\b", "/", "\x00", "\x01\x7f",
+    "A", "a", ".", "..", "x.", "'", '"', "*", "a*?[b]", "CON", "a=b",
+    "y" * 240,
+]  # fmt: skip
+
+
+def latest(events: Iterable[Event]) -> Rows:
+    """The table of these events, however they were delivered: the latest version of each."""
+    return oracle.latest(event.row() for event in events)
+
+
+def as_rows(events: Iterable[Event]) -> Rows:
+    """All of these events as rows."""
+    return Counter(event.row() for event in events)
+
+
+def deliver(path: Path, events: Iterable[Event], *lines: str) -> Path:
+    """Writes a file of events, and of other lines after them."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join([*(event.line() for event in delivered), *lines]))
+    path.write_text("".join(f"{line}\n" for line in [*(e.line() for e in events), *lines]))
     return path
 
 
-def oracle(delivered: Iterable[Event]) -> Counter[Row]:
-    """The rows that a table of these events has, the plain way: the greatest version of each id."""
-    latest: dict[str, Event] = {}
-    for event in delivered:
-        best = latest.get(event.id)
-        if best is None or _order(event) > _order(best):
-            latest[event.id] = event
-    return Counter(event.row() for event in latest.values())
-
-
-def _order(event: Event) -> tuple[int, int]:
-    """What decides between versions; the hash that breaks ties is the job's own."""
-    payload = pa.table({"nanos": np.zeros(1, np.int16), "data": [event.row()[3]], "extra": [None]})
-    return event.minute, int(events.digest(payload, event.domain, event.kind)[0])
-
-
-def delta_rows(root: Path, version: int | None = None) -> Counter[Row]:
-    """What a reader of the Delta log sees."""
-    return _rows(DeltaTable(str(root), version=version).to_pyarrow_table())
-
-
-def plain_rows(root: Path) -> Counter[Row]:
-    """What a reader of the Parquet files sees."""
-    parts = [pa.field(name, pa.string()) for name in PARTITION_COLUMNS[:2]]
-    parts += [pa.field(name, pa.int32()) for name in PARTITION_COLUMNS[2:]]
-    files = [str(path) for path in sorted(root.glob("domain=*/**/*.parquet"))]
-    if not files:
-        return Counter()
-    hive = ds.partitioning(pa.schema(parts), flavor="hive")
-    return _rows(ds.dataset(files, partitioning=hive, partition_base_dir=str(root)).to_table())
-
-
-def _rows(table: pa.Table) -> Counter[Row]:
-    return Counter(zip(*(table[name].to_pylist() for name in _COLUMNS), strict=True))
-
-
-def run(root: Path, inputs: Path, *options: str) -> int:
-    """The job in this process, with all its work in one thread; its exit code."""
-    return job.main(["--input", str(inputs), "--output", str(root), "--workers", "0", *options])
-
-
-def strays(root: Path) -> list[str]:
-    """The files under a table that are neither live nor the log's, nor records of its runs."""
-    live = {action["path"] for action in _adds(root)}
-    found = []
-    for path in sorted(root.rglob("*")):
-        name = str(path.relative_to(root))
-        ours = name in live or _is_record(name)
-        if path.is_file() and not ours:
-            found.append(name)
-    return found
-
-
-def _adds(root: Path) -> Sequence[dict[str, Any]]:
-    actions: list[dict[str, Any]] = pa.table(DeltaTable(str(root)).get_add_actions()).to_pylist()
-    return actions
-
-
-def _is_record(name: str) -> bool:
-    folder, _, file = name.rpartition("/")
-    if folder == "_delta_log":
-        return file == "_last_checkpoint" or (
-            file[:20].isdigit() and file.endswith((".json", ".checkpoint.parquet"))
-        )
-    hidden = file.startswith(".")
-    return not hidden and (
-        name in (ledger.LEDGER, "_eventsift/page.html") or folder in ("_eventsift/runs", "_eventsift/rejects")
-    )
-
-
-def recorded(root: Path) -> list[str]:
-    """The names of the files that the ledger holds."""
-    files = ledger.published(Table(str(root)))
-    return sorted(Path(file.path).name for file in files)
-
-
-def content(delivered: Iterable[Event]) -> pa.Table:
-    """Events as another Delta tool is given them."""
-    rows = [event.row() for event in delivered]
-    types: dict[str, pa.DataType] = dict.fromkeys(_COLUMNS, pa.string())
-    types |= {"timestamp": pa.timestamp("us", "UTC"), "nanos": pa.int16()}
-    types |= dict.fromkeys(PARTITION_COLUMNS[2:], pa.int32())
-    columns = zip(*rows, strict=True)
-    return pa.table([list(column) for column in columns], schema=pa.schema(types.items()))
+def generate(folder: Path, events: int, **options: Any) -> list[Path]:
+    """A delivery of the real generator; gives its files."""
+    files.deliver(Options(events=events, output=folder, **options))
+    return sorted(folder.iterdir())

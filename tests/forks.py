@@ -9,11 +9,11 @@ from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+# The exit code where the server of forks could not be asked for it (see `popen_forkserver`).
 UNKNOWN = 255
-"""The exit code where the server of forks could not be asked for it (see `popen_forkserver`)."""
 
 FORKS: ForkServerContext = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.deliveries", "pipeline.flow"])
+FORKS.set_forkserver_preload(["tests.commands", "pipeline.flow"])
 
 
 def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:

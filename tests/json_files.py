@@ -16,12 +16,12 @@ FIELDS = ("event_id", "timestamp", "domain", "event_type", "data")
 
 
 class Found(NamedTuple):
-    """An event as decoded, with its place in the file."""
+    """An event as decoded, with where it lies in the file: its start and its end."""
 
     fields: tuple[str, str, str, str]
     data: bytes
     extra: str | None
-    place: tuple[int, int]
+    span: tuple[int, int]
 
 
 class Document(NamedTuple):
@@ -30,12 +30,12 @@ class Document(NamedTuple):
     members: tuple[tuple[str, str], ...]
 
     def text(self, before: str = "", after: str = "", colon: str = ":") -> str:
-        """The object, with insignificant text where it may be."""
+        """Returns the object, with insignificant text where it may be."""
         inner = f",{before}".join(f"{name}{colon}{value}" for name, value in self.members)
         return f"{{{before}{inner}{after}}}"
 
     def expected(self) -> tuple[tuple[str, str, str, str], bytes, str | None]:
-        """What Python's json, and slicing, make of it."""
+        """Returns what Python's json, and slicing, make of it."""
         values = {json.loads(name): value for name, value in self.members}  # the last one wins
         fields = tuple(json.loads(values[field]) for field in FIELDS[:-1])
         unknown = sorted(values.keys() - set(FIELDS))
@@ -45,36 +45,36 @@ class Document(NamedTuple):
 
 
 def event(event_id: str, data: str = "{}", *more: tuple[str, str]) -> Document:
-    """An event with this event_id, `data` and further members."""
+    """Makes an event with this event_id, `data` and further members."""
     members = [("event_id", f'"{event_id}"'), ("timestamp", '"2021-01-08T10:00:00Z"')]
     members += [("domain", '"account"'), ("event_type", '"opened"'), ("data", data)]
     return Document(tuple((f'"{name}"', value) for name, value in [*members, *more]))
 
 
-def found(part: Part, *, in_runs: bool = True) -> tuple[list[Found], list[Reject]]:
-    """All that decoding a part gives, with places in the file."""
-    decoded = decode(part, in_runs=in_runs)
-    places = spans(part, decoded, range(len(decoded.events)))
+def found(part: Part, *, in_stretches: bool = True) -> tuple[list[Found], list[Reject]]:
+    """Decodes a part: its events, with where they lie in the file, and its rejects."""
+    decoded = decode(part, in_stretches=in_stretches)
+    found_spans = spans(part, decoded, range(len(decoded.events)))
     events = []
-    for row, (e, (start, end)) in enumerate(zip(decoded.events, places, strict=True)):
+    for row, (e, (start, end)) in enumerate(zip(decoded.events, found_spans, strict=True)):
         fields = (e.event_id, e.timestamp, e.domain, e.event_type)
-        place = (part.offset + start, part.offset + end)
-        events.append(Found(fields, bytes(e.data), decoded.extras.get(row), place))
+        span = (part.offset + start, part.offset + end)
+        events.append(Found(fields, bytes(e.data), decoded.extras.get(row), span))
     return events, decoded.rejects
 
 
-def whole(data: bytes, *, in_runs: bool = True) -> tuple[list[Found], list[Reject]]:
-    """A file that is one part."""
-    return found(Part("file", 0, data), in_runs=in_runs)
+def whole(data: bytes, *, in_stretches: bool = True) -> tuple[list[Found], list[Reject]]:
+    """Decodes a file that is one part."""
+    return found(Part("file", 0, data), in_stretches=in_stretches)
 
 
 @contextlib.contextmanager
-def short_runs() -> Iterator[None]:
-    """Runs as short as the inputs here, so that all steps between the run lengths are taken."""
+def short_stretches() -> Iterator[None]:
+    """Makes stretches as short as the inputs here, so that every length of stretch is tried."""
     with (
-        mock.patch.object(decoding, "_SHORTEST_RUN_BYTES", 64),
-        mock.patch.object(decoding, "_RUN_BYTES", 512),
-        mock.patch.object(decoding, "_LONGEST_RUN_BYTES", 4096),
+        mock.patch.object(decoding, "_SHORTEST_STRETCH_BYTES", 64),
+        mock.patch.object(decoding, "_STRETCH_BYTES_AFTER_REJECT", 512),
+        mock.patch.object(decoding, "_LONGEST_STRETCH_BYTES", 4096),
     ):
         yield
 
@@ -92,7 +92,7 @@ SPACE = st.sampled_from(["", " ", "\n", "\r\n", "\t", "\n  ", " \n\n "])
 
 @st.composite
 def values(draw: st.DrawFn) -> str:
-    """JSON text of any value."""
+    """Draws JSON text of any value."""
     if draw(st.booleans()):
         return draw(st.sampled_from(ODD_VALUES))
     numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -104,7 +104,7 @@ def values(draw: st.DrawFn) -> str:
 
 @st.composite
 def documents(draw: st.DrawFn) -> Document:
-    """A well-formed event: members in any order, some twice, some unknown."""
+    """Draws a well-formed event: members in any order, some twice, some unknown."""
     ascii_only = draw(st.booleans())
 
     def string(value: str) -> str:
@@ -127,19 +127,19 @@ def documents(draw: st.DrawFn) -> Document:
 
 @st.composite
 def files(draw: st.DrawFn) -> tuple[bytes, list[Document]]:
-    """A file of some stretches, each in one of the framings, and the events in it."""
+    """Draws a file of some sections, each in one of the framings, and the events in it."""
     text, all_documents = "", []
     for _ in range(draw(st.integers(1, 3))):
-        stretch = draw(st.lists(documents(), max_size=5))
+        section = draw(st.lists(documents(), max_size=5))
         before, after, colon = draw(SPACE), draw(SPACE), draw(st.sampled_from([":", ": ", " : "]))
-        texts = [document.text(before, after, colon) for document in stretch]
+        texts = [document.text(before, after, colon) for document in section]
         if draw(st.booleans()):
             text += "".join(one + draw(SPACE) for one in texts)
         else:
             between = f"{draw(SPACE)},{draw(SPACE)}"
             text += f"[{draw(SPACE)}{between.join(texts)}{draw(SPACE)}]"
         text += draw(SPACE) + draw(st.sampled_from(["", "\ufeff"]))
-        all_documents += stretch
+        all_documents += section
     return text.encode(), all_documents
 
 
@@ -155,7 +155,7 @@ MUTATIONS = st.tuples(
 
 
 def mutated(data: bytes, mutation: tuple[str, float, int, bytes]) -> bytes:
-    """The bytes with one damage."""
+    """Damages bytes in one place."""
     kind, where, length, insert = mutation
     at = int(where * len(data))
     if kind == "delete":
@@ -179,11 +179,11 @@ SIMPLE = [
 
 @st.composite
 def hostile_files(draw: st.DrawFn) -> bytes:
-    """Files of one to three framings, damaged in a few places."""
+    """Draws files of one to three framings, damaged in a few places."""
     text = ""
-    for stretch in draw(st.lists(st.lists(st.sampled_from(SIMPLE), max_size=8), max_size=3)):
+    for section in draw(st.lists(st.lists(st.sampled_from(SIMPLE), max_size=8), max_size=3)):
         before, after, between = draw(SPACE), draw(SPACE), draw(SPACE)
-        texts = [document.text(before, after) for document in stretch]
+        texts = [document.text(before, after) for document in section]
         array = draw(st.booleans())
         text += f"[{f',{between}'.join(texts)}]" if array else between.join(texts) + between
     data = text.encode()
@@ -208,6 +208,6 @@ FRAMINGS = {
 
 
 def framed(texts: Sequence[bytes], name: str) -> bytes:
-    """Records in a framing of `FRAMINGS`."""
+    """Puts records in a framing of `FRAMINGS`."""
     opening, _, between, closing = FRAMINGS[name]
     return opening.encode() + between.encode().join(texts) + closing.encode()

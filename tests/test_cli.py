@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import __version__, cli
-from tests.end_to_end import ROOT, event, published, write_events
-
-SCRIPT = Path(sys.executable).with_name("eventsift")
+from tests.commands import ROOT
 
 
 def eventsift(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -57,9 +55,12 @@ def test_the_version() -> None:
     ("arguments", "said"),
     [
         (["verfy"], "eventsift: there is no command 'verfy'; did you mean verify?"),
-        (["xyz"], "eventsift: there is no command 'xyz'; see eventsift --help"),
+        (["rnu"], "eventsift: there is no command 'rnu'; did you mean run?"),
+        (["--verison"], "eventsift: there is no command '--verison'; did you mean --version?"),
+        (["xyz"], "eventsift: there is no command 'xyz'; the commands are run, generate, verify"),
         ([], "usage: eventsift COMMAND"),
         (["run", "--ouput", "x"], "eventsift run: error: unknown option --ouput"),
+        (["run", "--runer=x"], "eventsift run: error: unknown option --runer; did you mean --run"),
     ],
 )
 def test_a_command_that_is_not_there(arguments: list[str], said: str) -> None:
@@ -69,18 +70,10 @@ def test_a_command_that_is_not_there(arguments: list[str], said: str) -> None:
     assert done.stderr.startswith(said)
 
 
-@pytest.mark.skipif(not SCRIPT.exists(), reason="the package is not installed here")
-def test_a_folder_of_the_same_name_is_not_taken_for_the_package(tmp_path: Path) -> None:
-    """People have folders called pipeline."""
-    for package in ("pipeline", "generator"):
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "__init__.py").write_text("raise SystemExit(99)")
-    source = write_events(tmp_path / "a.jsonl", event("a", "2021-01-08T10:00:00"))
-    done = subprocess.run(
-        [SCRIPT, "run", "--input", source, "--output", "table"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert [row.event_id for row in published(tmp_path / "table")] == ["a"]
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_a_mistyped_option(command: str) -> None:
+    """Each command names the nearest option, before it misses one that was mistyped."""
+    done = eventsift(command, "--ouput", "x")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "unknown option --ouput; did you mean --output?" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

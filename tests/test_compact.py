@@ -17,7 +17,7 @@ from pipeline.steps import route, write
 from pipeline.table import commits, datafiles, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
-from tests import deliveries
+from tests import tables
 from tests.deliveries import Event
 
 MEBIBYTE = 1 << 20
@@ -98,21 +98,21 @@ class TestGroups:
 class TestCompact:
     def test_small_files_become_one(self, root: Path) -> None:
         """The rows stay the same, in order; other partitions are left alone."""
-        rows = deliveries.delta_rows(root)
+        rows = tables.delta_rows(root)
         other = next((root / directory(DAYS[1])).iterdir())
         before = other.stat()
 
         done = compact.compact(Table(str(root)), "compaction", 256 * MEBIBYTE)
 
         assert (done.partitions, done.before, done.after, done.rows) == (1, 6, 2, 6)
-        assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == rows
+        assert tables.delta_rows(root) == tables.plain_rows(root) == rows
         (merged,) = (root / directory(DAYS[0])).iterdir()
         assert pq.read_table(merged, partitioning=None)["event_id"].to_pylist() == [
             "a0", "a1", "a2", "a3", "a4", "b0",
         ]  # fmt: skip
         after = other.stat()
         assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
-        assert deliveries.strays(root) == []
+        assert tables.strays(root) == []
 
     def test_it_is_no_change_of_data(self, root: Path) -> None:
         """Readers that follow changes do not read the merged files again."""
@@ -132,9 +132,11 @@ class TestCompact:
         assert second == first._replace(partitions=0, before=2, rows=0)
 
     def test_files_keep_to_the_target(self, tmp_path: Path) -> None:
-        """Merged files are near the target, which is reckoned before compression."""
+        """Merged files are near the target, which counts bytes before compression."""
         for number in range(6):  # of about 3,600 bytes each
-            events = [Event(f"e{number}-{row}", number * 100 + row) for row in range(100)]
+            events = [
+                Event(f"e{number}-{row}", number * 100 + row, '{"v": 0}') for row in range(100)
+            ]
             publish(tmp_path, f"r{number}", {DAYS[0]: events})
 
         done = compact.compact(Table(str(tmp_path)), "compaction", 20_000)
@@ -142,7 +144,7 @@ class TestCompact:
 
         assert done.after == again.after == 2
         assert again.partitions == 0
-        assert len(deliveries.delta_rows(tmp_path)) == 600
+        assert len(tables.delta_rows(tmp_path)) == 600
 
     def test_a_run_in_between_is_a_conflict(
         self, root: Path, monkeypatch: pytest.MonkeyPatch
@@ -159,18 +161,18 @@ class TestCompact:
         with pytest.raises(datafiles.ConflictError):
             compact.compact(Table(str(root)), "slow", 256 * MEBIBYTE)
 
-        assert len(deliveries.delta_rows(root)) == 8
+        assert len(tables.delta_rows(root)) == 8
 
     def test_lost_rows_are_not_published(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Rows are counted on both sides of the merge."""
         merge = parquet.merge_files
         monkeypatch.setattr(parquet, "merge_files", lambda files, to: merge(files[1:], to))
-        rows = deliveries.delta_rows(root)
+        rows = tables.delta_rows(root)
 
         with pytest.raises(compact.LostRowsError, match="6 rows became 4"):
             compact.compact(Table(str(root)), "compaction", 256 * MEBIBYTE)
 
-        assert deliveries.delta_rows(root) == rows
+        assert tables.delta_rows(root) == rows
 
 
 class TestCommand:
@@ -180,12 +182,12 @@ class TestCommand:
         assert "6 files became 2: 6 rows of 1 partitions" in capsys.readouterr().out
         assert compact.main(["--output", str(root)]) == 0
         assert "Nothing to merge: 2 files." in capsys.readouterr().out
-        assert deliveries.strays(root) == []
+        assert tables.strays(root) == []
 
     def test_it_starts_again_when_a_run_was_faster(
         self, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        """Beside a busy job it comes to its end all the same."""
+        """It ends beside a busy job, too."""
         merge, others = parquet.merge_files, iter(["quick"])
 
         def slow(files: list[DataFile], settings: WriteSettings) -> list[DataFile]:
@@ -197,8 +199,8 @@ class TestCommand:
 
         assert compact.main(["--output", str(root)]) == 0
         assert "another run was faster" in capsys.readouterr().err
-        assert len(deliveries.delta_rows(root)) == 8
-        assert deliveries.strays(root) == []
+        assert len(tables.delta_rows(root)) == 8
+        assert tables.strays(root) == []
 
     def test_where_there_is_no_table_it_says_so(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -1,12 +1,14 @@
+"""The worker processes: started once, shared by all steps, ended with what waits for them."""
+
 import os
-import subprocess
-import sys
-import time
+import threading
+from concurrent.futures import CancelledError
 from pathlib import Path
 
-from pipeline import processes
+import pytest
 
-ROOT = Path(__file__).parent.parent
+from pipeline import processes
+from tests.commands import script
 
 
 def test_there_is_a_core() -> None:
@@ -34,15 +36,27 @@ def test_all_steps_share_them() -> None:
 
 
 def test_what_waits_is_cancelled_when_they_end(tmp_path: Path) -> None:
-    """A run that fails does not wait for all that it had asked for, and nobody goes on writing."""
+    """A run that fails does not wait for all that it had asked for, and nobody goes on writing.
+
+    Seen to fail without `cancel_futures`.
+    """
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
     processes.start(1)
     running = processes.running()
     assert running
-    calls = [running.submit(time.sleep, 0.2) for _ in range(50)]
-    calls[0].result()
+    calls = [running.submit(gate.read_bytes), *(running.submit(os.getpid) for _ in range(50))]
 
-    processes.stop()
+    stopping = threading.Thread(target=processes.stop)
+    stopping.start()
+    try:
+        with pytest.raises(CancelledError):  # while the first call is at work
+            calls[-1].result(timeout=60)
+    finally:
+        gate.write_bytes(b"done")
+        stopping.join()
 
+    assert calls[0].result() == b"done"
     assert all(call.done() for call in calls)
     assert sum(call.cancelled() for call in calls) > 40
 
@@ -50,8 +64,8 @@ def test_what_waits_is_cancelled_when_they_end(tmp_path: Path) -> None:
 def test_they_need_no_beam_and_no_pandas() -> None:
     """What they import starts in a fraction of the time that these would take each of them.
 
-    Seen to fail while the function that they call first was in `cores`, and without `prepare`
-    (pyarrow imports pandas with the first array made of a list).
+    Seen to fail while the function that they call first was in `cores`, and without
+    `leave_out_unused` (pyarrow imports pandas with the first array made of a list).
     """
     program = (
         "import sys, pyarrow, pipeline.processes\n"
@@ -60,8 +74,8 @@ def test_they_need_no_beam_and_no_pandas() -> None:
         "pyarrow.array(['a'])\n"
         "print(*sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    assert done.stderr == ""
-    modules = set(done.stdout.split())
+    done = script(program)
+    assert done.err == ""
+    modules = set(done.out.split())
     assert "pipeline.steps.scan" in modules
     assert not modules & {"apache_beam", "deltalake", "pandas", "pymongo"}

@@ -1,17 +1,26 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.end_to_end import event, newest_record, write_events
 
 from pipeline import processes, start
+from pipeline.verify.check import verify
 
 ROOT = Path(__file__).parent.parent
 
 
-def python(program: str) -> str:
+def python(program: str, *arguments: str | Path, **environment: str) -> str:
     """What a program prints that runs in a new interpreter."""
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
     assert done.stderr == ""
     return done.stdout.strip()
 
@@ -26,9 +35,9 @@ def test_beam_starts_without_what_is_not_used() -> None:
         "from pipeline import imports\n"
         "logging.disable()\n"
         "assert importlib.util.find_spec('pandas')\n"
-        "imports.prepare()\n"
+        "imports.leave_out_unused()\n"
         "import pipeline.command.job, pyarrow\n"
-        "print(pyarrow.array(['a']).to_pylist(), {'pandas', 'pymongo'} & set(sys.modules))"
+        "print(pyarrow.array(['a']).to_pylist(), {*imports._UNUSED} & set(sys.modules))"
     )
     assert found == "['a'] set()"
 
@@ -42,6 +51,30 @@ def test_options_are_known_before_beam_is_imported() -> None:
         "print('apache_beam' in sys.modules)"
     )
     assert found == "False"
+
+
+def test_a_plain_start_gives_the_same(tmp_path: Path) -> None:
+    """Whoever suspects the tricks can switch them off: all of them, and nothing else changes."""
+    program = (
+        "import gc, sys\n"
+        "from pipeline import imports, processes, start\n"
+        "start._WORK_FILES = 1\n"
+        "begun = []\n"
+        "processes.start = begun.append\n"
+        "start.run_job(sys.argv[1:])\n"
+        "left_out = any(isinstance(one, imports._NotThere) for one in sys.meta_path)\n"
+        "print('tricks:', left_out, gc.get_freeze_count() > 0, begun)"
+    )
+    events = [event(f"e{n}", "2021-01-08T10:00:00") for n in range(9)]
+    source = write_events(tmp_path / "a.jsonl", *events)
+    outcomes = []
+    for table, switch, tricks in (("a", "", "True True [2]"), ("b", "1", "False False []")):
+        arguments = ("--input", source, "--output", tmp_path / table, "--workers", "2")
+        said = python(program, *arguments, EVENTSIFT_PLAIN_START=switch)
+        assert said.splitlines()[-1] == f"tricks: {tricks}"
+        outcomes.append((verify(str(tmp_path / table)), newest_record(tmp_path / table)["counts"]))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0][0].rows == len(events)
 
 
 class TestEarly:

@@ -1,7 +1,8 @@
 """What a run leaves beside the table: its summary, its dead letters, its files in the ledger.
 
 All of it is staged before the commit and kept after it: by the run itself, or by the next one if it
-was killed in between. So no dead letter and no summary of a published run is lost.
+was killed in between. So no dead letter and no summary of a published run is lost on a local disk;
+on an object store the next run reads the files again.
 
 A journal names files by their names in the run's staging folder and never by a path, so it means
 the same in a copy of the table, and cannot name anybody else's file.
@@ -16,10 +17,10 @@ import msgspec
 from pipeline import notices, storage
 from pipeline.bookkeeping import ledger, places, state, summary
 from pipeline.bookkeeping.leases import DeadRun
-from pipeline.bookkeeping.places import STATE
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.bookkeeping.summary import RunSummary
 from pipeline.storage import durable
+from pipeline.storage.paths import STATE
 from pipeline.table import delta
 from pipeline.table.address import Table
 from pipeline.table.delta import Snapshot
@@ -37,7 +38,7 @@ class Journal(msgspec.Struct, frozen=True):
 
     Attributes:
         summary: The run's, without what only the commit makes known.
-        inputs: The staged list of the files that were read; see `ledger`.
+        inputs: The staged list of the files that were read; see `listings`.
         dead_letters: Staged files with rejects.
         table: The table's identity; "" if there was no table before.
     """
@@ -143,7 +144,7 @@ def keep(
     rejects, path = rejects_path(root, run_id), summary_path(root, run_id)
     _keep_rejects(rejects, letters)
     inputs = storage.join(staging, journal.inputs)
-    ledger.extend(table, inputs, published, now.origin, run_id)
+    ledger.extend(table, inputs, published, now.lineage, run_id)
     storage.write_bytes(path, summary.encode(complete))
     kept = (rejects, storage.join(root, ledger.LEDGER), path)
     durable.sync(filter(storage.exists, kept), root)
@@ -177,7 +178,7 @@ def finish(table: Table, run: DeadRun, published: int, clearing: str = "run") ->
         )
         return
     now = delta.load(table)
-    if journal.table not in ("", now.origin.identity):
+    if journal.table not in ("", now.lineage.identity):
         notices.say(f"the journal of run {run.id} is not about the table at {root}; it is ignored")
         return
     with contextlib.suppress(FileNotFoundError):  # as above

@@ -2,21 +2,17 @@
 
 A file is known by path, size and modification time. The ledger saves work, nothing else: reading a
 file twice changes nothing in the table (design: the latest version is a total order), so a ledger
-that is lost, or misses a run, costs time only. What must never be is a file in it whose events are
-not in the table. So the ledger carries the table's identity, each entry the version of the table
+that is lost, or misses a run, costs time only. It must never name a file whose events are not in
+the table. So the ledger carries the table's identity, each entry the version of the table
 that has its events, and the whole ledger the version up to which it was checked. Void are:
 
 - all entries, if the table is another one, or its history is not the one that was checked, or the
   log has forgotten commits since then (one of them may have set the table back);
 - those of a version that the table does not have (yet), that is older than the last rebuild, or
   that was undone when the table was set back to an older one.
-
-The ledger, and each list of files that a run stages, is an Arrow IPC stream in a Zstandard frame
-with a checksum: no bit flip passes for a file.
 """
 
 import contextlib
-import io
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -24,26 +20,24 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
-import zstandard
 
 from pipeline import storage
-from pipeline.bookkeeping import state
+from pipeline.bookkeeping import listings, state
+from pipeline.bookkeeping.listings import LIMIT_BYTES
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.storage import FileInfo
+from pipeline.storage.paths import STATE
 from pipeline.table import delta, log
 from pipeline.table.address import Table
-from pipeline.table.delta import Origin
+from pipeline.table.delta import Lineage
 
-LEDGER = "_eventsift/ledger.arrow.zst"
+LEDGER = f"{STATE}/ledger.arrow.zst"
 
 # What earlier versions wrote. Readers of Parquet took it for data.
-_OLD_LEDGER = "_eventsift/ledger.parquet"
-_SCHEMA = pa.schema([("path", pa.string()), ("bytes", pa.int64()), ("modified", pa.float64())])
-_LEDGER_SCHEMA = _SCHEMA.append(pa.field("version", pa.int64()))
+_OLD_LEDGER = f"{STATE}/ledger.parquet"
+# A list of files, each with the version of the table that has its events.
+_SCHEMA = listings.SCHEMA.append(pa.field("version", pa.int64()))
 _CHECKED = b"eventsift"
-# About eight million files; beyond it the oldest are forgotten, which costs time only.
-_LIMIT_BYTES = 1 << 30
-_LEVEL = 3
 
 
 class _Checked(msgspec.Struct, frozen=True):
@@ -67,40 +61,23 @@ class _Ledger(NamedTuple):
     checked: _Checked
 
 
-_EMPTY = _Ledger(_LEDGER_SCHEMA.empty_table(), _Checked())
+_EMPTY = _Ledger(_SCHEMA.empty_table(), _Checked())
 
 
-def write(path: str, files: Iterable[FileInfo]) -> None:
-    """Writes a list of files, in one step."""
-    storage.write_bytes(path, _packed(_table(files)))
-
-
-def read(path: str) -> list[FileInfo]:
-    """Returns the files that `write` was given; none if there is no such list.
-
-    Raises:
-        DamagedError: It is not what was written.
-    """
-    try:
-        return _files(_unpacked(state.read(path, _LIMIT_BYTES), _SCHEMA))
-    except FileNotFoundError:
-        return []
-    except DamagedError as error:
-        raise DamagedError(f"{path} {error}; run again") from error
-
-
-def published(table: Table, run_id: str = "run", origin: Origin | None = None) -> list[FileInfo]:
+def published(table: Table, run_id: str = "run", lineage: Lineage | None = None) -> list[FileInfo]:
     """Returns the files whose events a table has.
 
     Args:
         table: The table.
         run_id: The run that asks; a damaged ledger is set aside under its name.
-        origin: Of the table as it is now, if that is known.
+        lineage: Of the table as it is now, if that is known.
     """
     found = _load(table.root, run_id)
     if not len(found.entries):
         return []
-    return _files(_valid(table.root, found, origin or delta.open_newest(table).origin()))
+    return listings.files_of(
+        _valid(table.root, found, lineage or delta.open_newest(table).lineage())
+    )
 
 
 def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> list[FileInfo]:
@@ -109,20 +86,20 @@ def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> lis
     return [file for file in files if file not in known]
 
 
-def extend(table: Table, listing: str, version: int, origin: Origin, run_id: str = "run") -> None:
+def extend(table: Table, listing: str, version: int, lineage: Lineage, run_id: str = "run") -> None:
     """Adds files that are published as of a version of the table, and drops void entries.
 
     The newest entry of a path is the one that counts.
 
     Args:
         table: The table.
-        listing: Where `write` has put the files; nothing is added if it is damaged.
+        listing: Where `listings.write` has put the files; nothing is added if it is damaged.
         version: The version of the table that has their events.
-        origin: Of the table as it is now.
+        lineage: Of the table as it is now.
         run_id: The run; see `published`.
     """
     try:
-        added = _unpacked(state.read(listing, _LIMIT_BYTES), _SCHEMA)
+        added = listings.unpack(state.read(listing, LIMIT_BYTES), listings.SCHEMA)
     except FileNotFoundError:
         return
     except DamagedError as error:
@@ -131,32 +108,32 @@ def extend(table: Table, listing: str, version: int, origin: Origin, run_id: str
     if not len(added):
         return
     versions = pa.array([version] * len(added), pa.int64())
-    added = added.append_column(_LEDGER_SCHEMA.field("version"), versions)
-    _renew(table, added, origin, run_id)
+    added = added.append_column(_SCHEMA.field("version"), versions)
+    _renew(table, added, lineage, run_id)
 
 
-def refresh(table: Table, origin: Origin, run_id: str) -> None:
+def refresh(table: Table, lineage: Lineage, run_id: str) -> None:
     """Drops void entries, and notes that the rest was checked with the log as it is now.
 
     For commits that add no entry: the log forgets them, and then nobody could check any more.
     """
     if storage.exists(storage.join(table.root, LEDGER)):
-        _renew(table, _LEDGER_SCHEMA.empty_table(), origin, run_id)
+        _renew(table, _SCHEMA.empty_table(), lineage, run_id)
 
 
-def _renew(table: Table, added: pa.Table, origin: Origin, run_id: str) -> None:
+def _renew(table: Table, added: pa.Table, lineage: Lineage, run_id: str) -> None:
     root = table.root
     found = _load(root, run_id)
-    if found.checked.version > origin.version:  # a run that published later was faster
-        origin = delta.open_newest(table).origin()
-    before = _valid(root, found, origin)
+    if found.checked.version > lineage.version:  # a run that published later was faster
+        lineage = delta.open_newest(table).lineage()
+    before = _valid(root, found, lineage)
     kept = pc.invert(pc.is_in(before["path"], added["path"].combine_chunks()))
     entries = pa.concat_tables([before.filter(kept), added])
-    while entries.nbytes > _LIMIT_BYTES:
+    while entries.nbytes > LIMIT_BYTES:  # the oldest are forgotten, which costs time only
         entries = entries.slice(len(entries) // 2 + 1).combine_chunks()
-    checked = _Checked(origin.identity, origin.version, _commit_digest(root, origin.version))
+    checked = _Checked(lineage.identity, lineage.version, _commit_digest(root, lineage.version))
     metadata = {_CHECKED: msgspec.json.encode(checked)}
-    content = _packed(entries.replace_schema_metadata(metadata))
+    content = listings.pack(entries.replace_schema_metadata(metadata))
     storage.write_bytes(storage.join(root, LEDGER), content)
     if found is _EMPTY:
         with contextlib.suppress(OSError):
@@ -166,21 +143,21 @@ def _renew(table: Table, added: pa.Table, origin: Origin, run_id: str) -> None:
 # What is void
 
 
-def _valid(root: str, ledger: _Ledger, origin: Origin) -> pa.Table:
-    """The entries whose events the table has."""
+def _valid(root: str, ledger: _Ledger, lineage: Lineage) -> pa.Table:
+    """Returns the entries whose events the table has."""
     entries, checked = ledger.entries, ledger.checked
     none = entries.slice(0, 0)
     versions = entries["version"].to_numpy()
-    valid = (versions >= origin.rebuilt) & (versions <= origin.version)
+    valid = (versions >= lineage.rebuilt) & (versions <= lineage.version)
     if checked.version < 0:  # there was no table yet: these files had no event to publish
         return entries.filter(pa.array(valid & (versions < 0)))
-    if checked.table != origin.identity:
+    if checked.table != lineage.identity:
         return none
     commits = log.commits(root)
     then = commits.get(checked.version)
     if then and checked.commit and _digest(then.path) != checked.commit:
         return none
-    since = range(checked.version + 1, origin.version + 1)
+    since = range(checked.version + 1, lineage.version + 1)
     if any(version not in commits for version in since):
         return none
     for made, restored in log.restores(root, checked.version) if len(since) else ():
@@ -197,14 +174,11 @@ def _digest(path: str) -> str:
     return xxhash.xxh3_128_hexdigest(storage.read_bytes(path))
 
 
-# Files
-
-
 def _load(root: str, run_id: str) -> _Ledger:
-    """The ledger as it is; an empty one where there is none, or a damaged one was set aside."""
+    """Returns the ledger; an empty one if there is none, or if a damaged one was set aside."""
     path = storage.join(root, LEDGER)
     try:
-        entries = _unpacked(state.read(path, _LIMIT_BYTES), _LEDGER_SCHEMA)
+        entries = listings.unpack(state.read(path, LIMIT_BYTES), _SCHEMA)
         checked = msgspec.json.decode(entries.schema.metadata[_CHECKED], type=_Checked)
         return _Ledger(entries.replace_schema_metadata(None), checked)
     except FileNotFoundError:
@@ -213,46 +187,3 @@ def _load(root: str, run_id: str) -> _Ledger:
         why = str(error) if isinstance(error, DamagedError) else "does not name its table"
         state.set_aside(path, run_id, f"{why}, so its files are read once more")
         return _EMPTY
-
-
-def _table(files: Iterable[FileInfo]) -> pa.Table:
-    rows = list(files)
-    if not rows:
-        return _SCHEMA.empty_table()
-    columns = zip(*rows, strict=True)
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)]
-    return pa.table(arrays, schema=_SCHEMA)
-
-
-def _files(entries: pa.Table) -> list[FileInfo]:
-    return list(map(FileInfo, *(entries[name].to_pylist() for name in _SCHEMA.names)))
-
-
-def _packed(entries: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    with pa.ipc.new_stream(sink, entries.schema) as writer:
-        writer.write_table(entries)
-    return zstandard.ZstdCompressor(_LEVEL, write_checksum=True).compress(sink.getvalue())
-
-
-def _unpacked(packed: bytes, schema: pa.Schema) -> pa.Table:
-    """What was packed, if it has the columns of `schema`.
-
-    Raises:
-        DamagedError: It is something else.
-    """
-    try:
-        header = zstandard.get_frame_parameters(packed)
-        if not header.has_checksum or not 0 < header.content_size <= _LIMIT_BYTES:
-            raise DamagedError("is not a list of files")
-        content = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompress(packed)
-        with pa.ipc.open_stream(content) as stream:
-            found = stream.read_all()
-        found.validate(full=True)
-        if found.schema.remove_metadata() != schema:
-            raise DamagedError("is not a list of files")
-        if any(column.null_count for column in found.columns):
-            raise DamagedError("has gaps")
-        return found
-    except (zstandard.ZstdError, pa.ArrowException, MemoryError, OSError, ValueError) as error:
-        raise DamagedError(f"cannot be read ({' '.join(str(error).split())})") from error

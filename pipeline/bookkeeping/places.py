@@ -10,12 +10,16 @@ import os
 import re
 
 from pipeline import storage
+from pipeline.storage.paths import STATE
 
-STATE = "_eventsift"
-"""Readers of Parquet skip folders that begin with ``_``."""
-
+# What is set aside is renamed to its name, this, and the id of the run that did it.
 DAMAGED = ".damaged-"
-"""What is set aside is renamed to its name, this, and the id of the run that did it."""
+
+# The page that shows a table and its runs; see `page`.
+PAGE = f"{STATE}/page.html"
+
+# Within the table; where its runs stage if no other folder is given.
+TEMP_FOLDER = f"{STATE}/temp"
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -27,7 +31,7 @@ def is_run_id(name: str) -> bool:
 
 def default_temp(root: str) -> str:
     """Returns the temp folder of the table at `root` where no other is given."""
-    return storage.join(root, STATE, "temp")
+    return storage.join(root, TEMP_FOLDER)
 
 
 def temp_folder(root: str, given: str | None) -> str:
@@ -49,10 +53,15 @@ def staging(root: str, temp: str, run_id: str) -> str:
     return storage.join(temp, STATE, run_id)
 
 
+def inside(run_id: str) -> str:
+    """Returns the staging folder of a run that stages in its table, relative to the table."""
+    return f"{TEMP_FOLDER}/{run_id}"
+
+
 def boundary(root: str, staged: str) -> str:
     """Returns the folder that a run's staging folder has to lie below: the table, or temp."""
-    inside = storage.join(root, STATE, "temp", staged.rpartition("/")[2])
-    return root if staged == inside else staged.rpartition("/")[0].rpartition("/")[0]
+    in_table = storage.join(root, inside(staged.rpartition("/")[2]))
+    return root if staged == in_table else staged.rpartition("/")[0].rpartition("/")[0]
 
 
 def is_inside(path: str, folder: str) -> bool:

@@ -1,4 +1,4 @@
-"""What dead runs have left behind, and the next run removes, or finishes."""
+"""Healing: what dead runs have left behind is removed, or finished, by the next run."""
 
 import contextlib
 import os
@@ -9,20 +9,25 @@ from collections.abc import Iterator, Sequence
 from pipeline import storage
 from pipeline.bookkeeping import journal, leases, places, state
 from pipeline.bookkeeping.leases import DeadRun
-from pipeline.bookkeeping.places import STATE
 from pipeline.storage import FileInfo
+from pipeline.storage.paths import STATE
 from pipeline.table import delta, settling
 from pipeline.table.address import Table
-from pipeline.table.datafiles import NEW_FOLDER, TableError
+from pipeline.table.datafiles import LEASES_FOLDER, NEW_FOLDER, TableError
 from pipeline.table.delta import Snapshot
 
 # How the store below deltalake 1.6 (object_store's LocalFileSystem) calls what it has begun.
 _DELTA_TEMPORARY = re.compile(r"/_delta_log/[^/]+#\d+$")
 # What only our commits have: a transaction of ours, or a file on its way to its partition.
-_OUR_COMMIT = re.compile(rb'"eventsift/|"_eventsift/new/')
+_OUR_COMMIT = re.compile(rf'"eventsift/|"{NEW_FOLDER}/'.encode())
 # No tool takes as long to write a commit; and a day is little for a hidden file to stay.
 _OLD_SECONDS = 86_400.0
-_FOLDERS = (STATE, *(f"{STATE}/{name}" for name in ("alive", "new", "temp", "runs", "rejects")))
+_FOLDERS = (
+    STATE,
+    LEASES_FOLDER,
+    NEW_FOLDER,
+    *(places.TEMP_FOLDER, journal.RUNS, journal.REJECTS),
+)
 
 
 def secure(table: Table, run_id: str) -> str:
@@ -44,7 +49,7 @@ def secure(table: Table, run_id: str) -> str:
     root = table.root
     if not storage.is_local(root):
         return ""
-    identity = delta.open_newest(table).origin().identity
+    identity = delta.open_newest(table).lineage().identity
     for name in _FOLDERS:
         path = storage.join(root, name)
         if os.path.islink(path) or (os.path.lexists(path) and not os.path.isdir(path)):
@@ -70,15 +75,15 @@ def _set_folder_aside(table: Table, name: str, run_id: str) -> None:
 def heal(table: Table, run_id: str, keep_seconds: float = 0.0, rebuild: bool = False) -> Snapshot:
     """Finishes what runs before have left undone: every run begins with it, and so does compaction.
 
-    The order is what makes it safe. A run may die at any moment, also while this goes on:
+    A run may commit and die at any moment, also while this goes on. Hence the order:
 
     1. The dead are found. A run that dies later is left to the next run.
     2. The files are settled. The log is read after the dead were found, so it has all that they
-       have committed, and those files get their places in the partitions. Were the dead found
-       after it, one of them might have committed in between, and its live files would still lie
-       among its own.
-    3. The dead are cleared: what they have published is recorded, with the settled table in it;
-       what they have not published is removed.
+       have committed, and those files get their places in the partitions. If they were
+       found only now, one may have committed since, and its live files would still be hidden.
+    3. The dead are cleared: what they have published is recorded, the rest is removed.
+
+    `clear` looks for live files itself, too. So it takes two mistakes to lose one.
 
     Args:
         table: The table.
@@ -124,7 +129,7 @@ def clear(table: Table, run_id: str, dead: Sequence[DeadRun]) -> None:
     if not dead:
         return
     # A half-written file does not tell whose it is. Listed first: what a run that starts now makes
-    # is not in the list, and a run that made what is listed is dead, or still has its mark.
+    # is not in the list, and a run that made what is listed is dead, or still has its lease.
     temporary = list(_temporary(storage.list_files(root)))
     if not leases.others(root, run_id):
         storage.delete(temporary)
@@ -132,7 +137,7 @@ def clear(table: Table, run_id: str, dead: Sequence[DeadRun]) -> None:
 
 
 def _published(table: Table, run_id: str) -> int | None:
-    """The version that has a run's events; None if the run was not committed.
+    """Returns the version that has a run's events; None if the run was not committed.
 
     After `retention.LOG_DAYS` days the log forgets who made a commit, but not the files it added.
     """
@@ -146,7 +151,7 @@ def _published(table: Table, run_id: str) -> int | None:
 
 
 def _is_own(root: str, name: str) -> bool:
-    """Whether a folder of the table is not a link to somewhere else."""
+    """Tells whether a folder of the table is its own, and no link to somewhere else."""
     return not storage.is_local(root) or storage.is_really_below(storage.join(root, name), root)
 
 
@@ -157,7 +162,7 @@ def _remove_staged(root: str, run: DeadRun) -> None:
 
 
 def _temporary(files: Sequence[FileInfo]) -> Iterator[str]:
-    """The files that an eventsift run has begun to write, and was killed."""
+    """Yields the files that runs of eventsift had begun to write when they were killed."""
     # A clock that was set forward makes nothing old: what is old is older than another file, too.
     now = min(time.time(), max((file.modified for file in files), default=0.0))
     for path, size, modified in files:
@@ -188,7 +193,7 @@ def abandon(table: Table, run: DeadRun, *, all_ended: bool = True) -> int | None
         version = delta.open_newest(table).published(run.id)
         if version is not None:
             journal.finish(table, run, version, run.id)
-        _remove_staged(table.root, run)
+        _remove_staged(table.root, run)  # also where clearing fails, or has to wait
         if version is None and all_ended:
             clear(table, run.id, [run])
             storage.remove_empty_directories([storage.join(table.root, STATE)])
@@ -196,7 +201,7 @@ def abandon(table: Table, run: DeadRun, *, all_ended: bool = True) -> int | None
 
 
 def outcome(version: int | None) -> str:
-    """A sentence on what a failed run has done to the table; see `abandon`."""
+    """Says in a sentence what a failed run has done to the table; see `abandon`."""
     if version is None:
         return "Nothing was published; the table is as it was."
     return (

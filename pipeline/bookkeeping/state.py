@@ -1,6 +1,6 @@
 """Files beside the table that a run reads: they may be damaged, or somebody else's work.
 
-None of them is needed. So a file that is not what it should be is set aside, which a notice says,
+A run works without them. So a file that is not what it should be is set aside, which a notice says,
 and the run goes on without it.
 """
 

@@ -1,7 +1,7 @@
 """The summary of a run: what it read, what it did to the table, and how long it took.
 
-It is stored as JSON beside the table, and its fields are a public format (docs/formats.md): they
-may get more, and none is renamed.
+It is stored as JSON beside the table. Its fields are a public format: fields may be added, none is
+renamed.
 """
 
 from collections.abc import Mapping

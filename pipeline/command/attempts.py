@@ -16,7 +16,7 @@ from pipeline.bookkeeping import leases, places, recovery
 from pipeline.bookkeeping.leases import DeadRun
 from pipeline.command import console, reasons, stopped
 from pipeline.run import new_run_id
-from pipeline.steps.publish import TooManyRejectedError
+from pipeline.steps.commit import TooManyRejectedError
 from pipeline.table.address import Table
 from pipeline.table.datafiles import ConflictError
 
@@ -24,7 +24,7 @@ from pipeline.table.datafiles import ConflictError
 _ATTEMPTS = 3
 
 # A signal to the whole process group, as systemd sends it, may end a worker before it reaches this
-# process. For this long such an end is not taken for a failure.
+# process. So this process waits this long for the signal before it reports a failure.
 _GROUP_SECONDS = 0.2
 
 

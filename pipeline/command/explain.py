@@ -77,7 +77,7 @@ def not_a_folder(option: str, path: str) -> str | None:
 
 
 def no_table(path: str) -> str | None:
-    """Returns that a local folder is no table to check; None if it may be one."""
+    """Says why a local folder is no table to check; None if it may be one."""
     if not storage.is_local(path) or os.path.exists(os.path.join(path, "_delta_log")):
         return None
     if os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK):

@@ -12,7 +12,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 
 from pipeline import flow, processes, signals, storage
-from pipeline.bookkeeping import journal, ledger, places, recovery, summary
+from pipeline.bookkeeping import journal, listings, places, recovery, summary
 from pipeline.command import (
     attempts,
     beam_options,
@@ -133,18 +133,18 @@ class _Job(NamedTuple):
         found = summary.decode(storage.read_bytes(path))
         for warning in report.warnings(found):
             console.say(f"eventsift: {warning}", error=True)
-        console.say(report.line(found) if files else report.text(found))
-        if found.files.read and not self.own.no_page:
-            path = page.after_run(run.table)
-            if path and not files:
-                console.say(f"As a page: {path}")
+        shown = bool(found.files.read) and not self.own.no_page
+        where = storage.join(run.root, places.PAGE) if shown else ""
+        console.say(report.line(found) if files else report.text(found, where))
+        if shown:
+            page.after_run(run.table)
         return console.REJECTED if found.all_rejected else console.DONE
 
     def _pipeline(self, run: Run, files: Sequence[FileInfo] | None) -> bool:
         """Runs the pipeline; tells whether it has run, and was not only built."""
         if files is not None:
             run = run._replace(listing=storage.join(run.staging, "listing.arrow.zst"))
-            ledger.write(run.listing, files)
+            listings.write(run.listing, files)
         idle = processes.available() if runners.leaves_cores(self.beam) else 0
         workers = idle if self.own.workers is None else self.own.workers
         pipeline = beam.Pipeline(runner=runners.name(self.beam), options=self.beam)

@@ -31,8 +31,13 @@ class _Line(NamedTuple):
     words: str
 
 
-def text(summary: RunSummary) -> str:
-    """Returns the report of a run."""
+def text(summary: RunSummary, page: str = "") -> str:
+    """Returns the report of a run.
+
+    Args:
+        summary: The run's.
+        page: Where the page about the table is, or is about to be; "" if there is none.
+    """
     lines = list(_lines(summary))
     width = max(len(line.number) for line in lines)
     rows = [
@@ -43,6 +48,8 @@ def text(summary: RunSummary) -> str:
     if summary.rejects:
         places.append(f"  {'rejects':<13}{summary.rejects}")
     places.append(f"  {'output':<13}{summary.output}")
+    if page:
+        places.append(f"  {'page':<13}{page}")
     return "\n".join([f"run {summary.run}", "", *rows, *left_out, *places, "", _verdict(summary)])
 
 
@@ -146,5 +153,5 @@ def _verdict(summary: RunSummary) -> str:
             " records, and deliver them in a new file."
         )
     if not events.read:
-        return "Nothing was published: the files have no summary."
+        return "Nothing was published: the files have no record."
     return "Nothing new to publish: no event is later than what the table has."

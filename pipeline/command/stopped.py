@@ -61,7 +61,7 @@ def main(number: int) -> NoReturn:
     from pipeline import imports
     from pipeline.command import console
 
-    imports.prepare()
+    imports.leave_out_unused()
     from pipeline.bookkeeping import recovery
     from pipeline.bookkeeping.leases import DeadRun
 

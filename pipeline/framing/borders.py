@@ -14,17 +14,20 @@ import re
 from collections.abc import Iterator
 
 WHITE = b" \t\r\n"
+# A byte order mark. It may stand wherever a record may begin.
 MARK = b"\xef\xbb\xbf"
-"""A byte order mark; one may stand wherever a record may begin."""
 
 BORDER = re.compile(rb"\}[ \t\r\n]*\n(?=\{)")
 
 
 def cuts(window: bytes) -> Iterator[int]:
-    """Yields the offsets of the borders in any part of a file: there it may be cut in two."""
+    """Yields the offsets of the borders in some bytes of a file, where it may be cut in two."""
     return (border.end() for border in BORDER.finditer(window))
 
 
 def is_between_borders(file: bytes) -> bool:
-    """Whether a newline before a file and one after it are borders if objects lie beyond them."""
+    """Tells whether a file may be joined with others, with newlines between them.
+
+    These newlines are borders then.
+    """
     return file.startswith(b"{") and file.rstrip(WHITE).endswith(b"}")

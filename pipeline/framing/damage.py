@@ -1,4 +1,4 @@
-"""Where a damaged record ends, so that reading goes on at a place that cannot lie inside it.
+"""The rules for where a damaged record ends: reading goes on at a place that is not inside it.
 
 A record is damaged if it is not one well-formed JSON value, or if it is larger than any record may
 be. The rules look at its strings, brackets and lines only. The first one that applies counts:
@@ -19,7 +19,8 @@ be. The rules look at its strings, brackets and lines only. The first one that a
 An inner object may stand at some places that look like the end by rules 3 and 4. The first of them
 is a *likely end*: the record ends there if its brackets turn out not to close in order.
 
-Where this leaves a choice, a good neighbour is rather lost, in the reject, than an event invented.
+Where this leaves a choice, the rules lose a good neighbour in the reject rather than invent an
+event.
 """
 
 import enum
@@ -28,11 +29,11 @@ from pipeline.framing.borders import WHITE
 from pipeline.framing.structure import OPENING, PAIRS
 from pipeline.framing.view import NO_EVENT, Line, Neighbour, View, indent, last_significant
 
+# One object ends, and another begins on the same line without a comma between them.
 TOUCHING = rb'\}[ \t\r]*\{(?=[ \t\r]*")'
-"""A pattern: one object ends, and another begins on the same line without a comma between them."""
 
+# Deeper nesting counts as out of order: each open bracket takes a byte of memory.
 LEVELS = 1 << 20
-"""Deeper nesting counts as out of order: the types of its brackets would have to be remembered."""
 
 _CONTINUED = b",[:"  # a value must follow
 _TRIES = 20  # bounds how many neighbours are parsed for one damaged record
@@ -41,10 +42,11 @@ _TRIES = 20  # bounds how many neighbours are parsed for one damaged record
 class _Layout(enum.Enum):
     """How a record is laid out, as its beginning shows.
 
-    Inside an `INDENTED` record, all lines begin further to the right than the record. A record that
-    is one `LINE` has its first member on the same line as its bracket. Inside a `FLAT` one, which
-    has more lines, all begin as far left as the record. Of a record whose bracket is lost, as of
-    any `OTHER`, nothing is known.
+    Attributes:
+        LINE: Its first member stands on the same line as its bracket.
+        INDENTED: All lines inside it begin further to the right than the record.
+        FLAT: All lines inside it begin as far left as the record.
+        OTHER: Nothing is known; the record's bracket is lost.
     """
 
     LINE = enum.auto()
@@ -56,14 +58,14 @@ class _Layout(enum.Enum):
 class Rules:
     """The rules, and what they have to know of one damaged record.
 
-    The text comes in stretches. All places are offsets in the data of the present one.
+    The text comes in chunks. All places are offsets in the data of the current one.
 
     Attributes:
-        start: Where the present stretch begins.
-        open: The brackets that are open, the innermost last; right as long as all is in order.
+        start: Where the current chunk begins.
+        open: The brackets that are open, the innermost last; correct while all is in order.
         in_order: Whether strings and brackets are in order so far.
         closed: Whether the record ended by rule 2.
-        likely_end: Where in this stretch it ends if its brackets do not close in order, or 0.
+        likely_end: Where in this chunk it ends if its brackets do not close in order, or 0.
         is_certain: Whether no inner object of a well-formed record can stand at the likely end.
     """
 
@@ -87,39 +89,39 @@ class Rules:
         self._has_lines = False
         self._has_lists = False  # whether a line of it ends with "["
         self._has_objects = False  # whether a line of it begins with "{", as far left as itself
-        self._last_two = b"  "  # significant bytes before this stretch
+        self._last_two = b"  "  # bytes before this chunk that are no white space
         self._tries = 0
 
-    def begin_stretch(self, data: bytes, start: int, view: View | None, may_guess: bool) -> None:
-        """Goes on with the stretch of text that begins at ``data[start]``.
+    def begin_chunk(self, data: bytes, start: int, view: View | None, may_guess: bool) -> None:
+        """Takes the next chunk, which begins at ``data[start]``.
 
         Args:
             data: The text.
-            start: Where the stretch begins.
+            start: Where the chunk begins.
             view: Tells what begins at a place. Without it, a record cannot end by rule 4, and it
                 has no likely ends.
-            may_guess: Whether there are likely ends.
+            may_guess: Whether the record may have a likely end.
         """
         self._data, self.start, self._view, self._may_guess = data, start, view, may_guess
         self.likely_end = 0
 
-    def end_stretch(self, end: int) -> None:
-        """Keeps what the next stretch needs, and lets go of the text."""
+    def end_chunk(self, end: int) -> None:
+        """Keeps what the next chunk needs, and lets go of the text."""
         self._last_two = self._before(end)
         self._data, self._view = b"", None
 
     @property
     def last(self) -> bytes:
-        """The last significant byte of the stretches before."""
+        """The last byte of the earlier chunks that is no white space."""
         return self._last_two[1:]
 
     @property
     def looks_for_events(self) -> bool:
-        """Whether rule 4 is in force."""
+        """Whether rule 4 can still apply."""
         return self._view is not None and not self._has_lines
 
     def may_end_at_line(self, line_indent: int) -> bool:
-        """Whether rules 1 and 3 ask about a line with this indentation."""
+        """Tells whether rules 1 and 3 can apply to a line with this indentation."""
         return line_indent <= self._line.indent
 
     def note_lines(self, has_list: bool) -> None:
@@ -132,7 +134,7 @@ class Rules:
         self.note_lines(self._has_lists or self._before(place)[1:] == b"[")
 
     def closes(self, bracket: int) -> bool:
-        """Rule 2: whether the record ends with this bracket, which is outside strings."""
+        """Rule 2: tells whether the record ends with this bracket, which is outside strings."""
         if bracket in OPENING:
             self.open.append(bracket)
             self.in_order = len(self.open) <= LEVELS
@@ -144,7 +146,7 @@ class Rules:
         return self.closed
 
     def ends_at_line(self, place: int, line_indent: int) -> bool:
-        """Rules 1 and 3: whether the record ends at `place`, where a line begins with "{"."""
+        """Rules 1 and 3: tells whether the record ends at `place`, where a line begins with "{"."""
         if not self.may_end_at_line(line_indent):
             return False
         is_first, self._has_objects = not self._has_objects, True
@@ -172,14 +174,14 @@ class Rules:
         return self._ends_at_event_on_line(place, is_likely, is_alike and is_first)
 
     def _begins_alike(self, place: int) -> bool:
-        """Whether an object's bracket ends its line, if this record's does."""
+        """Tells whether an object begins like this record: its bracket ends the line, or not."""
         if self._layout is not _Layout.INDENTED or self._view is None:
             return True
         after = self._data[place + 1 : place + 3].lstrip(b"\r")
         return not after or after.startswith(b"\n")
 
     def _ends_at_event_on_line(self, place: int, is_likely: bool, is_first: bool) -> bool:
-        """Rule 3 for an event where an inner object may stand.
+        """Rule 3, for an event at a place where an inner object may stand.
 
         Args:
             place: Where a line begins with an object.
@@ -198,8 +200,8 @@ class Rules:
     def _ends_flat(self, place: int) -> bool:
         """Rule 3 for a flat record, at a line of an object where a token before it is bad.
 
-        After an inner object come others, or brackets close; so outside an array of events a border
-        tells. In one, it may be that the array ends: see `is_over`.
+        After an inner object come others, or brackets close. So outside an array of events, a
+        border decides. In an array, the record ends there if the array ends next: see `is_over`.
         """
         if self.likely_end:
             return False
@@ -209,14 +211,14 @@ class Rules:
         return not self._in_array and neighbour.is_event and neighbour.before_border
 
     def is_over(self, place: int, end: int) -> bool:
-        """Whether the record ends at its likely end, where its order is broken at `place`.
+        """Tells whether the record ends at its likely end, now that its order is broken.
 
-        For a flat record that is so if a "]" at `place` ends the array of events. If something else
-        follows, inner objects seem to lie at the likely end, so it is forgotten.
+        A flat record does if a "]" at `place` ends the array of events. If something else follows,
+        inner objects seem to lie at the likely end, so that is forgotten.
 
         Args:
             place: Where the order is broken.
-            end: Where the stretch ends.
+            end: Where the chunk ends.
         """
         if not self.likely_end or self._layout is not _Layout.FLAT:
             return self.likely_end > 0
@@ -227,11 +229,11 @@ class Rules:
         return following != b"" and following in OPENING
 
     def ends_at_event(self, place: int, in_string: bool = False) -> bool:
-        """Rule 4: whether the record ends at `place`, where an object begins on the same line.
+        """Rule 4: tells whether the record ends at `place`, where an object begins on its line.
 
         Args:
             place: Where the object begins.
-            in_string: Whether that seems to be in a string; then a quotation mark is lost.
+            in_string: Whether that seems to be inside a string: a quotation mark is lost then.
         """
         if not self.looks_for_events or self._tries >= _TRIES:
             return False
@@ -247,7 +249,7 @@ class Rules:
         return False
 
     def _before(self, place: int) -> bytes:
-        """The two last significant bytes before `place`."""
+        """Returns the last two bytes before `place` that are no white space."""
         last = last_significant(self._data, place, self.start)
         if last < 0:
             return self._last_two
@@ -256,7 +258,7 @@ class Rules:
         return first + self._data[last : last + 1]
 
     def _neighbour(self, place: int) -> Neighbour:
-        """What begins at `place`, as long as that was not asked too often."""
+        """Returns what begins at `place`, but "no event" after this was asked `_TRIES` times."""
         if self._view is None or self._tries >= _TRIES:
             return NO_EVENT
         self._tries += 1
@@ -264,8 +266,8 @@ class Rules:
 
 
 def _layout(beginning: bytes, line_indent: int) -> _Layout:
-    """The layout of a record, told by its beginning, and by the indentation of its line."""
-    if beginning[:1] not in (b"{", b"["):  # but a quotation mark: a bracket is lost before it
+    """Returns the layout of a record, from its beginning and the indentation of its line."""
+    if beginning[:1] not in (b"{", b"["):  # it begins with a quotation mark, its bracket is lost
         return _Layout.OTHER
     last_line = beginning.rfind(b"\n")
     if last_line < 0:

@@ -1,8 +1,8 @@
-"""The way through a damaged record's text, and the places at which the rules of `damage` are asked.
+"""Goes through a damaged record's text, and asks the rules of `damage` where they may apply.
 
-The text comes in stretches, of any size: the end of the record does not depend on how it is cut.
+The text comes in chunks, of any size: the end of the record does not depend on how it is cut.
 Only the brackets that are open are remembered, so that a record of any size takes no more memory
-than a small one. Long stretches without a place that matters are passed in one go.
+than a small one. Long text without a place that matters is passed in one go.
 """
 
 import re
@@ -21,15 +21,16 @@ _MAY_TOUCH = re.compile(rb"\}[ \t\r]*\{")
 _LIST_BEGINS = re.compile(rb"\[[ \t\r]*\n")
 _SLASHES = re.compile(rb"\\*")
 _QUOTE, _SLASH, _BRACE, _LINE_BREAK = b'"\\{\n'
-# `structure` looks at this much in one call, from a length on where that pays: most records end
-# soon, and where a stretch has something to ask the rules about, more may follow.
-_STRETCH_BYTES = 256 << 10
-_QUICK_FROM_BYTES = 16 << 10
+# How many bytes are read token by token before `structure` is used: most records end within them.
+_SLOW_BYTES = 16 << 10
+# How many bytes `structure` looks at in one call. If the record might end there, they are read
+# token by token, too.
+_QUICK_BYTES = 256 << 10
 _LOOK_BACK_BYTES = 64
 
 
 class Damaged:
-    """The end of a damaged record, see `skipped.Ending`.
+    """Finds the end of a damaged record; a `skipped.Ending`.
 
     Attributes:
         rules: The rules, and what they know of the record.
@@ -39,17 +40,17 @@ class Damaged:
         """Begins with a record; see `Rules`."""
         self.rules = Rules(beginning, opened, line, in_array)
         self._in_string = False
-        self._escaped = False  # whether a backslash before this stretch escapes its first byte
+        self._escaped = False  # whether a backslash before this chunk escapes its first byte
         self._line_indent: int | None = None  # of a line of which only white space is known
 
     @property
     def closed(self) -> bool:
-        """Whether it ended where its brackets close, in order."""
+        """Whether the record ended where its brackets close, in order."""
         return self.rules.closed
 
     @property
     def last(self) -> bytes:
-        """The last significant byte so far."""
+        """The last byte so far that is no white space."""
         return self.rules.last
 
     def find_end(
@@ -60,18 +61,21 @@ class Damaged:
         view: View | None = None,
         may_guess: bool = True,
     ) -> int | None:
-        """Goes on through ``data[start:end]``, and gives where in it the record ends, if it does.
+        """Goes through the next chunk of the record.
 
         Args:
             data: The text.
-            start: Where the stretch begins.
+            start: Where the chunk begins.
             end: Where it ends.
-            view: See `Rules.begin_stretch`.
-            may_guess: See `Rules.begin_stretch`.
+            view: See `Rules.begin_chunk`.
+            may_guess: See `Rules.begin_chunk`.
+
+        Returns:
+            Where the record ends in this chunk; None if it does not.
         """
-        self.rules.begin_stretch(data, start, view, may_guess)
+        self.rules.begin_chunk(data, start, view, may_guess)
         found = self._find(data, start, end)
-        self.rules.end_stretch(end if found is None else start)
+        self.rules.end_chunk(end if found is None else start)
         return found
 
     def _find(self, data: bytes, start: int, end: int) -> int | None:
@@ -82,35 +86,35 @@ class Damaged:
                 return at
         if self._escaped:
             at = self._past_escaped(data, start, end)
-        slow_to = at + _QUICK_FROM_BYTES
+        slow_to = at + _SLOW_BYTES
         while at < end:
             if not rules.in_order:
                 is_over = rules.is_over(at, end)
                 return rules.likely_end if is_over else self._find_out_of_order(data, at, end)
-            stretch = min(end, at + _STRETCH_BYTES)
+            quick_to = min(end, at + _QUICK_BYTES)
             if at >= slow_to:
-                if self._pass_quickly(data, at, stretch):
-                    at = stretch
+                if self._pass_quickly(data, at, quick_to):
+                    at = quick_to
                     continue
-                slow_to = stretch
+                slow_to = quick_to
             at, found = self._pass_tokens(data, start, at, min(slow_to, end), end)
             if found is not None:
                 return found
         return None
 
     def _past_escaped(self, data: bytes, start: int, end: int) -> int:
-        """The end of what a backslash before this stretch may escape, more backslashes included."""
+        """Returns the end of what a backslash before this chunk escapes, backslashes included."""
         at = end_of(_SLASHES, data, start, end)
         is_escaped = (at - start) % 2 == 0
         self._escaped = is_escaped and at == end
         return at + (is_escaped and at < end and data[at] == _QUOTE)
 
     def _pass_quickly(self, data: bytes, at: int, end: int) -> bool:
-        """Passes a stretch in one go if it is clear that nothing ends in it; whether it did."""
+        """Passes ``data[at:end]`` in one go; returns False if the record might end there."""
         rules = self.rules
         first_line = data.find(b"\n", at, end)
         has_lines = first_line >= 0
-        # A line may have only begun at either end.
+        # At either end there may be a line that is only in part within this text.
         if data[at] in WHITE or data[end - 1] in WHITE + MARK:
             return False
         if has_lines:
@@ -121,13 +125,13 @@ class Damaged:
             back = max(at - _LOOK_BACK_BYTES, rules.start)
             if _MAY_TOUCH.search(data, back, first_line if has_lines else end + 1):
                 return False
-        seen = structure.look(memoryview(data)[at:end], self._in_string)
-        if not seen.is_ordered or seen.escaped:
+        found = structure.look(memoryview(data)[at:end], self._in_string)
+        if not found.is_ordered or found.escaped:
             return False
-        opened = structure.after(bytes(rules.open), seen.brackets)
+        opened = structure.after(bytes(rules.open), found.brackets)
         if opened is None or len(opened) > LEVELS:
             return False
-        rules.open, self._in_string = bytearray(opened), seen.in_string
+        rules.open, self._in_string = bytearray(opened), found.in_string
         if has_lines:
             rules.note_lines(_LIST_BEGINS.search(data, at, end) is not None)
         return True
@@ -135,17 +139,18 @@ class Damaged:
     def _pass_tokens(
         self, data: bytes, start: int, at: int, stop: int, end: int
     ) -> tuple[int, int | None]:
-        """Passes text that is in order so far, quotation mark by bracket by line break.
+        """Passes text that is in order so far, token by token: strings, brackets, line breaks.
 
         Args:
             data: The text.
-            start: Where the stretch begins.
+            start: Where the chunk begins.
             at: Where the text begins.
             stop: How far to go.
-            end: Where the stretch ends.
+            end: Where the chunk ends.
 
         Returns:
-            How far it came, to `stop` or to where the order is broken; and where the record ends.
+            How far it came: to `stop`, or to where the order is broken. And where the record ends;
+            None if it does not.
         """
         rules = self.rules
         while at < stop:
@@ -183,7 +188,10 @@ class Damaged:
         return at, None
 
     def _find_out_of_order(self, data: bytes, at: int, end: int) -> int | None:
-        """Where the record ends in text without order, of which only the lines count."""
+        """Returns where the record ends in text out of order, where only lines and events count.
+
+        None if it does not end there.
+        """
         for token in _OUT_OF_ORDER.finditer(data, at, end):
             place, after = token.span()
             if data[place] == _LINE_BREAK:
@@ -195,13 +203,13 @@ class Damaged:
         return None
 
     def _ends_at_line(self, data: bytes, place: int, at: int, end: int) -> bool:
-        """Whether the record ends at `at`, where the white space of a line ends.
+        """Tells whether the record ends at `at`, where the white space of a line ends.
 
         Args:
             data: The text.
-            place: Where the white space begins in this stretch.
+            place: Where the white space begins in this chunk.
             at: Where it ends.
-            end: Where the stretch ends.
+            end: Where the chunk ends.
         """
         line_indent = (self._line_indent or 0) + indent(data[place:at])
         if at == end:

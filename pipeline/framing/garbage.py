@@ -1,8 +1,8 @@
 """Where garbage ends: text between records that begins like no JSON value.
 
 It ends where an event begins on its line, outside strings and brackets, or right after a `}`. Else
-it ends with its line, and with the lines after that which are indented: what is cut off from a
-pretty-printed record goes on like that.
+it ends with its line, or with the last of the indented lines that follow: the rest of a
+pretty-printed record that was cut off looks like that.
 """
 
 import itertools
@@ -20,7 +20,7 @@ _TRIES = 20  # bounds how many objects are parsed for one line
 
 
 def event_in(view: View, start: int, end: int, in_array: bool) -> int:
-    """Where an event begins in a line of garbage; 0 if none does.
+    """Returns where an event begins in a line of garbage; 0 if none does.
 
     Args:
         view: What is in view.
@@ -38,7 +38,7 @@ def event_in(view: View, start: int, end: int, in_array: bool) -> int:
 
 
 def _event_outside_brackets(view: View, start: int, end: int, in_array: bool) -> int:
-    """Where an event begins outside strings and brackets, not after a colon; 0 if nowhere."""
+    """Returns where an event begins outside strings and brackets, not after a colon; 0 if none."""
     depth = tries = 0
     has_colon = in_string = False
     at = start
@@ -66,7 +66,7 @@ def _event_outside_brackets(view: View, start: int, end: int, in_array: bool) ->
 
 
 class RestOfLines:
-    """The end of garbage after which no event follows on its line, see `skipped.Ending`."""
+    """Finds the end of garbage that no event follows on its line; a `skipped.Ending`."""
 
     closed = False
 
@@ -74,10 +74,10 @@ class RestOfLines:
         """Begins with garbage; lines after it that are indented more than `most` belong to it."""
         self.last = b""
         self._most = most
-        self._indent: int | None = None  # of a line of which only white space is known
+        self._indent: int | None = None  # of a line of which only white space is known so far
 
     def find_end(self, data: bytes, start: int, end: int) -> int | None:
-        """Goes on through ``data[start:end]``, and gives where in it the garbage ends."""
+        """Goes through more of the file, ``data[start:end]``; returns where the garbage ends."""
         found = self._find(data, start, end)
         if found is None:
             at = last_significant(data, end, start)

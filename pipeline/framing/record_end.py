@@ -1,8 +1,8 @@
 """Where the record ends that begins at a place, good or bad.
 
-Its first byte says what it may be. A well-formed value ends where it ends (`values`). What begins
-with a bracket and is no value is damaged (`damage`), and so is `"name":`, a member of an object
-that has lost its beginning. All else is garbage (`garbage`).
+Its first byte says what it may be. `values` finds the end of a well-formed value. What begins with
+a bracket and is no value is damaged (`damage`), and so is `"name":`, a member of an object that has
+lost its beginning. All else is garbage (`garbage`).
 """
 
 import re
@@ -14,10 +14,10 @@ from pipeline.framing.skipped import Skipped
 from pipeline.framing.values import scalar_end, value_end
 from pipeline.framing.view import LOOK_BYTES, SPACE, View, end_of
 
-# Larger values are left to `damage_scan`: Python's scanner builds them.
+# Larger values are left to `damage_scan`: Python's scanner, which `values` uses, builds them.
 _SCAN_BYTES = 64 << 10
 _LOOK_AHEAD_BYTES = 2  # how far past a place `damage` looks
-# What can follow a value that is no object or array.
+# Bytes that can follow a value that is no object or array.
 _AFTER_SCALAR = (b" ", b"\t", b"\r", b"\n", b",", b"]", b"\xef", b"")
 _AFTER_TAIL = re.compile(rb"[ \t\r]*,?[ \t\r]*")
 
@@ -27,8 +27,8 @@ class End(NamedTuple):
 
     Attributes:
         at: The place.
-        has_array_end: Whether the record has the "]" of the array that it is in.
-        is_likely: Whether a likely end was taken, see `damage`.
+        has_array_end: Whether the record includes the "]" of the array that it is in.
+        is_likely: Whether this is only a likely end, see `damage`.
     """
 
     at: int
@@ -37,7 +37,7 @@ class End(NamedTuple):
 
 
 def end_of_record(view: View, start: int, in_array: bool, may_guess: bool) -> End | Skipped:
-    """Where the record at `start` ends.
+    """Returns where the record at `start` ends.
 
     Args:
         view: What is in view of the file.
@@ -46,7 +46,7 @@ def end_of_record(view: View, start: int, in_array: bool, may_guess: bool) -> En
         may_guess: Whether a likely end may be taken.
 
     Returns:
-        Its end; of a record that is too large to be kept, and has no end in view, what is known.
+        Its end. If it is too large to be kept, and its end is not in view, what is known of it.
 
     Raises:
         NotInViewError: The end is not in view.
@@ -75,7 +75,7 @@ def end_of_record(view: View, start: int, in_array: bool, may_guess: bool) -> En
 def _end_of_damaged(
     view: View, start: int, opened: bytes, in_array: bool, may_guess: bool
 ) -> End | Skipped:
-    """The end of a record of which some of the first brackets may be lost (`opened`)."""
+    """Returns the end of a damaged record; `opened` are brackets that are lost before it."""
     data = view.data
     stop = min(len(data), start + view.limit)
     space = end_of(SPACE, data, start + 1, min(stop, start + LOOK_BYTES))
@@ -94,12 +94,12 @@ def _end_of_damaged(
 
 
 def _end_of_tail(view: View, start: int, in_array: bool, may_guess: bool) -> End | Skipped:
-    """The end of what begins like a member of an object: the object's bracket is lost.
+    """Returns the end of what begins like a member of an object: the object's bracket is lost.
 
-    If more seems to be lost before it, all of its lines are garbage.
+    If more than the bracket seems to be lost, all of its lines are garbage.
     """
     end = _end_of_damaged(view, start, b"{", in_array, may_guess)
-    if isinstance(end, Skipped) or _is_apart(view, start, end, in_array):
+    if isinstance(end, Skipped) or _seems_complete(view, start, end, in_array):
         return end
     garbage_end = _end_of_garbage(view, start, in_array)
     if isinstance(garbage_end, Skipped):
@@ -107,8 +107,8 @@ def _end_of_tail(view: View, start: int, in_array: bool, may_guess: bool) -> End
     return garbage_end._replace(is_likely=end.is_likely)
 
 
-def _is_apart(view: View, start: int, end: End, in_array: bool) -> bool:
-    """Whether nothing seems to go on after a record whose beginning is lost."""
+def _seems_complete(view: View, start: int, end: End, in_array: bool) -> bool:
+    """Tells whether a record whose beginning is lost seems to be complete at `end`."""
     data = view.data
     in_array = in_array and not end.has_array_end
     comma = end_of(_AFTER_TAIL, data, end.at, end.at + LOOK_BYTES)
@@ -122,7 +122,7 @@ def _is_apart(view: View, start: int, end: End, in_array: bool) -> bool:
 
 
 def _end_of_garbage(view: View, start: int, in_array: bool) -> End | Skipped:
-    """The end of what begins like no JSON value."""
+    """Returns the end of what begins like no JSON value."""
     data = view.data
     stop = min(len(data), start + view.limit)
     line_end = data.find(b"\n", start, stop)
@@ -138,11 +138,11 @@ def _end_of_garbage(view: View, start: int, in_array: bool) -> End | Skipped:
 
 
 def _garbage_indent(view: View, start: int, in_array: bool) -> int:
-    """Lines after garbage that are indented more than this go on with it."""
+    """Returns an indentation: lines after garbage that are indented more belong to it."""
     return view.line(start).indent if in_array else 0
 
 
 def _end(view: View, start: int, end: int, in_array: bool) -> End:
-    """The end of a damaged record without what stands between records."""
+    """Returns the end of a damaged record, without white space and commas at its end."""
     text = skipped.without_separators(view.data[start:end], in_array)
     return End(start + len(text), in_array and text.endswith(b"]"))

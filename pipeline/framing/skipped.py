@@ -1,6 +1,6 @@
-"""Records that are too large to be kept: their ends are looked for while their bytes are let go.
+"""Records that are too large to be kept.
 
-Of such a record only a preview, its length and what finds its end are kept from part to part.
+Of such a record, only a preview, its length, and the search for its end are kept from part to part.
 """
 
 import copy
@@ -8,12 +8,12 @@ from typing import NamedTuple, Protocol
 
 from pipeline.framing.borders import WHITE
 
-# How many bytes of a record that is too large to be kept are kept.
+# How many bytes from the beginning of such a record are kept.
 PREVIEW_BYTES = 1024
 
 
 class Ending(Protocol):
-    """Looks for the end of a record, in one stretch of text after another."""
+    """The search for the end of a record, in one chunk of text after another."""
 
     @property
     def closed(self) -> bool:
@@ -21,20 +21,23 @@ class Ending(Protocol):
 
     @property
     def last(self) -> bytes:
-        """The last significant byte of the record so far."""
+        """The last byte of the record so far that is no white space."""
 
     def find_end(self, data: bytes, start: int, end: int) -> int | None:
-        """Goes on through ``data[start:end]``, and gives where the record ends, if it does."""
+        """Goes through the next chunk, ``data[start:end]``; returns where the record ends in it.
+
+        None if it does not end there.
+        """
 
 
 class Skipped(NamedTuple):
     """A record that is too large to be kept.
 
     Attributes:
-        length: Its bytes so far.
-        significant: Its bytes so far, without what stands between records at their end.
+        length: How many bytes of it were read so far.
+        significant: The same, without white space and commas at the end.
         preview: How it begins.
-        ending: What finds its end.
+        ending: The search for its end.
     """
 
     length: int
@@ -43,11 +46,11 @@ class Skipped(NamedTuple):
     ending: Ending
 
     def go_on(self, data: bytes, start: int, in_array: bool) -> "tuple[Skipped, int | None]":
-        """The record with more of its bytes, and where in them it ends, if it does.
+        """Returns the record with more of its bytes, and where it ends; None if it does not.
 
         Args:
-            data: A part of the file.
-            start: Where in it the record goes on.
+            data: The next bytes of the file.
+            start: Where in them the record goes on.
             in_array: Whether the record is an element of an array of events.
         """
         ending = copy.deepcopy(self.ending)  # a part may be read twice
@@ -59,11 +62,14 @@ class Skipped(NamedTuple):
 
 
 def begin(data: bytes, start: int, stop: int, in_array: bool, ending: Ending) -> Skipped:
-    """The record at `start`, of which `ending` has seen the bytes before `stop`."""
+    """Makes a `Skipped` of the record at `start`; `ending` knows its bytes before `stop`."""
     kept = without_separators(data[start:stop], in_array)
     return Skipped(stop - start, len(kept), data[start : min(stop, start + PREVIEW_BYTES)], ending)
 
 
 def without_separators(text: bytes, in_array: bool) -> bytes:
-    """The text of a damaged record without what stands between records at its end."""
+    """Returns the text of a damaged record, without white space and commas at its end.
+
+    Outside an array of events, a comma at its end belongs to it.
+    """
     return text.rstrip(WHITE + b"," if in_array else WHITE)

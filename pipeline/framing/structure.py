@@ -1,9 +1,10 @@
 """Strings and brackets of JSON text of any size, in bounded memory.
 
 This looks at quotation marks, backslashes, brackets and line breaks only, so it also works on text
-that is no JSON. A backslash makes a quotation mark after it an ordinary character. Other modules
-decide what follows from the structure: `damage` (where a damaged record ends), `records` (how deep
-a value is nested).
+that is no JSON. A backslash makes a quotation mark after it an ordinary character.
+
+Two modules draw conclusions from the structure: `damage_scan` (where a damaged record ends) and
+`records` (how deep a value is nested).
 """
 
 from typing import NamedTuple
@@ -15,12 +16,12 @@ OPENING, CLOSING = b"{[", b"}]"
 PAIRS = {ord("{"): ord("}"), ord("["): ord("]")}
 _IS_BRACKET = np.isin(np.arange(256), list(b"{}[]"))
 _IS_OPENING = np.isin(np.arange(256), list(OPENING))
-# Most pairs in JSON are within this many levels of each other.
+# How often `after` removes the innermost pairs of brackets. Most JSON is not nested deeper.
 _REDUCTIONS = 6
 
 
 class Structure(NamedTuple):
-    """What a stretch of text holds.
+    """The structure of a text.
 
     Attributes:
         brackets: Its brackets outside strings, in order.
@@ -36,7 +37,7 @@ class Structure(NamedTuple):
 
 
 def look(text: bytes | memoryview, in_string: bool = False, escaped: bool = False) -> Structure:
-    """Finds the brackets of a stretch of text, given the state in which it begins."""
+    """Finds the structure of a text, given the state in which the text begins."""
     codes = np.frombuffer(text, np.uint8)
     if not codes.size:
         return Structure(codes, in_string, escaped, True)
@@ -46,7 +47,7 @@ def look(text: bytes | memoryview, in_string: bool = False, escaped: bool = Fals
         quotes[0] = False
     ends_escaped = False
     if slashes.size:
-        # Backslashes escape each other in pairs: only an odd run of them escapes what follows.
+        # Backslashes escape each other in pairs: only an odd number of them escapes what follows.
         breaks = np.flatnonzero(np.diff(slashes) > 1)
         starts = slashes[np.concatenate(([0], breaks + 1))]
         ends = slashes[np.concatenate((breaks, [slashes.size - 1]))] + 1
@@ -65,15 +66,15 @@ def look(text: bytes | memoryview, in_string: bool = False, escaped: bool = Fals
 
 
 def after(opened: bytes, brackets: npt.NDArray[np.uint8]) -> bytes | None:
-    """The brackets that are open after some more, if their types match and one is always open.
+    """Returns the brackets that are open after some more, if all match and one is always open.
 
     Args:
         opened: The brackets that are open before, outermost first.
         brackets: The brackets that follow.
 
     Returns:
-        The brackets that are open then; None if a pair does not match, if all are closed in
-        between, or if this quick way cannot tell.
+        The brackets that are open at the end. None if a pair does not match, if all are closed in
+        between, or if the text is nested too deeply for this quick way.
     """
     depths = np.cumsum(np.where(_IS_OPENING[brackets], 1, -1))
     lowest = int(depths.min(initial=0))
@@ -91,6 +92,6 @@ def after(opened: bytes, brackets: npt.NDArray[np.uint8]) -> bytes | None:
 
 
 def depth(value: bytes) -> int:
-    """How deep the arrays and objects of a JSON value are nested."""
+    """Returns how deep the arrays and objects of a JSON value are nested."""
     brackets = look(value).brackets
     return int(np.cumsum(np.where(_IS_OPENING[brackets], 1, -1)).max(initial=0))

@@ -9,12 +9,12 @@ import json
 import re
 from typing import Literal
 
+# Stands for an end that may lie beyond the bytes at hand.
 Unfinished = Literal["unfinished"]
-"""Stands for an end that may lie beyond the bytes at hand."""
 
 _SCAN = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str).scan_once  # type: ignore[attr-defined]
-_WINDOW_BYTES = 1024  # is looked at first; most events are smaller
-_LONGEST_TOKEN = 16  # more than any literal, escape or byte order mark has
+_WINDOW_BYTES = 1024  # how much is scanned first; most events are smaller
+_LONGEST_TOKEN = 16  # no literal, escape or byte order mark is longer
 
 _QUOTE = re.compile(rb'["\n]|\\+"?')
 _NUMBER_OR_LITERAL = re.compile(
@@ -23,18 +23,18 @@ _NUMBER_OR_LITERAL = re.compile(
 
 
 def is_value(record: bytes) -> bool:
-    """Whether the bytes are exactly one JSON value (with any numbers and escapes)."""
+    """Tells whether the bytes are exactly one JSON value (with any numbers and escapes)."""
     return value_end(record, 0, len(record)) == len(record)
 
 
 def value_end(data: bytes, start: int, limit: int) -> int | Unfinished | None:
-    """The end of the JSON value at `start`; None if it is broken, wherever the data ends.
+    """Returns the end of the JSON value at `start`; None if it is broken.
 
-    A value with more than `limit` bytes counts as unfinished.
+    It is "unfinished" if it may go on beyond the data, or has more than `limit` bytes.
     """
     window = _WINDOW_BYTES
     while True:
-        # A window, since an error's message costs the scanner time in proportion to the text.
+        # Not the whole data: for an error's message the scanner counts the lines of its text.
         window = min(window, limit)
         text = data[start : start + window].decode("latin-1")
         whole = start + window >= len(data)
@@ -49,7 +49,7 @@ def value_end(data: bytes, start: int, limit: int) -> int | Unfinished | None:
             at, in_string = stop.value, False
         except json.JSONDecodeError as error:
             at, in_string = error.pos, error.msg.startswith("Unterminated string")
-        # An error at the very end (a literal or an escape may be cut there) asks for more text.
+        # An error at the very end may come from a literal or an escape that is cut there.
         if not in_string and at < len(text) - _LONGEST_TOKEN:
             return None
         if whole or window == limit:
@@ -58,7 +58,7 @@ def value_end(data: bytes, start: int, limit: int) -> int | Unfinished | None:
 
 
 def scalar_end(data: bytes, start: int, stop: int) -> int | Unfinished | None:
-    """The end of the string, number or literal at `start`, if it ends before `stop`.
+    """Returns the end of the string, number or literal at `start`, if it ends before `stop`.
 
     Returns:
         The end; None if there is no scalar; "unfinished" if more bytes may make it one.
@@ -77,8 +77,9 @@ def scalar_end(data: bytes, start: int, stop: int) -> int | Unfinished | None:
 
 
 def is_quote(token: bytes) -> bool:
-    r"""Whether backslashes with or without a `"` are one that begins or ends a string.
+    r"""Tells whether backslashes and a `"`, if there is one, begin or end a string.
 
-    Backslashes escape each other in pairs, so an odd one before it makes it an ordinary character.
+    Backslashes escape each other in pairs, so an odd number of them makes the `"` an ordinary
+    character.
     """
     return token.endswith(b'"') and len(token) % 2 == 1

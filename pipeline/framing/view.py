@@ -1,7 +1,7 @@
-"""The part of a file that is in view, and what its bytes show about a place in it.
+"""The bytes of a file that are in view, and what they show about a place.
 
 The answers depend on the bytes of the file only, not on where a part of it ends: if more bytes
-could change an answer, `NotInViewError` is raised, and a larger part is asked again.
+could change an answer, `NotInViewError` is raised, and the question is asked of a larger part.
 """
 
 import re
@@ -11,16 +11,18 @@ from typing import NamedTuple
 from pipeline.framing.borders import BORDER, WHITE
 from pipeline.framing.values import value_end
 
+# How far white space is followed, and how much of a record's beginning shows its layout.
 LOOK_BYTES = 64 << 10
-"""How far white space is followed, and how much of a record's beginning shows its layout."""
 
-# Every pattern over input repeats only classes of characters: repeated groups remember each round,
-# in a hundred bytes of memory.
+# Every pattern over input repeats only classes of characters: a repeated group would need a hundred
+# bytes of memory for each repetition.
 SPACE = re.compile(rb"[ \t\r\n]*")
 LINE_START = re.compile(rb"[ \t\r\xef\xbb\xbf]*")
 
-_EVENT_BYTES = 1 << 20  # a larger event is not recognised where a damaged record may end
-_SPACE_BACK_BYTES = 64  # how far back the byte before a place is looked for
+# A larger event is not recognised where a damaged record may end.
+_EVENT_BYTES = 1 << 20
+# How far back to look at once for a byte that is no white space.
+_SPACE_BACK_BYTES = 64
 
 
 class Line(NamedTuple):
@@ -55,7 +57,7 @@ class NotInViewError(Exception):
 
 
 class View:
-    """A part of a file.
+    """Bytes of a file.
 
     Attributes:
         data: The bytes.
@@ -66,7 +68,7 @@ class View:
     def __init__(
         self, data: bytes, final: bool, limit: int, line: Line, is_event: Callable[[bytes], bool]
     ) -> None:
-        """Begins with a part.
+        """Makes a view.
 
         Args:
             data: The bytes.
@@ -80,8 +82,9 @@ class View:
         self.limit = limit
         self._is_event = is_event
         self._first_line = line
-        self._line_start = -1  # of the line that contains `_line_seen`; -1: before the data
-        self._line_seen = 0
+        # Lines were looked for up to here, and where the last one begins; -1: before the data.
+        self._line_searched = 0
+        self._line_start = -1
 
     def need(self, is_known: bool) -> None:
         """Asks for more of the file if something is not known, and there is more.
@@ -93,14 +96,14 @@ class View:
             raise NotInViewError
 
     def line(self, place: int) -> Line:
-        """The line of a place. Places should be asked for in ascending order, mostly."""
+        """Returns the line of a place. Fast if most calls go forward in the data."""
         data = self.data
-        if place < self._line_seen:
-            self._line_start, self._line_seen = -1, 0
-        found = data.rfind(b"\n", self._line_seen, place)
+        if place < self._line_searched:
+            self._line_start, self._line_searched = -1, 0
+        found = data.rfind(b"\n", self._line_searched, place)
         if found >= 0:
             self._line_start = found + 1
-        self._line_seen = place
+        self._line_searched = place
         start, before = self._line_start, Line(0, False)
         if start < 0:
             start, before = 0, self._first_line
@@ -110,11 +113,11 @@ class View:
         return Line(before.indent + indent(data[start:text]), text < place)
 
     def before(self, place: int, start: int) -> bytes:
-        """The bytes next before a place, from `start` on, without white space at their end."""
+        """Returns some bytes before a place, from `start` on, without white space at their end."""
         return self.data[max(start, place - _SPACE_BACK_BYTES) : place].rstrip(WHITE)
 
     def after_space(self, place: int) -> int:
-        """Where the white space at a place ends.
+        """Returns where the white space at a place ends.
 
         Raises:
             NotInViewError: It ends beyond the data.
@@ -124,7 +127,7 @@ class View:
         return end
 
     def neighbour(self, place: int) -> Neighbour:
-        """What begins at a place where a damaged record may end.
+        """Returns what begins at a place where a damaged record may end.
 
         Raises:
             NotInViewError: It ends beyond the data, or the white space after it does.
@@ -141,18 +144,18 @@ class View:
 
 
 def indent(space: bytes) -> int:
-    """The indentation of a line that begins with this white space, in bytes (marks are none)."""
+    """Returns the indentation that this white space gives a line, in bytes; marks do not count."""
     return space.count(b" ") + space.count(b"\t")
 
 
 def end_of(pattern: re.Pattern[bytes], data: bytes, start: int, end: int | None = None) -> int:
-    """The end of what a pattern, which also matches nothing, matches at `start`."""
+    """Returns the end of what a pattern matches at `start`; it must also match an empty text."""
     found = pattern.match(data, start, len(data) if end is None else end)
     return found.end() if found else start
 
 
 def last_significant(data: bytes, place: int, start: int) -> int:
-    """The last place from `start` up to `place` that has no white space; -1 if there is none."""
+    """Returns the last place before `place` that is no white space; -1 if none is from `start`."""
     back = _SPACE_BACK_BYTES
     while True:
         low = max(start, place - back)

@@ -1,16 +1,16 @@
-"""The walk over the records of a file, in any framing: how its bytes become records.
+"""Walks from record to record through a file of any framing.
 
-This is the way of the bytes:
+How a file's bytes become events:
 
-* `streams` reads a file, decompressed, in parts. What a part has left over begins the next one.
-* `decoding` decodes a part. It tries to decode long runs of records in one call: a `Walk` *guesses*
-  where such a run ends, from a place further on that looks like the beginning of a record. The
-  guess is right if the run decodes.
-* Where a run does not decode, the walk gives one record, good or bad, and `records` makes an event
-  of it, or a reject. Where the record ends is found by `record_end`.
+* `streams` reads a file, decompressed, in parts. What a part leaves over begins the next one.
+* `decoding` decodes a part. It tries to decode many records in one call: a `Walk` *guesses* where
+  such a stretch ends, at something further on that looks like the beginning of a record. The guess
+  is right if the stretch decodes.
+* If it does not, the walk finds one record, good or bad, and `records` makes an event of it, or a
+  reject. `record_end` finds where the record ends.
 
 Between records there may be white space, byte order marks, commas, and the brackets of arrays. A
-`Walk` passes them, and keeps in mind whether it is in an array of events (`State`).
+`Walk` passes them, and remembers whether it is in an array of events (`State`).
 """
 
 import re
@@ -23,18 +23,24 @@ from pipeline.framing.skipped import Skipped, without_separators
 from pipeline.framing.view import Line, NotInViewError, View, end_of
 
 _BETWEEN = re.compile(rb"[ \t\r\n,]*")
-_PARTS_OF_MARK = (b"\xef", b"\xef\xbb")
+_UNFINISHED_MARKS = (b"\xef", b"\xef\xbb")
 _MARKS = MARK * 4096
 _OPENS_ARRAY = re.compile(rb"\[[ \t\r\n]*[{\]]")  # of objects; other arrays are records
 
-# How a record begins, up to its first key. Records further on mostly begin alike.
+# How a record begins, up to its first key. Most records of a file begin in the same way.
 _OPENING = re.compile(rb'\{[ \t\r\n]*"[^"\\]{1,64}"')
 _GUESS_TRIES = 10  # nested objects may begin like records
-_LIKELY_ENDS = 16  # bounds how often text up to the next border is gone through again
+_LIKELY_ENDS = 16  # bounds how often the text up to the next border is read again
 
 
 class Record(NamedTuple):
-    """One record: ``data[start:end]``, and whether it begins like a JSON object."""
+    """One record.
+
+    Attributes:
+        start: Where it begins in the data.
+        end: Where it ends.
+        is_object: Whether it begins like a JSON object.
+    """
 
     start: int
     end: int
@@ -45,12 +51,12 @@ class State(NamedTuple):
     """What a walk knows of a file at one place, from the bytes before it.
 
     Attributes:
-        in_array: Whether it is inside a JSON array of events.
-        separated: Whether a comma or the array's bracket stands before it, after the last record.
-        closed: Whether there is only white space after the "}" of a record.
-        line: The line that it is on.
+        in_array: Whether the place is inside a JSON array of events.
+        separated: Whether a comma or the array's bracket stands between the last record and it.
+        closed: Whether the last record ends with "}", and only white space follows.
+        line: The line that the place is on.
         likely_ends: How many records since the last border ended at a likely end, see `damage`.
-        skipped: The record that it is inside of, if that is too large.
+        skipped: The record that the place is inside of, if that record is too large.
     """
 
     in_array: bool = False
@@ -67,13 +73,13 @@ START = State()
 class Walk:
     """A walk over the records of a part of a file, good and bad.
 
-    What it does with a record depends on the bytes of the file only, not on where parts end: what
-    cannot be told before more of the file is seen counts as incomplete.
+    What it does with a record depends on the bytes of the file only, not on where parts end: a
+    record counts as incomplete as long as more of the file could change where it ends.
 
     Attributes:
         data: Bytes that begin between two records.
         final: Whether the file ends with them.
-        at: How far the walk is; before it everything is done.
+        at: How far the walk has come.
         in_array: Whether that is inside a JSON array of events.
         unclosed: Where arrays were found to have no end.
         skipped: The record that reaches beyond `data`, if it is too large to wait for its end.
@@ -91,13 +97,13 @@ class Walk:
 
         Args:
             data: The bytes.
-            state: What is known of the file before them.
+            state: What is known from the bytes before them.
             final: Whether the file ends with them.
             is_event: Tells an event from other JSON objects; asked where a broken record may end.
             limit: A record with more bytes is given up.
         """
-        if not final and data.endswith(_PARTS_OF_MARK):
-            data = data[: data.rindex(_PARTS_OF_MARK[0])]  # what goes on is not known yet
+        if not final and data.endswith(_UNFINISHED_MARKS):
+            data = data[: data.rindex(_UNFINISHED_MARKS[0])]  # it may become a mark
         self.data = data
         self.final = final
         self.at = 0
@@ -110,7 +116,7 @@ class Walk:
 
     @property
     def state(self) -> State:
-        """What is known of the file up to where the walk is."""
+        """What is known at the place where the walk is."""
         line = self._view.line(self.at)
         return State(
             self.in_array, self._separated, self._closed, line, self._likely_ends, self.skipped
@@ -122,7 +128,7 @@ class Walk:
         return self.in_array or self._separated
 
     def to_next(self) -> bool:
-        """Goes on to where the next record begins; false if there is none."""
+        """Goes on to where the next record begins; returns False if there is none."""
         data = self.data
         while True:
             start = self.at
@@ -148,12 +154,17 @@ class Walk:
                     self._pass_border()
                 return first != b""
 
-    def guess(self, run_bytes: int) -> int:
-        """Where a record further on begins, at most `run_bytes` from here; 0 if none is seen.
+    def guess(self, stretch_bytes: int) -> int:
+        """Guesses where a record further on begins: one that begins like the record here.
 
-        It may lie in a nested array or in a string.
+        Args:
+            stretch_bytes: How far from here, at most.
+
+        Returns:
+            The place, or the end of the file; it may in fact lie in a nested array or a string. 0
+            if there is none.
         """
-        reach = self.at + run_bytes
+        reach = self.at + stretch_bytes
         if reach >= len(self.data) and self.final and not self.with_commas:
             return len(self.data)
         opening = _OPENING.match(self.data, self.at)
@@ -172,16 +183,16 @@ class Walk:
                 return reach
         return 0
 
-    def past_run(self, end: int) -> None:
-        """Goes on to where a run of good records ends, as it was guessed."""
+    def past_stretch(self, end: int) -> None:
+        """Goes on to `end`, the guess, after the records up to there turned out to be good."""
         self._separated = self._view.before(end, self.at).endswith(b",")
         self._closed = not self._separated
         self.at = end
 
     def record(self) -> Record | None:
-        """Goes past the record that begins here, and gives it; None if it is incomplete.
+        """Passes the record that begins here, and returns it; None if it is incomplete.
 
-        A record that is too large, and has no end in view, is begun: see `skipped`.
+        If it is too large, and its end is not in view, what is known of it goes to `skipped`.
         """
         data, start = self.data, self.at
         may_guess = self._likely_ends < _LIKELY_ENDS
@@ -202,7 +213,7 @@ class Walk:
         return Record(start, end.at, data.startswith(b"{", start))
 
     def end_of_skipped(self) -> Skipped | None:
-        """Goes past the rest of the skipped record, and gives it; None if it has no end in view."""
+        """Passes the rest of the skipped record, and returns it; None if its end is not in view."""
         assert self.skipped
         start = self.at
         done, end = self.skipped.go_on(self.data, start, self.in_array)
@@ -221,14 +232,14 @@ class Walk:
         return done
 
     def _pass_border(self) -> None:
-        """Notes that a border is here: no array reaches beyond it."""
+        """Passes a border: no array reaches beyond it."""
         self._likely_ends = 0
         if self.in_array:
             self.unclosed.append(self.at)
             self.in_array = False
 
     def _opens_array(self) -> bool:
-        """Whether an array of events is opened here."""
+        """Tells whether the "[" here opens an array of events."""
         if not _OPENS_ARRAY.match(self.data, self.at):
             return False
         if not self.in_array:

@@ -23,7 +23,7 @@ from pipeline.keys.versions import Packed
 from pipeline.rows.parquet import WriteSettings
 from pipeline.rows.staging import Slices
 from pipeline.run import Run
-from pipeline.steps import latest, plan, publish, read, route, scan, write
+from pipeline.steps import commit, latest, plan, read, route, scan, write
 from pipeline.steps.latest import Superseded
 from pipeline.steps.plan import ReadTask, ScanTask
 from pipeline.steps.route import Routed
@@ -236,20 +236,20 @@ class WriteDestinations(ParallelDoFn):
         yield TaggedOutput(tags.TALLIES, Tally("write", counts, seconds))
 
 
-class PublishRun(beam.DoFn):
+class CommitRun(beam.DoFn):
     """(key, everything the steps have to say) → the run's summary."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
 
     def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[RunSummary]:
-        """See `publish.publish`."""
+        """See `commit.commit`."""
         processes.stop(wait=False)  # their work is done, and they end while this goes on
         _, results = element
-        outcome = publish.Outcome(
+        outcome = commit.Outcome(
             plans=list(results[tags.PLAN]),
             tallies=list(results[tags.TALLIES]),
             written=list(results[tags.WRITTEN]),
             dead_letters=list(results[tags.REJECTS]),
         )
-        yield publish.publish(self._run, outcome)
+        yield commit.commit(self._run, outcome)

@@ -3,9 +3,9 @@
 PLAN = "plan"  # Plan
 READS = "reads"  # ReadTask
 SCANS = "scans"  # ScanTask
-LIVE = "live"  # (source number, ScanTask)
+LIVE = "live"  # (origin number, ScanTask)
 VERSIONS = "versions"  # (bucket, versions.Packed)
-SLICES = "slices"  # (source number, its staging.Slices)
+SLICES = "slices"  # (origin number, its staging.Slices)
 DELIVERY_KEYS = "delivery_keys"  # DeliveryKeys
 REJECTS = "rejects"  # path of a file of dead letters
 ROWS = "rows"  # (origin number, superseded rows, int64 as bytes); (shard, Routed)

@@ -113,4 +113,4 @@ class Commit(beam.PTransform[Any, Any]):
     def expand(self, pcoll: dict[str, beam.PCollection[Any]]) -> beam.PCollection[RunSummary]:
         """Brings everything to one place, and publishes it."""
         keyed = {name: part | f"all {name}" >> beam.WithKeys(0) for name, part in pcoll.items()}
-        return keyed | beam.CoGroupByKey() | beam.ParDo(dofns.PublishRun(self._run))
+        return keyed | beam.CoGroupByKey() | beam.ParDo(dofns.CommitRun(self._run))

@@ -1,7 +1,18 @@
-"""From files to typed events, in the order in which a file's bytes pass the modules.
+"""From files to typed events.
 
-`sources` (which files), `blocks` (which bytes are read together), `streams`, `compression`, `sniff`
-(from stored bytes to text), `decoding`, `runs`, `records` (events, or what is wrong with a record),
-`timestamps`, `events` (a typed table), `rejects` (dead letters). Where a record ends is told by
-`framing`, a package of its own.
+The modules, in the order in which a file's bytes pass them:
+
+- `sources`: which files are read
+- `blocks`: which of their bytes are read together
+- `streams`: reads the bytes of a block, part by part
+- `sniff`: what kind of file it is: its encoding, or plainly no JSON
+- `compression`: decompresses it, with `zstd` for one of the compressions
+- `decoding`: decodes a part: events and rejects
+- `stretches`: decodes many records in one call, for `decoding`
+- `records`: decodes one record: an event, or what is wrong with it
+- `timestamps`: parses the timestamps of many events at once
+- `events`: makes a typed table of the events
+- `rejects`: reasons for rejects, and the dead letters written for them
+
+The package `framing` finds where a record ends.
 """

@@ -12,16 +12,16 @@ from pipeline import storage
 from pipeline.framing import borders
 from pipeline.input import sniff
 
-# Large enough that the cost of a block does not show, small enough that a few of them in memory,
+# Large enough that the cost of a block is negligible, small enough that a few of them in memory,
 # each with its Arrow copy, stay well below a gigabyte.
 BLOCK_BYTES = 32 << 20
-# How much is read at a place where a file might be cut: most events are smaller than the first;
-# a place without a border within the second stays uncut.
+# How many bytes are searched for a border where a file might be cut. Most events are smaller than
+# the first; if there is no border within the second, the file is not cut there.
 _WINDOWS_BYTES = (64 << 10, 1 << 20)
-# Bounds what one block with very small files has to open, and how large its element is.
+# Bounds how many files one call opens, and how large its element is.
 _FILES_PER_BLOCK = 4096
 
-# Files looked into at a time.
+# How many files are looked into at the same time.
 _CUTS_AT_A_TIME = 16
 
 
@@ -37,7 +37,7 @@ class Block(NamedTuple):
     """What one call reads.
 
     Attributes:
-        number: Unique in the run; versions name their place by it.
+        number: Unique in the run; the locations of its rows contain it.
         ranges: The pieces, as plain tuples: thousands of small objects are slow to pickle.
     """
 
@@ -51,35 +51,35 @@ class Block(NamedTuple):
 
     @property
     def bytes(self) -> int:
-        """Bytes to read, as stored."""
+        """How many bytes to read, as stored."""
         return sum(end - start for _, start, end in self.ranges)
 
 
 def cut(file: storage.FileInfo, block_bytes: int = BLOCK_BYTES) -> list[Piece]:
-    """The pieces of one file, each beginning where a record does. Opens only large files."""
+    """Returns the pieces of one file; each begins where a record does. Opens only large files."""
     if file.bytes <= block_bytes:
         return [Piece(file.path, 0, file.bytes)]
     starts = [0]
     with storage.open_read(file.path) as stream:
-        # An array has no borders inside, so it stays whole without looking for its beginning.
+        # An array stays whole, since it has no borders inside.
         if sniff.is_json(stream.read(sniff.HEAD_BYTES)):
-            # Blocks of equal size: a short last one would leave all but one core waiting.
+            # Blocks of equal size: one short one at the end would leave the other cores waiting.
             count = -(-file.bytes // block_bytes)
             for target in (file.bytes * n // count for n in range(1, count)):
                 for window_bytes in _WINDOWS_BYTES:
                     stream.seek(target)
-                    place = next(borders.cuts(stream.read(window_bytes)), None)
-                    if place is not None:
-                        starts.append(target + place)
+                    border = next(borders.cuts(stream.read(window_bytes)), None)
+                    if border is not None:
+                        starts.append(target + border)
                         break
     ends = [*starts[1:], file.bytes]
     return [Piece(file.path, start, end) for start, end in zip(starts, ends, strict=True)]
 
 
 def cut_all(files: Sequence[storage.FileInfo]) -> Iterator[Piece]:
-    """The pieces of all files, in order; see `cut`."""
+    """Yields the pieces of all files, in order; see `cut`."""
     large = [file for file in files if file.bytes > BLOCK_BYTES]
-    # A look into a file in an object store is a request that waits, for each block of it.
+    # In an object store, each look into a file is a request that has to be waited for.
     with concurrent.futures.ThreadPoolExecutor(_CUTS_AT_A_TIME) as pool:
         found = dict(zip((file.path for file in large), pool.map(cut, large), strict=True))
     for file in files:
@@ -87,7 +87,7 @@ def cut_all(files: Sequence[storage.FileInfo]) -> Iterator[Piece]:
 
 
 def pack(pieces: Iterable[Piece], first: int, block_bytes: int = BLOCK_BYTES) -> Iterator[Block]:
-    """Packs pieces, in order, into blocks numbered from `first`. Empty files need none."""
+    """Packs pieces, in order, into blocks numbered from `first`."""
     number, packed, packed_bytes = first, list[tuple[str, int, int]](), 0
     for piece in pieces:
         size = piece.end - piece.start

@@ -1,4 +1,4 @@
-"""Decoded events as one typed Arrow table, and their digests."""
+"""Makes one typed Arrow table of decoded events, with their digests."""
 
 import itertools
 from collections.abc import Sequence
@@ -32,8 +32,8 @@ EVENT_SCHEMA = pa.schema(
     ]
 )
 
-# Delta has no finer timestamps than microseconds; what is below is kept in a column of its own. For
-# the order of versions it stands in the upper bits of the digest, above a hash of all the rest: so
+# Delta's timestamps have microseconds; the nanoseconds after them have a column of their own. They
+# also are the upper bits of the digest, above a hash of everything else in the event: so comparing
 # (timestamp, digest) compares instants to the nanosecond first.
 _HASH_BITS = 53
 
@@ -41,7 +41,7 @@ _HASH_BITS = 53
 def to_table(
     parts: Sequence[tuple[Part, Decoded]], max_event_bytes: int, id_seed: int
 ) -> tuple[pa.Table, list[Reject]]:
-    """The events of decoded parts as one table, and all rejects of these parts.
+    """Makes one table of the events of decoded parts, and collects all rejects of these parts.
 
     Args:
         parts: Parts with what `decode` made of them.
@@ -49,8 +49,8 @@ def to_table(
         id_seed: For `hash_ids`.
 
     Returns:
-        A table of `EVENT_SCHEMA`, in the order delivered, and the rejects: those of decoding, and
-        events whose timestamp, size, domain or event_type breaks a rule.
+        A table of `EVENT_SCHEMA`, in the order delivered, and the rejects: the ones of decoding,
+        and events whose timestamp, size, nesting, domain or event_type breaks a rule.
     """
     events = [event for _, decoded in parts for event in decoded.events]
     rejects = [reject for _, decoded in parts for reject in decoded.rejects]
@@ -100,14 +100,14 @@ def to_table(
 
 
 def hash_ids(ids: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
-    """A 128-bit hash of each of n event_ids (XXH3), the same on every machine; shape (2, n)."""
+    """Hashes n event_ids to 128 bits each (XXH3), the same on every machine; shape (2, n)."""
     encoded = map(str.encode, ids)
     hashes = b"".join(map(xxhash.xxh3_128_digest, encoded, itertools.repeat(seed)))
     return np.ascontiguousarray(np.frombuffer(hashes, "<u8").reshape(-1, 2).T)
 
 
 def digest(rows: pa.Table, domain: str, event_type: str) -> npt.NDArray[np.int64]:
-    """The digests of rows of one kind, from the columns nanos, data and extra; shape (n,)."""
+    """Returns the digests of n rows of one kind, from their nanos, data and extra; shape (n,)."""
     extras = rows["extra"].to_pylist()
     seeds = [_seed(domain, event_type, extra) for extra in extras]
     payloads = rows["data"].cast(pa.binary()).to_pylist()
@@ -116,18 +116,22 @@ def digest(rows: pa.Table, domain: str, event_type: str) -> npt.NDArray[np.int64
 
 
 def _digests(nanos: npt.NDArray[np.int16], hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """Nanoseconds (0 to 999) above the upper bits of the hash of the content."""
+    """Puts nanoseconds (0 to 999) above the upper bits of the hash of the content."""
     upper = nanos.astype(np.int64) << _HASH_BITS
     return upper | (hashes >> np.uint64(64 - _HASH_BITS)).astype(np.int64)
 
 
 def _seed(domain: str, event_type: str, extra: str | None) -> int:
-    """What the hash of `data` (XXH3, 64 bits) is seeded with: the hash of all the other fields."""
+    """Returns the seed for the hash of `data` (XXH3, 64 bits): a hash of the other fields."""
     return int(xxhash.xxh3_64_intdigest(msgspec.json.encode([domain, event_type, extra])))
 
 
 class _Kinds(dict[tuple[str, str], int]):
-    """Numbers each distinct (domain, event_type) as it is first met."""
+    """The number of each (domain, event_type), in the order in which they are first met.
+
+    Attributes:
+        seeds: The digest's seed for each, by number, for events without extra fields.
+    """
 
     def __init__(self) -> None:
         self.seeds: list[int] = []
@@ -138,7 +142,7 @@ class _Kinds(dict[tuple[str, str], int]):
         return self[kind]
 
     def column(self, field: int, codes: npt.NDArray[np.int32]) -> pa.DictionaryArray:
-        """The domain (field 0) or event_type (1) of each row, from the kind of each row."""
+        """Returns the domain (field 0) or event_type (1) of each row, from the kind of each row."""
         values = pa.array([kind[field] for kind in self], pa.string()).dictionary_encode()
         return pa.DictionaryArray.from_arrays(
             values.indices.take(pa.array(codes)), values.dictionary
@@ -146,7 +150,7 @@ class _Kinds(dict[tuple[str, str], int]):
 
 
 def _binary(payloads: Sequence[msgspec.Raw]) -> pa.StringArray:
-    """The payloads' bytes as one Arrow array, copied once."""
+    """Returns the payloads' bytes as one Arrow array, copied once."""
     offsets = np.zeros(len(payloads) + 1, np.int32)
     np.cumsum(np.fromiter(map(len, payloads), np.int32, len(payloads)), out=offsets[1:])
     return pa.StringArray.from_buffers(
@@ -155,6 +159,7 @@ def _binary(payloads: Sequence[msgspec.Raw]) -> pa.StringArray:
 
 
 def _sparse(extras: dict[int, str], rows: int) -> pa.Array:
+    """Returns a column of this many rows that has some values, by row, and else nulls."""
     if not extras:
         return pa.nulls(rows, pa.string())
     return pa.array([extras.get(row) for row in range(rows)], pa.string())
@@ -170,13 +175,13 @@ def _errors(
     kind_codes: npt.NDArray[np.int32],
     max_event_bytes: int,
 ) -> dict[int, Problem]:
-    """What is wrong with the well-formed events that break a rule, by row."""
+    """Returns what is wrong with well-formed events that break a rule, by row."""
     errors: dict[int, Problem] = {}
     for row in np.flatnonzero(~valid).tolist():
         errors[row] = Problem("bad-timestamp", timestamps.explain(texts[row].as_py()))
     sizes = pc.binary_length(data).to_numpy() + pc.binary_length(extra).fill_null(0).to_numpy()
     for row in np.flatnonzero(sizes > 2 * records.NESTING_LIMIT).tolist():
-        # The object that holds the extra fields is a level of its own.
+        # The object that contains the extra fields is a level of its own.
         if records.is_deeper(bytes(events[row].data), records.NESTING_LIMIT) or (
             extra[row].is_valid
             and records.is_deeper(extra[row].as_py().encode(), records.NESTING_LIMIT + 1)
@@ -201,15 +206,15 @@ def _rejects_of_rows(
     parts: Sequence[tuple[Part, Decoded]],
     first_rows: npt.NDArray[np.int64],
 ) -> list[Reject]:
-    """The rejects for rows found faulty after decoding."""
+    """Makes rejects of rows that break a rule."""
     rejects: list[Reject] = []
     if not errors:
         return rejects
     rows = np.array(sorted(errors), np.int64)
     for (part, decoded), first, end in zip(parts, first_rows, first_rows[1:], strict=False):
         own = rows[np.searchsorted(rows, first) : np.searchsorted(rows, end)].tolist()
-        places = decoding.spans(part, decoded, [row - int(first) for row in own])
-        for row, (start, end) in zip(own, places, strict=True):
+        spans = decoding.spans(part, decoded, [row - int(first) for row in own])
+        for row, (start, end) in zip(own, spans, strict=True):
             raw = part.data[start:end]
-            rejects.append(Reject(*part.place(start), len(raw), *errors[row], raw))
+            rejects.append(Reject(*part.source_at(start), len(raw), *errors[row], raw))
     return rejects

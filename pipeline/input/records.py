@@ -1,4 +1,4 @@
-r"""One record's bytes to an event, or what is wrong with it.
+r"""Parses one record: an event, or what is wrong with it.
 
 A record is an event if it is a JSON object (RFC 8259) in UTF-8 with the strings `event_id`,
 `domain` and `event_type`, none of them empty, a string `timestamp`, and `data`, which may be any
@@ -17,22 +17,20 @@ from pipeline.errors import shown
 from pipeline.framing import structure, values
 from pipeline.input.rejects import Problem
 
+# Levels of arrays and objects in `data` or an extra field. Python ends recursion at about 1,000
+# levels, those of the callers included. This limit is well below, so that what is accepted does not
+# depend on who calls.
 NESTING_LIMIT = 500
-"""Levels of arrays and objects in `data` or an extra field.
-
-Python's interpreter ends recursion at about 1,000, less what is in use: this is well below it, so
-that what is accepted does not depend on who calls.
-"""
 
 # A member that is an array of objects.
 _LIST_OF_OBJECTS = re.compile(rb'"([^"\\]{1,64})"[ \t\r\n]*:[ \t\r\n]*\[[ \t\r\n]*\{')
-_HINT_BYTES = 4096  # how far into a record such a member is looked for
+_HINT_BYTES = 4096  # how many bytes of a record are searched for such a member
 
 _Filled = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class Event(msgspec.Struct, gc=False):
-    """One event as delivered; `data` is a view of its bytes, already checked to be JSON."""
+    """One event as delivered; `data` is a view of its bytes, which are known to be JSON."""
 
     event_id: _Filled
     timestamp: str
@@ -48,7 +46,13 @@ _VALUE = msgspec.json.Decoder(msgspec.Raw)
 
 
 class Parsed(NamedTuple):
-    """An event, the names of its unknown members, and these as the text of an object, if any."""
+    """A parsed record.
+
+    Attributes:
+        event: The event.
+        unknown: The names of its other members.
+        extra: These members as the text of a JSON object; None if there are none.
+    """
 
     event: Event
     unknown: Sequence[str] = ()
@@ -56,12 +60,12 @@ class Parsed(NamedTuple):
 
 
 def is_event(record: bytes) -> bool:
-    """Whether a JSON object is an event."""
+    """Tells whether a JSON object is an event."""
     return isinstance(parse(record, True), Parsed)
 
 
 def parse(record: bytes, is_object: bool) -> Parsed | Problem:
-    """The event in the bytes of a record, or what is wrong with them."""
+    """Returns the event in the bytes of a record, or what is wrong with them."""
     try:
         text = record.decode()
     except UnicodeDecodeError as error:
@@ -73,7 +77,7 @@ def parse(record: bytes, is_object: bool) -> Parsed | Problem:
         return too_deep(shown(text))
     except msgspec.MsgspecError as error:
         truncated = "truncated" in str(error)
-        # A surrogate at the end of a string looks truncated to msgspec: it waits for the other.
+        # A surrogate at the end of a string looks truncated to msgspec, which expects another one.
         is_escape = b"\\u" in record and (truncated or "escape" in str(error))
         if "surrogate" in str(error) or (is_escape and values.is_value(record)):
             rule = "half of a surrogate pair, which is no character"
@@ -88,7 +92,7 @@ def parse(record: bytes, is_object: bool) -> Parsed | Problem:
 
 
 def from_members(members: Mapping[str, msgspec.Raw]) -> Parsed | Problem:
-    """The event that is a JSON object of these members, or the rule it breaks."""
+    """Returns the event that has these members, or the rule that they break."""
     texts: list[str] = []
     for field in FIELDS:
         if field not in members:
@@ -112,19 +116,19 @@ def from_members(members: Mapping[str, msgspec.Raw]) -> Parsed | Problem:
 
 
 def too_deep(what: str) -> Problem:
-    """The problem of a record with more nesting than `NESTING_LIMIT`."""
+    """Returns the problem of a record that is nested deeper than `NESTING_LIMIT`."""
     return Problem("too-deep", f"{what} has values nested deeper than {NESTING_LIMIT} levels")
 
 
 def too_large(size: int, beginning: bytes, limit: int) -> Problem:
-    """The problem of a record with more than `limit` bytes."""
+    """Returns the problem of a record with more than `limit` bytes."""
     what = f"a record of {size:,} bytes that begins with {shown(beginning[:100])}"
     rule = f"the limit of one record is {limit:,} bytes; raise it with --max-event-mb"
     return Problem("too-large", f"{what}; {rule}{_wrapper_hint(beginning)}")
 
 
 def _wrapper_hint(record: bytes) -> str:
-    """What to say of a record that seems to hold events instead of being one."""
+    """Returns a hint for a record that seems to contain events instead of being one; or ""."""
     found = _LIST_OF_OBJECTS.search(record, 0, _HINT_BYTES)
     if not found:
         return ""
@@ -133,12 +137,12 @@ def _wrapper_hint(record: bytes) -> str:
 
 
 def is_deeper(value: bytes, levels: int) -> bool:
-    """Whether the arrays and objects of a JSON value are nested deeper than so many levels."""
+    """Tells whether the arrays and objects of a JSON value are nested deeper than `levels`."""
     if value.count(b"[") + value.count(b"{") <= levels:
         return False
     return structure.depth(value) > levels
 
 
 def member(name: str) -> bytes:
-    """What stands before the value of a member of this name, in compact JSON."""
+    """Returns a member's name as compact JSON has it before the value, colon included."""
     return msgspec.json.encode(name) + b":"

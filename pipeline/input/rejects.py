@@ -1,8 +1,8 @@
-"""Bad input as an output: what is refused, why, and the dead letter written for it.
+"""Rejects: why records are refused, and the dead letters written for them.
 
-A dead letter is one JSON line that holds everything needed to find, fix and replay a record:
+A dead letter is one JSON line that contains everything needed to find, fix and replay a record:
 the run, the source file, the byte offset and length, the reason, a message that shows the value
-and the rule it broke, and the raw bytes (``raw`` where they are UTF-8 text, else ``raw_base64``).
+and the rule it broke, and the raw bytes (``raw`` if they are UTF-8 text, else ``raw_base64``).
 """
 
 import base64
@@ -12,6 +12,7 @@ import msgspec
 
 from pipeline.framing.skipped import PREVIEW_BYTES
 
+# What each reason means. docs/formats.md lists them, too.
 REASONS = {
     "not-json": "the bytes are not one well-formed JSON value",
     "truncated": "the JSON value ends before it is complete",
@@ -29,13 +30,18 @@ REASONS = {
     "not-json-file": "the file is of another kind, which the message names",
 }
 
-# A longer record is quoted by its beginning only; source, offset and length still say where all of
-# it lies. Without a limit one runaway record (a binary file, say) would be copied whole.
+# Of a longer record only the beginning is quoted; source, offset and length still say where all of
+# it lies. Without a limit, one runaway record (a binary file, say) would be copied whole.
 RAW_BYTES_LIMIT = 16 << 20
 
 
 class Problem(NamedTuple):
-    """Why a record is refused: a key of `REASONS`, and the value with the rule it broke."""
+    """Why a record is refused.
+
+    Attributes:
+        reason: A key of `REASONS`.
+        message: The value and the rule it broke, for a person.
+    """
 
     reason: str
     message: str
@@ -46,7 +52,7 @@ class Reject(NamedTuple):
 
     Attributes:
         source: The file it was read from.
-        offset: Bytes before it in the file (in the decompressed content of a compressed file).
+        offset: How many bytes of the file (if it is compressed: of its content) lie before it.
         length: Its length in bytes.
         reason: A key of `REASONS`.
         message: The value and the rule it broke, for a person.
@@ -61,7 +67,7 @@ class Reject(NamedTuple):
     raw: bytes
 
     def dead_letter(self, run: str) -> bytes:
-        """The reject as one line of JSON, newline included."""
+        """Returns the reject as one line of JSON, newline included."""
         raw = self.raw if len(self.raw) <= RAW_BYTES_LIMIT else self.raw[:PREVIEW_BYTES]
         letter: dict[str, Any] = {"run": run, **self._asdict()}
         try:

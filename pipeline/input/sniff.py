@@ -1,4 +1,4 @@
-"""What kind of file it is, told by its first bytes: text of some encoding, or plainly no JSON."""
+"""What kind of file it is, from its first bytes: text of some encoding, or plainly no JSON."""
 
 import codecs
 import re
@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from pipeline.input import compression
 from pipeline.input.compression import DamagedFileError
 
+# How much of a file's beginning is looked at.
 HEAD_BYTES = 4 << 10
-"""How much of a file's beginning is looked at."""
 
+# How files of other kinds begin, from the formats' specifications. Nothing in here can begin a JSON
+# text, or is a compression that `compression` knows.
 _MAGIC = {
-    # From the formats' specifications; only such as cannot begin a JSON text.
     b"PAR1": "a Parquet file",
     b"PARE": "an encrypted Parquet file",
     b"ORC": "an ORC file",
@@ -53,7 +54,7 @@ _MAGIC = {
     b"LZIP\x01": "compressed with lzip",
     b"]\0\0": "compressed with LZMA alone",
 }
-# Texts may have a byte order mark and white space before them.
+# Texts may begin with a byte order mark and white space.
 _MARKUP = re.compile(
     rb"(?:\xef\xbb\xbf)?[ \t\r\n]*(<\?xml|<!doctype|<html|<[a-z!?])", re.IGNORECASE
 )
@@ -65,20 +66,22 @@ _MARKUP_KINDS = {
 _TAR_MAGIC, _TAR_AT = b"ustar", 257
 _OBJECT = re.compile(rb'\{[ \t\r\n]*"')
 _TEXT_BEGINS = b'{["-0123456789tfn \t\r\n'
-_MARKS = {  # the longer ones first: one begins like another
+# Byte order marks; longer ones first, since UTF-32's begins like UTF-16's.
+_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32-le",
     codecs.BOM_UTF32_BE: "utf-32-be",
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
 _NO_CHARACTER = "eventsift.no-character"
-# Which of the first bytes are 0 if two ASCII characters begin the text (RFC 4627, section 3).
+# A 0 for each of the first bytes that is 0, and a 1 for the others, of a text that begins with two
+# ASCII characters (RFC 4627, section 3).
 _PATTERNS = {"10001000": "utf-32-le", "00010001": "utf-32-be"}
 _PATTERNS_OF_FOUR = {"1010": "utf-16-le", "0101": "utf-16-be"}
 
 
 class NotJsonError(DamagedFileError):
-    """A file that is of another kind.
+    """A file of another kind.
 
     Attributes:
         head: How its content begins.
@@ -90,12 +93,12 @@ class NotJsonError(DamagedFileError):
 
 
 def is_json(head: bytes) -> bool:
-    """Whether a file that begins with these bytes is read as it is: JSON in UTF-8, or garbage."""
+    """Tells whether a file that begins with these bytes is read as it is: as JSON in UTF-8."""
     return not (compression.name_of(head) or encoding_of(head) or kind_of(head))
 
 
 def kind_of(head: bytes) -> str:
-    """What a file is that is plainly no JSON; "" if it may be. Says what follows "the file is"."""
+    """Returns what a file is that is plainly no JSON, to follow "the file is"; "" if it may be."""
     for magic, kind in _MAGIC.items():
         if head.startswith(magic):
             return kind
@@ -106,7 +109,7 @@ def kind_of(head: bytes) -> str:
             return "an XML or HTML document"
     if head[_TAR_AT:].startswith(_TAR_MAGIC):
         return "a tar archive"
-    # Text whose beginning is lost may begin with anything, and has objects further on.
+    # Text whose beginning is lost may begin with anything, but has objects further on.
     text = head.lstrip(b"\0 \t\r\n")
     if b"\0" in text and text[0] not in _TEXT_BEGINS and not _OBJECT.search(head):
         return "binary"
@@ -114,7 +117,7 @@ def kind_of(head: bytes) -> str:
 
 
 def encoding_of(head: bytes) -> str:
-    """The encoding of a file that begins with these bytes, "" if that is UTF-8 or not known."""
+    """Returns the encoding of a file that begins with these bytes; "" if it is UTF-8 or unknown."""
     for mark, encoding in _MARKS.items():
         if head.startswith(mark):
             return encoding
@@ -124,16 +127,16 @@ def encoding_of(head: bytes) -> str:
     return encoding if first and first in _TEXT_BEGINS else ""
 
 
-def opened(content: Iterator[bytes], packed: str) -> Iterator[bytes]:
-    """The content of a file as UTF-8.
+def as_utf8(content: Iterator[bytes], packed_with: str) -> Iterator[bytes]:
+    """Yields the content of a file as UTF-8.
 
     Args:
         content: Its content, of any encoding, in chunks.
-        packed: The name of the compression that it was taken out of, "" if there is none.
+        packed_with: The compression that the content was taken out of; "" if there is none.
 
     Raises:
-        NotJsonError: It is plainly no JSON; before anything was yielded.
-        DamagedFileError: It ends within a character; after everything before that was yielded.
+        NotJsonError: It is plainly no JSON. Nothing was yielded.
+        DamagedFileError: It ends within a character. Everything before that was yielded.
     """
     head = b""
     damage: DamagedFileError | None = None
@@ -147,16 +150,16 @@ def opened(content: Iterator[bytes], packed: str) -> Iterator[bytes]:
     inner = compression.name_of(head)
     kind = f"compressed with {inner}" if inner else kind_of(head)
     if kind and not encoding_of(head):
-        inside = f"{kind}, inside a file compressed with {packed}" if packed else kind
+        inside = f"{kind}, inside a file compressed with {packed_with}" if packed_with else kind
         message = f"the file is {inside}, not JSON: convert it, or leave it out of --input"
         raise NotJsonError(message, head)
     encoding = encoding_of(head)
     chunks = _chain(head, content, damage)
-    yield from _to_utf8(chunks, encoding) if encoding else chunks
+    yield from _reencoded(chunks, encoding) if encoding else chunks
 
 
 def _no_character(error: UnicodeError) -> tuple[str, int]:
-    """What stands for bytes that are no character: half of a surrogate pair."""
+    """Replaces bytes that are no character by half of a surrogate pair."""
     assert isinstance(error, UnicodeDecodeError)
     return "\udcff", error.end
 
@@ -167,16 +170,16 @@ codecs.register_error(_NO_CHARACTER, _no_character)
 def _chain(
     head: bytes, content: Iterator[bytes], damage: DamagedFileError | None
 ) -> Iterator[bytes]:
-    """What was read of a file already, and the rest, or what ended it."""
+    """Yields what was read of a file already, and the rest; raises what ended it too early."""
     yield head
     if damage:
         raise damage
     yield from content
 
 
-def _to_utf8(content: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """Text of another encoding as UTF-8; see `opened`."""
-    # What is no character becomes bytes that are no UTF-8 either, and costs only its record.
+def _reencoded(content: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """Yields text of another encoding as UTF-8; see `as_utf8`."""
+    # Bytes that are no character become bytes that are no UTF-8 either: only their record is lost.
     decoder = codecs.getincrementaldecoder(encoding)(_NO_CHARACTER)
     for chunk in content:
         yield decoder.decode(chunk).encode("utf-8", "surrogatepass")

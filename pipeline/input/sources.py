@@ -1,7 +1,8 @@
-"""Sources: which files a run reads, and which it must never read: the table's own.
+"""Finds the files that a run reads, and leaves out the table's own.
 
 A table may lie inside the input (``--input in --output in/out``), and so may the temp folder. What
-eventsift has written there is no delivery: read again, it would publish events that nobody sent.
+eventsift has written there is no delivery: if it were read, events would be published that nobody
+has sent.
 """
 
 import errno
@@ -14,19 +15,17 @@ from typing import NamedTuple
 from pipeline import storage
 from pipeline.errors import EventsiftError
 from pipeline.storage import FileInfo, LeftOut
+from pipeline.storage.paths import STATE
 
+# How many paths that were left out a run's summary names; it counts all of them.
 NAMED_LIMIT = 100
-"""How many paths that were left out a record names; it counts all of them."""
 
-# Within a table, and within a folder for temporary files: everything of eventsift's that is no
-# data file.
-_STATE = "_eventsift"
 _WILDCARD = re.compile(r"[*?[]")
 # Some network file systems give every file this inode.
 _NO_INODE = 0
 _MISSING = os.strerror(errno.ENOENT)
-# How many paths an error names; the others would hide them.
-_TOLD_LIMIT = 3
+# How many paths an error names: with more of them, nobody would read it.
+_SHOWN_LIMIT = 3
 
 
 class NoInputError(EventsiftError):
@@ -70,10 +69,10 @@ def without_own(found: storage.Matches, patterns: Sequence[str], root: str, temp
 
     Args:
         found: What `storage.match` has found.
-        patterns: By which it was found.
+        patterns: The patterns that it has matched.
         root: The table.
-        temp: The folder for temporary files. Only eventsift's part of it counts if one of the
-            patterns begins there: ``--input /tmp/in --temp /tmp`` reads ``/tmp/in``.
+        temp: The folder for temporary files. If one of the patterns begins there, only eventsift's
+            own folder in it is left out: ``--input /tmp/in --temp /tmp`` reads ``/tmp/in``.
     """
     own = _Folders(own_folders(patterns, root, temp))
     folders = {file.path.rpartition("/")[0] for file in found.files}
@@ -92,12 +91,12 @@ def own_folders(patterns: Sequence[str], root: str, temp: str) -> list[str]:
         root: The table.
         temp: The folder for temporary files.
     """
-    state = storage.join(root, _STATE)
-    # The state's folders by themselves, since a bind mount may show one of them elsewhere.
+    state = storage.join(root, STATE)
+    # Also each folder in the state's, since a bind mount may show it elsewhere.
     own = [root, state, *(storage.join(state, name) for name in storage.folders(state))]
     in_temp = _Folders([temp])
     if any(in_temp.hold(_normal(beginning(pattern))) for pattern in patterns):
-        return [*own, storage.join(temp, _STATE)]
+        return [*own, storage.join(temp, STATE)]
     return [*own, temp]
 
 
@@ -139,7 +138,7 @@ def only_own(pattern: str, root: str) -> str:
 
 
 def check(found: Sources, patterns: Sequence[str], root: str) -> None:
-    """Raises an error where there is nothing to read, or a file that was named is not there.
+    """Raises an error if there is nothing to read, or a file that was named is not there.
 
     Args:
         found: What the patterns name.
@@ -147,12 +146,13 @@ def check(found: Sources, patterns: Sequence[str], root: str) -> None:
         root: The table.
 
     Raises:
-        NoInputError: It says why there is nothing to read, or which file is not there; where
-            nothing matches, it is a `NoMatchError`.
+        NoInputError: There is nothing to read, or a file is not there.
+        NoMatchError: Nothing matches the patterns.
     """
     local = [storage.absolute(one) for one in patterns if found.left_out and storage.is_local(one)]
     named = {*local, *map(os.path.realpath, local)}
-    # A shell spells out all that a glob matches, so what is there, and cannot be read, is left out.
+    # A shell gives us all names that a glob matches, so a name that is there but cannot be read is
+    # no error.
     missing = [one for one in found.left_out if one.path in named and not os.path.lexists(one.path)]
     if not found.files and all(one.reason == _MISSING for one in found.left_out):
         given = " ".join(map(storage.shown, patterns))
@@ -167,13 +167,13 @@ def check(found: Sources, patterns: Sequence[str], root: str) -> None:
 
 def named_first(left_out: Sequence[LeftOut]) -> str:
     """Returns the first few paths that were left out, with the reasons, and how many follow."""
-    first = "; ".join(f"{storage.shown(path)}: {why}" for path, why in left_out[:_TOLD_LIMIT])
-    more = len(left_out) - _TOLD_LIMIT
+    first = "; ".join(f"{storage.shown(path)}: {why}" for path, why in left_out[:_SHOWN_LIMIT])
+    more = len(left_out) - _SHOWN_LIMIT
     return f"{first}; and {more:,} more" if more > 0 else first
 
 
 class _Folders:
-    """Tells which folders are some given ones, or lie in them, however the paths are spelled.
+    """A set of folders, with all that lies in them, however the paths are spelled.
 
     Local folders are known by their real path, and by device and inode: a bind mount, or another
     case on a file system that ignores case, is another real path to the same folder.
@@ -185,7 +185,7 @@ class _Folders:
         self._held = dict.fromkeys(names, True)
 
     def hold(self, folder: str) -> bool:
-        """Whether they hold `folder`, a real path if it is local."""
+        """Tells whether `folder` is one of them, or lies in one; a real path if it is local."""
         unknown: list[str] = []
         held = False
         for above in _upwards(folder if storage.is_local(folder) else _normal(folder)):
@@ -209,7 +209,7 @@ def _upwards(path: str) -> Iterator[str]:
 
 
 def _normal(path: str) -> str:
-    """Returns the one spelling of a path: real if it is local; without ``//``, ``.``, ``..``."""
+    """Returns a path in its normal form: real if it is local; without ``//``, ``.``, ``..``."""
     if storage.is_local(path):
         return os.path.realpath(storage.absolute(path))
     scheme, _, name = path.partition("://")

@@ -1,8 +1,8 @@
-"""A file's bytes to decoded parts: of any compression and encoding, without all of them in memory.
+"""Reads a file, of any compression and encoding, and decodes it part by part.
 
-At most about ``2 * part_bytes + record_bytes`` of a file's content are held at once, whatever it
-has, and a few times as much for what is made of them; ``record_bytes`` is the limit on one event
-and `ENVELOPE_BYTES`.
+At most about ``2 * part_bytes + record_bytes`` of a file's content are in memory at once, whatever
+it contains, and a few times as much for what is made of them. ``record_bytes`` is the limit on one
+event plus `ENVELOPE_BYTES`.
 """
 
 import itertools
@@ -21,10 +21,10 @@ from pipeline.input.rejects import Reject
 def parts(
     stream: BinaryIO, piece: Piece, part_bytes: int, max_event_bytes: int
 ) -> Iterator[tuple[Part, Decoded]]:
-    """The decoded parts of one piece; a part begins with what the one before has left over.
+    """Yields the decoded parts of one piece; a part begins with what the last one left over.
 
     Args:
-        stream: The piece's file, at any place.
+        stream: The piece's file, at any position.
         piece: Which bytes of it are read; all of them if it is compressed.
         part_bytes: How many bytes of content are decoded together.
         max_event_bytes: Limit on one event's data and extra fields.
@@ -46,7 +46,7 @@ def parts(
 
 
 def decode_all(part: Part) -> Iterator[tuple[Part, Decoded]]:
-    """Decodes a part of one file, in steps if it has many rejects."""
+    """Decodes a part of one file; yields what is left of it again, as long as rejects are many."""
     while True:
         decoded = decode(part)
         yield part, decoded
@@ -56,7 +56,7 @@ def decode_all(part: Part) -> Iterator[tuple[Part, Decoded]]:
 
 
 def _rest(part: Part, decoded: Decoded) -> Part:
-    """What is left of a part."""
+    """Returns what is left of a part."""
     return part._replace(
         offset=part.offset + decoded.consumed,
         data=part.data[decoded.consumed :],
@@ -65,7 +65,7 @@ def _rest(part: Part, decoded: Decoded) -> Part:
 
 
 def _reject(error: DamagedFileError, piece: Piece, offset: int) -> Reject:
-    """The reject of a file that cannot be read on from an offset in its content."""
+    """Makes a reject of a file that cannot be read further than an offset in its content."""
     if isinstance(error, sniff.NotJsonError):
         head = error.head[:PREVIEW_BYTES]
         return Reject(piece.path, 0, piece.end, error.reason, str(error), head)
@@ -73,7 +73,7 @@ def _reject(error: DamagedFileError, piece: Piece, offset: int) -> Reject:
 
 
 def _chunks(stream: BinaryIO, piece: Piece, part_bytes: int) -> Iterator[bytes | DamagedFileError]:
-    """The content of a piece in chunks of `part_bytes` or more; last, what ended it too early."""
+    """Yields the content of a piece in chunks of about `part_bytes`; last, what ended it early."""
     stream.seek(piece.start)
     size = piece.end - piece.start
     data = stream.read(min(size, max(2 * part_bytes, sniff.HEAD_BYTES)))
@@ -82,15 +82,21 @@ def _chunks(stream: BinaryIO, piece: Piece, part_bytes: int) -> Iterator[bytes |
             yield data[at : at + 2 * part_bytes]
         for at in range(len(data), size, part_bytes):
             yield stream.read(min(part_bytes, size - at))
-        return
-    stream.seek(0)
-    packed = compression.name_of(data)
-    content = compression.decompress(stream) if packed else _stored(stream, size)
+    else:
+        stream.seek(0)
+        packed_with = compression.name_of(data)
+        content = compression.decompress(stream) if packed_with else _stored(stream, size)
+        yield from _gathered(sniff.as_utf8(content, packed_with), part_bytes)
+        stream.seek(piece.end)  # all bytes of a damaged file count as read
+
+
+def _gathered(texts: Iterator[bytes], part_bytes: int) -> Iterator[bytes | DamagedFileError]:
+    """Yields texts joined to chunks of `part_bytes` or more; last, what ended them too early."""
     gathered: list[bytes] = []
     gathered_bytes = 0
     damage: DamagedFileError | None = None
     try:
-        for text in sniff.opened(content, packed):
+        for text in texts:
             gathered.append(text)
             gathered_bytes += len(text)
             if gathered_bytes >= part_bytes:
@@ -98,7 +104,6 @@ def _chunks(stream: BinaryIO, piece: Piece, part_bytes: int) -> Iterator[bytes |
                 gathered, gathered_bytes = [], 0
     except DamagedFileError as error:
         damage = error
-        stream.seek(piece.end)  # nothing more can be read of it: it is done
     if gathered or not damage:
         yield b"".join(gathered)
     if damage:
@@ -106,6 +111,6 @@ def _chunks(stream: BinaryIO, piece: Piece, part_bytes: int) -> Iterator[bytes |
 
 
 def _stored(stream: BinaryIO, size: int) -> Iterator[bytes]:
-    """The bytes of a file as they are."""
+    """Yields the bytes of a file as they are."""
     for at in range(0, size, sniff.HEAD_BYTES):
         yield stream.read(min(sniff.HEAD_BYTES, size - at))

@@ -1,4 +1,4 @@
-"""Timestamps: from the text in an event to an instant, a whole column at a time.
+"""Parses timestamps: from the text in an event to an instant, a whole column at a time.
 
 The grammar is the part of ISO 8601 and RFC 3339 that names one instant:
 
@@ -8,6 +8,9 @@ The whole text must match, in ASCII. No zone means UTC. Digits after the ninth o
 are cut off. Dates are checked against the Gregorian calendar; the leap second 60 is refused,
 because neither Arrow nor Parquet has an instant for it. The instant, after the offset is applied,
 must lie in the years 0001 to 9999, which is what every reader of the table can show.
+
+A change of the grammar is made twice: in `parse`, and in `_FORM` and `_broken_rule`, which say for
+people what is wrong. Tests compare both with a third, naive parser.
 
     >>> parsed = parse(pa.array(["1970-01-01T01:00:00.0000015+01:00", "yesterday"]))
     >>> parsed.valid
@@ -25,6 +28,10 @@ import pyarrow as pa
 
 from pipeline.errors import shown
 
+Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
 _DATE_TIME_BYTES = 19  # YYYY-MM-DDThh:mm:ss
 _FRACTION_DIGITS = 9  # down to the nanosecond
 _ZONE_BYTES = 6  # the longest one, ±hh:mm
@@ -34,7 +41,7 @@ _PAIRS = (0, 2, 5, 8, 11, 14, 17)
 _PUNCTUATION = ((4, b"-"), (7, b"-"), (10, b"Tt "), (13, b":"), (16, b":"))
 
 # Days since 1970-01-01 of the first of every month from 0000-01 to 10000-01: one look-up instead
-# of calendar arithmetic, and the next entry tells where the month ends. Year 0 is there because
+# of calendar arithmetic, and the next entry tells where the month ends. Year 0 is included, since
 # 0000-12-31T23:00:00-02:00 is an instant of the year 1.
 _MONTH_STARTS = (
     np.arange(-1970 * 12, 8030 * 12 + 1).astype("M8[M]").astype("M8[D]").astype(np.int64)
@@ -50,11 +57,11 @@ _FORM = re.compile(
 
 
 class Parsed(NamedTuple):
-    """The instants of n texts. Where `valid` is false, the other two hold anything.
+    """The instants of n texts. Where `valid` is false, the other two have no meaning.
 
     Attributes:
         micros: Whole microseconds since 1970-01-01T00:00:00Z, rounded towards the past; shape (n,).
-        nanos: What is left below the microsecond, 0 to 999; shape (n,).
+        nanos: Nanoseconds after that microsecond, 0 to 999; shape (n,).
         valid: Whether the text follows the grammar; shape (n,).
     """
 
@@ -64,10 +71,10 @@ class Parsed(NamedTuple):
 
 
 def parse(texts: pa.StringArray) -> Parsed:
-    """Reads timestamps in any mix of the forms above.
+    """Parses timestamps in any mix of the forms above.
 
     Args:
-        texts: n strings without nulls; a slice of a larger array will do.
+        texts: n strings without nulls; it may be a slice of a larger array.
 
     Returns:
         n instants. A text that breaks a rule is marked in `valid`; nothing is raised for it.
@@ -76,12 +83,28 @@ def parse(texts: pa.StringArray) -> Parsed:
     if n == 0:  # an empty array may come without buffers
         return Parsed(np.empty(0, np.int64), np.empty(0, np.int16), np.empty(0, np.bool_))
     text, starts, ends = _bytes(texts)
+    seconds, are_date_times = _date_times(text, starts)
+    zone_bytes, offsets, are_zones = _zones(text, ends)
+    nanos, are_fractions = _fractions(text, starts + _DATE_TIME_BYTES, ends - zone_bytes)
+    seconds -= offsets
+    is_in_range = (seconds >= _FIRST_SECOND) & (seconds <= _LAST_SECOND)
+    # The fraction counts forward before 1970 too, so this rounds towards the past there as well.
+    below = nanos // 1_000
+    return Parsed(
+        micros=seconds * 1_000_000 + below,
+        nanos=(nanos - below * 1_000).astype(np.int16),
+        valid=are_date_times & are_zones & are_fractions & is_in_range,
+    )
 
-    def column(k: int) -> npt.NDArray[np.uint8]:
+
+def _date_times(text: Bytes, starts: Places) -> tuple[Places, Flags]:
+    """Parses YYYY-MM-DDThh:mm:ss: seconds since 1970 in local time, and whether they are valid."""
+
+    def column(k: int) -> Bytes:
         return text[k:][starts]  # the k-th byte of every text; cheaper than text[starts + k]
 
-    # One byte a number, so that a column of 100,000 stays in the cache. What is no digit wraps
-    # round to more than 9; the sums below may overflow for such rows, which are invalid anyway.
+    # One byte a number, so that a column of 100,000 stays in the cache. A character that is no
+    # digit wraps round to more than 9; the sums below may overflow in such rows, which are invalid.
     tens = np.stack([column(k) for k in _PAIRS]) - ord("0")
     units = np.stack([column(k + 1) for k in _PAIRS]) - ord("0")
     valid = (tens.max(axis=0) <= 9) & (units.max(axis=0) <= 9)
@@ -92,50 +115,51 @@ def parse(texts: pa.StringArray) -> Parsed:
     months = (century.astype(np.int64) * 100 + year) * 12 + month - 1
     days = _MONTH_STARTS.take(months, mode="clip") + day - 1
     valid &= (day >= 1) & (days < _MONTH_STARTS.take(months + 1, mode="clip"))
-    seconds = days * 86_400 + (hour.astype(np.int64) * 60 + minute) * 60 + second
+    return days * 86_400 + (hour.astype(np.int64) * 60 + minute) * 60 + second, valid
 
-    # The last bytes tell the zone, so the fraction is what lies between it and the seconds.
-    zone = np.zeros(n, np.int64)  # its length
+
+def _zones(text: Bytes, ends: Places) -> tuple[Places, Places, Flags]:
+    """Parses the zones at the ends: bytes, seconds ahead of UTC, and whether they are valid."""
+    valid = np.ones(len(ends), np.bool_)
+    offsets = np.zeros(len(ends), np.int64)
+    zone_bytes = np.zeros(len(ends), np.int64)
     for length in (3, 5, 6):
-        zone[_is_one_of(text[ends - length], b"+-")] = length
-    zone[(zone == 6) & (text[ends - 3] != ord(":"))] = 0
-    zone[_is_one_of(text[ends - 1], b"Zz")] = 1
-    rows = np.flatnonzero(zone > 1)
+        zone_bytes[_is_one_of(text[ends - length], b"+-")] = length
+    zone_bytes[(zone_bytes == 6) & (text[ends - 3] != ord(":"))] = 0
+    zone_bytes[_is_one_of(text[ends - 1], b"Zz")] = 1
+    rows = np.flatnonzero(zone_bytes > 1)
     if rows.size:
-        end, sign = ends[rows], ends[rows] - zone[rows]
+        end, sign = ends[rows], ends[rows] - zone_bytes[rows]
         h1, h2, m1, m2 = (text[i] - ord("0") for i in (sign + 1, sign + 2, end - 2, end - 1))
-        has_minutes = zone[rows] > 3
+        has_minutes = zone_bytes[rows] > 3
         m1, m2 = m1 * has_minutes, m2 * has_minutes
-        valid[rows] &= (h1 <= 2) & (h2 <= 9) & (h1 * 10 + h2 <= 23) & (m1 <= 5) & (m2 <= 9)
-        offset = ((h1 * 10 + h2).astype(np.int64) * 60 + m1 * 10 + m2) * 60
-        seconds[rows] -= np.where(text[sign] == ord("+"), offset, -offset)
-    valid &= (seconds >= _FIRST_SECOND) & (seconds <= _LAST_SECOND)
+        valid[rows] = (h1 <= 2) & (h2 <= 9) & (h1 * 10 + h2 <= 23) & (m1 <= 5) & (m2 <= 9)
+        ahead = ((h1 * 10 + h2).astype(np.int64) * 60 + m1 * 10 + m2) * 60
+        offsets[rows] = np.where(text[sign] == ord("+"), ahead, -ahead)
+    return zone_bytes, offsets, valid
 
-    digits = ends - starts - (_DATE_TIME_BYTES + 1) - zone  # of the fraction; -1: there is none
-    valid &= (digits == -1) | ((digits >= 1) & _is_one_of(column(_DATE_TIME_BYTES), b".,"))
-    nanos = np.zeros(n, np.int32)
+
+def _fractions(text: Bytes, starts: Places, ends: Places) -> tuple[npt.NDArray[np.int32], Flags]:
+    """Parses what lies between seconds and zone: nanoseconds, and whether they are valid."""
+    digits = ends - starts - 1  # -1: there is no fraction
+    valid = (digits == -1) | ((digits >= 1) & _is_one_of(text[starts], b".,"))
+    nanos = np.zeros(len(starts), np.int32)
     for k in range(min(_FRACTION_DIGITS, int(digits.max()))):
-        digit = (column(_DATE_TIME_BYTES + 1 + k) - ord("0")) * (digits > k)  # 0 past the last
+        digit = (text[1 + k :][starts] - ord("0")) * (digits > k)  # 0 past the last
         valid &= digit <= 9
         nanos += np.multiply(digit, 10 ** (_FRACTION_DIGITS - 1 - k), dtype=np.int32)
     rows = np.flatnonzero(valid & (digits > _FRACTION_DIGITS))
-    if rows.size:  # the digits that are cut off must be digits all the same
-        first = starts + (_DATE_TIME_BYTES + 1 + _FRACTION_DIGITS)
-        edges = np.stack([first, ends - zone], axis=1)[rows].ravel()
+    if rows.size:  # what is cut off must be digits, too
+        edges = np.stack([starts + 1 + _FRACTION_DIGITS, ends], axis=1)[rows].ravel()
         valid[rows] = np.maximum.reduceat(text - ord("0"), edges)[::2] <= 9
-
-    # The fraction counts forward before 1970 too, so this rounds towards the past there as well.
-    below = nanos // 1_000
-    return Parsed(seconds * 1_000_000 + below, (nanos - below * 1_000).astype(np.int16), valid)
+    return nanos, valid
 
 
-def _bytes(
-    texts: pa.StringArray,
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _bytes(texts: pa.StringArray) -> tuple[Bytes, Places, Places]:
     """Returns the bytes of all texts, and where each text starts and ends in them.
 
-    Zeros are put around them, so that every byte that `parse` looks at is there, also for a text
-    that is too short. (Such a text shows it its neighbours' bytes: its length makes it invalid.)
+    Zeros are put around them, so that `parse` can read every byte that it needs, also for a text
+    that is too short. (It reads the neighbours' bytes then, but the text's length is invalid.)
     """
     _, offsets, content = texts.buffers()
     bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
@@ -146,7 +170,7 @@ def _bytes(
     return text, bounds[:-1], bounds[1:]
 
 
-def _is_one_of(column: npt.NDArray[np.uint8], allowed: bytes) -> npt.NDArray[np.bool_]:
+def _is_one_of(column: Bytes, allowed: bytes) -> Flags:
     """Tells for each byte whether it is one of the allowed ones."""
     found = column == allowed[0]
     for byte in allowed[1:]:
@@ -168,6 +192,7 @@ def explain(text: str) -> str:
 
 
 def _broken_rule(text: str) -> str:
+    """Returns the first rule that a timestamp breaks; as `parse`, but for one text."""
     form = _FORM.fullmatch(text)
     if form is None:
         return "not of the form YYYY-MM-DDThh:mm:ss, with an optional fraction and zone"

@@ -1,5 +1,7 @@
 """What travels through Beam: the keys of events, while their payloads travel through storage.
 
-`versions` (what decides which version is the latest), `delivery_keys` (what a delivery has, to find
-the rows of the table that compete with it), `partitions` (where an event belongs), `ties`.
+- `versions`: an event's keys, which decide which version is the latest
+- `delivery_keys`: all keys of a delivery, to find the rows of the table that compete
+- `partitions`: which destination an event belongs to, and the folder of that
+- `ties`: rows whose keys are equal
 """

@@ -1,16 +1,19 @@
-"""What a delivery has: tells which rows of the table compete with it, without reading them all.
+"""The keys of a delivery: which rows of the table compete with it, without reading them all.
 
-A row of the table competes with the delivery only if its event_id is delivered again; and its
-digest, for which its payload must be read, decides only if the timestamp is the same, too. So the
-delivery's event_ids go into a Bloom filter, which says "no" for nearly all other rows at little
-cost (B. H. Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970). And unless
-they are very many, they go into a sorted list of hashes, too, which says "no" for the few that are
-left, and its (event_id, timestamp) pairs into another one. (Where "yes" is wrong all the same, the
-row wins against nobody, which is harmless.) Its days are kept for users who promise that versions
-lie close together.
+A row of the table competes with the delivery only if its event_id is delivered again. Its digest,
+for which its payload must be read, decides only if the timestamp is the same, too. So three things
+are made of the delivery's keys:
 
-All of this has up to a hundred megabytes, too many for an element: each block stores its part, and
-where these lie is what travels. Who scans the table makes the filter of them.
+- a Bloom filter of the event_ids, which says "no" for nearly all other rows at little cost (B. H.
+  Bloom, "Space/time trade-offs in hash coding with allowable errors", 1970);
+- unless there are too many, a sorted list of hashes of the event_ids, which says "no" for nearly
+  all that are left, and one of the (event_id, timestamp) pairs;
+- the days, for users who promise that versions lie close together.
+
+A false positive is harmless: the row competes with no other version.
+
+All of this can take a hundred megabytes, too many for an element. So each block stores its keys in
+a file, only the paths travel, and a process that scans the table makes the filter of the files.
 """
 
 import functools
@@ -35,12 +38,13 @@ _BITS_LIMIT = 1 << 29
 # Twice 32 MiB of hashes; with more than that, payloads are read for all competing rows instead.
 _LISTED_LIMIT = 1 << 22
 _MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads what differs in low bits
-# So much of an event_id is hashed; longer ones that begin alike all compete, which is harmless.
+# How much of an event_id is hashed. Longer ones with the same beginning all compete, which is
+# harmless.
 _HASHED_BYTES = 256
-# Of so many ids: arrays that stay in the processor's cache.
+# How many ids are hashed in one go: their arrays stay in the processor's cache.
 _HASH_ROWS = 1 << 14
 _MASKS = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)  # the first bytes of 8
-# Scanning threads wait for one filter, and do not each make their own.
+# Threads that scan the table wait for one filter, instead of making one each.
 _LOADING = threading.Lock()
 
 
@@ -48,7 +52,7 @@ class Size(NamedTuple):
     """How large the filter is.
 
     Attributes:
-        bits: Of the Bloom filter, a power of two; 0 for no filter: every row competes.
+        bits: Bits of the Bloom filter, a power of two; 0 for no filter: every row competes.
         listed: Whether the event_ids and the (event_id, timestamp) pairs are listed as well.
     """
 
@@ -57,14 +61,15 @@ class Size(NamedTuple):
 
 
 class DeliveryKeys(NamedTuple):
-    """What some blocks of a delivery have, or all: it lies in the temp directory, and this tells.
+    """The keys of some blocks of a delivery, or of all, as they travel.
 
     Attributes:
         size: How large the filter is.
-        paths: Files with a hash of the event_id and the timestamp of each event.
-        blocks: How many blocks are in it. Were one lost, rows of the table would not be found to
-            compete, and stay beside their later versions: so these are counted, too.
-        days: On which the events are, as `partitions.day_number`.
+        paths: Files in the temp directory, with a hash of the event_id and the timestamp of each
+            event.
+        blocks: How many blocks there are. They are counted, since rows of the table would stay
+            beside their later versions if one were lost.
+        days: The days of the events, as `partitions.day_number`.
     """
 
     size: Size
@@ -74,7 +79,7 @@ class DeliveryKeys(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """The filter itself, made of all of a delivery.
+    """The filter, made of all keys of a delivery.
 
     Attributes:
         size: How large it is.
@@ -94,7 +99,7 @@ NO_HASHES: Hashes = np.empty(0, np.uint64)
 
 
 def size_for(ids: int, rows: int) -> Size:
-    """The size of the filter for at most `ids` event_ids against a table of `rows` rows."""
+    """Returns the size of the filter for at most `ids` event_ids and a table of `rows` rows."""
     bits = 1 << max(10, (ids * _BITS_PER_ID - 1).bit_length())
     if ids >= rows or bits > _BITS_LIMIT:
         return Size(0, False)
@@ -102,11 +107,11 @@ def size_for(ids: int, rows: int) -> Size:
 
 
 def hash_ids(ids: pa.StringArray, seed: int) -> Hashes:
-    """Hashes of n event_ids for the filter, shape (n,).
+    """Hashes n event_ids for the filter, shape (n,).
 
-    They only sort out: unlike those of `events.hash_ids` they need not tell all ids apart. So they
-    can be computed on Arrow's memory, several times faster than with a call for each id, and
-    without Python's interpreter lock. Nearly all ids of a table are hashed just to be left out.
+    Unlike the hashes of `events.hash_ids`, these may be equal for different ids. So they can be
+    computed on Arrow's memory, several times faster than with a call for each id, and without
+    Python's interpreter lock. Nearly all ids of a table are hashed only to be left out.
     """
     parts = (ids.slice(first, _HASH_ROWS) for first in range(0, len(ids), _HASH_ROWS))
     return np.concatenate([NO_HASHES, *(_hash_part(part, seed) for part in parts)])
@@ -115,7 +120,7 @@ def hash_ids(ids: pa.StringArray, seed: int) -> Hashes:
 def _hash_part(ids: pa.StringArray, seed: int) -> Hashes:
     """Hashes eight bytes of every id at a time.
 
-    What an id hashes to must depend on nothing but its own bytes: not on its neighbours' lengths.
+    The hash of an id must depend on its own bytes only, not on the lengths of its neighbours.
     """
     _, offsets, data = ids.buffers()
     borders = np.frombuffer(offsets, np.int32)[ids.offset : ids.offset + len(ids) + 1]
@@ -125,7 +130,8 @@ def _hash_part(ids: pa.StringArray, seed: int) -> Hashes:
     if size:
         content[:size] = np.frombuffer(data, np.uint8)[borders[0] : borders[-1]]
     words = np.ndarray(size + 1, "<u8", content, strides=(1,))
-    alike = longest == int(lengths.min())  # as UUIDs are: then words need not be searched for
+    # Ids of one length, such as UUIDs: their words lie at regular distances.
+    alike = longest == int(lengths.min())
     hashes = lengths.astype(np.uint64) ^ np.uint64(seed)
     for at in range(0, min(longest, _HASHED_BYTES), 8):
         if alike:
@@ -147,14 +153,14 @@ def collect(
     days: Iterable[int],
     directory: str,
 ) -> DeliveryKeys:
-    """What a block of n events adds: from their `hash_ids`, their timestamps and their days.
+    """Stores the keys of a block of n events.
 
     Args:
         size: How large the filter is.
-        id_hashes: Shape (n,).
+        id_hashes: From `hash_ids`, shape (n,).
         micros: Microseconds since 1970, shape (n,).
-        days: Of the events.
-        directory: Where to store what makes the filter.
+        days: The days of the events.
+        directory: Where to store the keys.
     """
     paths: tuple[str, ...] = ()
     if size.bits and len(id_hashes):
@@ -164,7 +170,7 @@ def collect(
 
 
 def union(parts: Iterable[DeliveryKeys]) -> DeliveryKeys:
-    """What several parts of a delivery have together."""
+    """Returns the keys of several blocks together."""
     parts = list(parts)
     return DeliveryKeys(
         max((part.size for part in parts), default=NOTHING.size),
@@ -175,7 +181,7 @@ def union(parts: Iterable[DeliveryKeys]) -> DeliveryKeys:
 
 
 def filter_of(delivery: DeliveryKeys) -> Filter:
-    """The filter of a delivery; a process makes it once, whatever it scans."""
+    """Returns the filter of a delivery. A process makes it only once."""
     with _LOADING:
         return _load(delivery.size, delivery.paths)
 
@@ -188,7 +194,7 @@ def _load(size: Size, paths: tuple[str, ...]) -> Filter:
 
 
 def build(size: Size, id_hashes: Hashes, micros: npt.NDArray[np.int64]) -> Filter:
-    """The filter of n events: from their `hash_ids` and their timestamps, shape (n,)."""
+    """Makes the filter of n events, from their `hash_ids` and timestamps, each of shape (n,)."""
     bitmap = np.zeros(size.bits // 8, np.uint8)
     if size.bits:
         for at in _positions(id_hashes, size.bits):
@@ -200,12 +206,12 @@ def build(size: Size, id_hashes: Hashes, micros: npt.NDArray[np.int64]) -> Filte
 
 
 def near(delivery: DeliveryKeys, day: int, days: int) -> bool:
-    """Whether anything was delivered for a day, or at most so many days before or after it."""
+    """Tells whether anything was delivered for a day, or at most `days` days before or after it."""
     return any(abs(delivered - day) <= days for delivered in delivery.days)
 
 
 def competes(filter_: Filter, id_hashes: Hashes) -> npt.NDArray[np.int64]:
-    """Which of n rows may have an event_id that was delivered: their indices, ascending."""
+    """Returns the indices of the rows whose event_id may have been delivered, ascending."""
     rows = np.arange(len(id_hashes))
     bits = filter_.size.bits
     if not bits:
@@ -221,14 +227,14 @@ def competes(filter_: Filter, id_hashes: Hashes) -> npt.NDArray[np.int64]:
 def ties(
     filter_: Filter, id_hashes: Hashes, micros: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
-    """Which competing rows may have the event_id and the timestamp of a delivered event."""
+    """Tells which competing rows may have the event_id and the timestamp of a delivered event."""
     if not filter_.size.listed:
         return np.ones(len(id_hashes), bool)
     return _is_in(_pairs(id_hashes, micros), filter_.instants)
 
 
 def _is_in(hashes: Hashes, listed: Hashes) -> npt.NDArray[np.bool_]:
-    """Which hashes are in a sorted list."""
+    """Tells which hashes are in a sorted list."""
     if not len(listed):
         return np.zeros(len(hashes), bool)
     at = np.searchsorted(listed, hashes)
@@ -237,7 +243,7 @@ def _is_in(hashes: Hashes, listed: Hashes) -> npt.NDArray[np.bool_]:
 
 
 def _positions(id_hashes: Hashes, bits: int) -> Iterator[npt.NDArray[np.uint32]]:
-    """The first bit of each event_id, then the second."""
+    """Yields the first bit of each event_id, then the second."""
     mask = np.uint64(bits - 1)
     yield (id_hashes & mask).astype(np.uint32)
     yield ((id_hashes >> np.uint64(32)) & mask).astype(np.uint32)

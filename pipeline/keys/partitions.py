@@ -40,7 +40,7 @@ _TABLE_ENTRIES_PER_ROW = 16
 
 
 class Destination(NamedTuple):
-    """Where an event belongs: the day is that of its timestamp in UTC. Sorts by its fields."""
+    """Where an event belongs; the day is the one of its timestamp in UTC. Sorts by its fields."""
 
     domain: str
     event_type: str
@@ -63,7 +63,7 @@ PARTITION_SCHEMA = pa.schema(
 
 @functools.lru_cache(maxsize=1 << 12)
 def encode(value: str) -> str:
-    """Percent-encodes the UTF-8 bytes of a value, for its part of a directory's name.
+    """Percent-encodes the UTF-8 bytes of a value, for the name of a directory.
 
     Only a-z, 0-9, `-`, `_` and `.` stay as they are, so two values never get names that a file
     system could take for the same, and no name has a separator, a wildcard or a control character.
@@ -137,7 +137,7 @@ def shard_of(destination: Destination, shards: int) -> int:
 
 
 def day_number(year: int, month: int, day: int) -> int:
-    """Returns a day as a number; of two days it says how far they are apart."""
+    """Returns a day as a number; the difference of two is their distance in days."""
     return datetime.date(year, month, day).toordinal()
 
 
@@ -171,8 +171,8 @@ def group(
     days = micros // DAY_MICROS  # floors, also before 1970
     first = int(days.min())
     span = int(days.max()) - first + 1
-    # One number for a destination, that sorts as the destination does. Even a million domains with
-    # a million event types on every day of 9999 years fit in its 63 bits.
+    # One number for each destination, which sorts as the destination does. Even a million domains
+    # with a million event types on every day of 9999 years fit in 63 bits.
     keys = (domain_codes * len(event_types) + event_type_codes) * span + (days - first)
     possible = len(domains) * len(event_types) * span
     if possible <= _TABLE_ENTRIES_PER_ROW * len(keys):

@@ -1,4 +1,4 @@
-"""Sorting by a key that is quick to compare, and only ties by the whole one."""
+"""Finds ties: rows can be sorted by a short key, and only the ties by the whole key."""
 
 from typing import Any
 
@@ -7,13 +7,13 @@ import numpy.typing as npt
 
 
 def tied(*keys: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Which of n rows are equal to a neighbour in all of some keys.
+    """Tells which of n rows have the same keys as a neighbour.
 
     Args:
         keys: Each of shape (n,), for rows that are sorted by them.
 
     Returns:
-        Shape (n,).
+        A mask, shape (n,).
     """
     equal = np.zeros(len(keys[0]) + 1, np.bool_)  # whether a row equals the one before it
     equal[1:-1] = np.logical_and.reduce([key[1:] == key[:-1] for key in keys])

@@ -1,9 +1,9 @@
-"""Versions: an event as it competes with others of its event_id, by its keys and where it lies.
+"""Versions: what decides between events with the same event_id, and where each event lies.
 
-Versions are what is shuffled, so they are packed: 40 bytes each, of fixed width, whatever the
-event. On an engine they travel as these bytes. Where one process does all the shuffling (Beam's
-local runner copies what it shuffles a dozen times) they lie in the temp directory beside the
-payloads, and only where they lie travels.
+Versions are what is shuffled, so they are packed: 40 bytes each, whatever the event. On an engine,
+these bytes travel. Where one process does all the shuffling (Beam's local runner copies what it
+shuffles a dozen times), they are stored in the temp directory beside the payloads, and only their
+file and position in it travel.
 """
 
 import uuid
@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from pipeline import storage
 
+# A hash of the event_id (128 bits), microseconds since 1970, digest, and where the event lies.
 VERSION = np.dtype(
     [
         ("id_high", "<u8"),
@@ -24,10 +25,9 @@ VERSION = np.dtype(
         ("location", "<i8"),
     ]
 )
-"""A hash of the event_id (128 bits), microseconds since 1970, digest, and where the event lies."""
 
+# n versions: of dtype `VERSION`, shape (n,).
 Versions = npt.NDArray[np.void]
-"""n versions: of dtype `VERSION`, shape (n,)."""
 
 NONE: Versions = np.empty(0, VERSION)
 
@@ -44,7 +44,14 @@ def pack(
     digests: npt.NDArray[np.int64],
     locations: npt.NDArray[np.int64],
 ) -> Versions:
-    """Versions of n events: from `events.hash_ids`, shape (2, n), and the rest, shape (n,)."""
+    """Makes versions of n events.
+
+    Args:
+        id_hashes: From `events.hash_ids`, shape (2, n).
+        micros: Microseconds since 1970, shape (n,).
+        digests: Shape (n,).
+        locations: From `locate`, shape (n,).
+    """
     found = np.empty(len(locations), VERSION)
     columns = (*id_hashes, micros, digests, locations)
     for name, values in zip(VERSION.names or (), columns, strict=True):
@@ -53,15 +60,21 @@ def pack(
 
 
 class Stored(NamedTuple):
-    """Packed versions in a local file: `number` of them, after the `first` ones."""
+    """Packed versions in a local file.
+
+    Attributes:
+        path: The file.
+        first: The index of the first one in it.
+        number: How many there are.
+    """
 
     path: str
     first: int
     number: int
 
 
+# Versions as they travel.
 Packed = bytes | Stored
-"""Versions as they travel."""
 
 
 class Bucketed(NamedTuple):
@@ -69,7 +82,7 @@ class Bucketed(NamedTuple):
 
     Attributes:
         packed: All of them.
-        counts: How many belong to bucket 0, 1, …
+        counts: How many belong to bucket 0, 1, and so on.
     """
 
     packed: Packed
@@ -92,14 +105,14 @@ def by_bucket(versions: Versions, buckets: int, directory: str = "") -> Bucketed
     """Orders versions by the bucket of their event_id.
 
     Args:
-        versions: Any.
+        versions: The versions.
         buckets: How many buckets there are.
         directory: A local directory to store the versions in; "" packs them into bytes.
     """
     counts = [len(versions)]
     if buckets > 1:
         bucket = versions["id_high"] % np.uint64(buckets)
-        # Small numbers sort by radix, several times faster.
+        # numpy sorts small integers by radix, which is several times faster.
         bucket = bucket.astype(np.int16 if buckets < 1 << 15 else np.int32)
         versions = versions[np.argsort(bucket, kind="stable")]
         counts = np.bincount(bucket).tolist()
@@ -112,7 +125,7 @@ def by_bucket(versions: Versions, buckets: int, directory: str = "") -> Bucketed
 
 
 def unpack(parts: Sequence[Packed]) -> Versions:
-    """All versions of some parts, in their order.
+    """Returns packed versions as one array, in order.
 
     Raises:
         OSError: A file that they are stored in is missing, or has lost its end.

@@ -4,7 +4,7 @@ import time
 from typing import NamedTuple
 
 from pipeline import storage
-from pipeline.bookkeeping import ledger, recovery
+from pipeline.bookkeeping import ledger, listings, recovery
 from pipeline.input import blocks, sources
 from pipeline.input.blocks import Block
 from pipeline.keys import versions
@@ -35,12 +35,12 @@ class Plan(NamedTuple):
 
     Attributes:
         version: The version of the table that the run is based on, -1 if there is none.
-        inputs: Where the list of the files to read is staged; see `ledger`.
-        matched: Files that the patterns matched.
-        skipped: Those of them that were published before.
+        inputs: Where the list of the files to read is staged; see `listings`.
+        matched: How many files the patterns matched.
+        skipped: How many of these were published before.
         reads: The blocks to read.
         scans: The live files to compare with; none if the table is rebuilt.
-        seconds: What planning took.
+        seconds: How long planning took.
         began: When it began, in seconds since 1970.
         left_out_count: How many files and folders the patterns matched that cannot be read.
         left_out: The first of them, at most `sources.NAMED_LIMIT`.
@@ -60,7 +60,7 @@ class Plan(NamedTuple):
     table: str = ""
 
     def tally(self) -> Tally:
-        """What is planned, as counts."""
+        """Returns what is planned, as counts."""
         counts = {
             "files": self.matched - self.skipped,
             "blocks": len(self.reads),
@@ -81,16 +81,16 @@ def plan(run: Run) -> Plan:
     """
     began, started = time.time(), time.perf_counter()
     snapshot = recovery.heal(run.table, run.id, run.keep_seconds, run.rebuild)
-    listed = storage.Matches(ledger.read(run.listing), []) if run.listing else None
+    listed = storage.Matches(listings.read(run.listing), []) if run.listing else None
     found = sources.without_own(listed or storage.match(run.inputs), run.inputs, run.root, run.temp)
     sources.check(found, run.inputs, run.root)
     matched = found.files
-    # Where the table has gone, what was published is no longer there.
-    afresh = run.rebuild or snapshot.version < 0
-    published = ledger.published(run.table, run.id, snapshot.origin) if not afresh else []
+    # If the table is gone, so is what was published.
+    goes_on = snapshot.version >= 0 and not run.rebuild
+    published = ledger.published(run.table, run.id, snapshot.lineage) if goes_on else []
     files = ledger.unpublished(matched, published)
     inputs = storage.join(run.staging, "inputs.arrow.zst")
-    ledger.write(inputs, files)
+    listings.write(inputs, files)
     live = snapshot.files if files and not run.rebuild else ()
     sizes = divide(files, live)
     packed = blocks.pack(blocks.cut_all(files), versions.FIRST_BLOCK)
@@ -105,5 +105,5 @@ def plan(run: Run) -> Plan:
         began=began,
         left_out_count=len(found.left_out),
         left_out=tuple(found.left_out[: sources.NAMED_LIMIT]),
-        table=snapshot.origin.identity,
+        table=snapshot.lineage.identity,
     )

@@ -17,6 +17,10 @@ WILDCARD = re.compile(r"[*?[]")
 HIDDEN = (".", "_")
 """How names begin that only a pattern finds which spells that out."""
 
+# The folder for all that is eventsift's own, in a table and in a temp folder. Readers of Parquet
+# skip folders that begin with "_".
+STATE = "_eventsift"
+
 HDFS = "hdfs://"
 """The scheme that needs more than Beam's file system gives."""
 

@@ -92,7 +92,7 @@ def commit(
     try:
         _publish(opened, adds, removes, _properties(run_id, version + 1, now, rebuild=rebuild))
     except (DeltaError, OSError) as error:
-        # Also when the commit was made but its answer was lost, or the checkpoint after it failed.
+        # The commit may have been made: its answer was lost, or the checkpoint after it failed.
         opened = delta.open_newest(table)
         published = opened.published(run_id)
         if published is not None:
@@ -128,8 +128,8 @@ def commit_places(opened: Opened, hidden: Sequence[DataFile]) -> None:
 def _properties(run_id: str, version: int, now: int, *, rebuild: bool) -> CommitProperties:
     """Returns what the log is to remember of a run's commit.
 
-    Only the very next version will do (no retries). So it is known already, and what the log
-    remembers of this run is where it was published.
+    The run gets the next version or none, so its number is known here, and the log remembers where
+    the run was published.
     """
     transactions = [Transaction(delta.transaction_id(run_id), version, now)]
     if rebuild:
@@ -210,7 +210,7 @@ def _remove_action(file: DataFile, now: int, *, data_change: bool) -> RemoveActi
 
 
 def _stats(file: DataFile) -> str:
-    """What lets readers skip the file (Delta protocol, "Per-file Statistics")."""
+    """Returns what lets readers skip the file (Delta protocol, "Per-file Statistics")."""
     stats: dict[str, Any] = {"numRecords": file.rows}
     if file.min_timestamp is not None and file.max_timestamp is not None:
         stats["minValues"] = {"timestamp": _instant(file.min_timestamp)}
@@ -226,7 +226,7 @@ def _instant(micros: int) -> str:
 
 
 def _check_added(root: str, run_id: str, add: Sequence[DataFile]) -> None:
-    """All files to add lie where `new_path` says, as large as they should be, and once."""
+    """Checks that each file to add is listed once, and lies where `new_path` says in its size."""
     folder = new_path(run_id, "0").rpartition("/")[0]
     there = {
         relative(root, file): file.bytes

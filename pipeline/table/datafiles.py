@@ -15,8 +15,10 @@ from pipeline import storage
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
 from pipeline.storage import FileInfo
+from pipeline.storage.paths import STATE
 from pipeline.table import log
 
+# The columns within a data file: what is staged. The partition's columns are in path and log.
 FILE_SCHEMA = pa.schema(
     [
         ("event_id", pa.string()),
@@ -26,18 +28,20 @@ FILE_SCHEMA = pa.schema(
         ("extra", pa.string()),
     ]
 )
-"""The columns within a data file: what is staged. Those of the partition are in path and log."""
 
-NEW_FOLDER = "_eventsift/new"
-"""Where files lie until they are settled. Readers of plain Parquet skip folders with ``_``."""
+# Where files lie until they are settled.
+NEW_FOLDER = f"{STATE}/new"
+
+# Where runs show that they are alive; see `leases`.
+LEASES_FOLDER = f"{STATE}/alive"
 
 _ENDING = ".parquet"
 
+# What to do about a damaged table.
 WAY_OUT = "`verify` lists all that is wrong; `--rebuild` makes the table again from its sources"
-"""What to do about a damaged table."""
 
+# What reading a damaged file raises.
 DAMAGE = (OSError, pa.ArrowException, UnicodeDecodeError)
-"""What reading a damaged file raises."""
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # A run's id as `run.new_run_id` makes it, and 16 hexadecimal digits. Other Delta tools call theirs
@@ -57,12 +61,12 @@ class DataFile(NamedTuple):
     """A data file of the table: one about to be committed, or a live one.
 
     Attributes:
-        path: its place on disk, relative to the table.
-        destination: the partition its rows belong to, wherever the file lies.
-        rows: how many events it holds.
-        bytes: its size.
-        min_timestamp: its earliest event, in microseconds since 1970; None if unknown.
-        max_timestamp: its latest one.
+        path: Its place on disk, relative to the table.
+        destination: The partition its rows belong to, wherever the file lies.
+        rows: How many events it holds.
+        bytes: Its size.
+        min_timestamp: Its earliest event, in microseconds since 1970; None if unknown.
+        max_timestamp: Its latest event; None if unknown.
     """
 
     path: str
@@ -74,16 +78,15 @@ class DataFile(NamedTuple):
 
 
 def new_path(run_id: str, name: str, destination: Destination | None = None) -> str:
-    """Where a run writes a data file, relative to the table, before it is committed.
+    """Returns where a run writes a data file before it is committed, relative to the table.
 
     It gets its ending with its place in a partition: until then ``table/**/*.parquet`` must not
     find it. The Delta log names the file by its path, whatever that ends in.
 
     Args:
-        run_id: the run: letters, digits, ``_``, ``.`` and ``-``.
-        name: what tells the run's files apart, also those of a step that ran twice: letters and
-            digits.
-        destination: where its rows belong, for a file that stays there: Polars takes the values of
+        run_id: The run: letters, digits, ``_``, ``.`` and ``-``.
+        name: What tells the run's files apart, also if a step has run twice: letters and digits.
+        destination: Where its rows belong, for a file that stays there: Polars takes the values of
             a live file's partition from its path instead of the log, so its folders say them. None
             for a file that gets its place right after the commit: thousands of folders take a
             second.
@@ -106,11 +109,11 @@ def is_ours(name: str) -> bool:
 
 @contextlib.contextmanager
 def open_live(root: str, file: DataFile) -> Iterator[BinaryIO]:
-    """A live file opened for reading. Nothing else than reading it may be done in the block.
+    """Opens a live file for reading; in the ``with`` block nothing but reading it may be done.
 
     Raises:
-        ConflictError: it is gone, since another run has superseded it.
-        TableError: it is missing or damaged, as found here or in the ``with`` block.
+        ConflictError: It is gone, since another run has superseded it.
+        TableError: It is missing or damaged, as found here or in the ``with`` block.
     """
     try:
         with storage.open_read(storage.join(root, file.path)) as stream:
@@ -136,7 +139,7 @@ def damaged(root: str, file: DataFile, what: str) -> TableError:
 
 
 def _what_is_wrong(root: str, file: DataFile, error: BaseException) -> str:
-    """Its size, if that is not what the log says; else what its reader says."""
+    """Says its size, if that is not what the log says; else what its reader says."""
     with contextlib.suppress(Exception), storage.open_read(storage.join(root, file.path)) as stream:
         size = stream.seek(0, io.SEEK_END)
         if size != file.bytes:
@@ -145,13 +148,13 @@ def _what_is_wrong(root: str, file: DataFile, error: BaseException) -> str:
 
 
 def settled_path(file: DataFile) -> str:
-    """The place of a data file in its partition, relative to the table.
+    """Returns the place of a data file in its partition, relative to the table.
 
-    Also of one that has its ending already, as files of earlier versions of eventsift have.
+    The file may have its ending already, as those of earlier versions of eventsift do.
     """
     return f"{directory(file.destination)}/{settled_name(file.path)}"
 
 
 def settled_name(path: str) -> str:
-    """The name that a data file has in its partition, from any of its paths."""
+    """Returns the name that a data file has in its partition, from any of its paths."""
     return path.rpartition("/")[2].removesuffix(_ENDING) + _ENDING

@@ -5,14 +5,14 @@ read after that listing does not have it as live. A path from the log alone dele
 
 * In the partitions goes what the log names as removed, whoever wrote it: readers of plain files
   must see what readers of the log see. So does what certainly is ours by its name, because our
-  files appear there only after their commit. What others wrote and the log does not name stays: its
-  commit may still be to come.
+  files appear there only after their commit. Others' files that the log does not
+  name stay: they may be committed later.
 * Under the hidden folder, which is ours alone, goes what belongs to a run that is in the log, or
   is old. Files removed so lately that they are still to be kept stay.
 * Through a symbolic link goes only what the log names as removed and what is called as data files
   are, and only if no file that is to be kept is the same one by another path.
 
-A file's age is reckoned from the newest file of the table if that is earlier than the clock: a
+A file's age is counted from the clock, or from the newest file of the table if that is earlier: a
 clock that jumps ahead makes nothing old.
 """
 
@@ -24,7 +24,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pipeline import storage
 from pipeline.keys.partitions import PARTITION_COLUMNS
 from pipeline.storage import FileInfo
-from pipeline.table.datafiles import NEW_FOLDER, is_ours, relative, settled_name
+from pipeline.table.datafiles import LEASES_FOLDER, NEW_FOLDER, is_ours, relative, settled_name
 from pipeline.table.retention import ABANDONED_SECONDS
 
 # What all Delta tools call their data files.
@@ -41,7 +41,7 @@ def listed(root: str) -> dict[str, FileInfo]:
 
 
 def now(files: Iterable[FileInfo]) -> float:
-    """Returns the time from which to reckon ages: by the clock, or the newest file if earlier."""
+    """Returns the time to count ages from: the clock's, or the newest file's if that is earlier."""
     return min(time.time(), max((file.modified for file in files), default=0.0))
 
 
@@ -58,10 +58,10 @@ def leftovers(
     Args:
         root: The table.
         files: What `listed` has found before the log was read.
-        kept: The paths that the log has, or that are to be kept all the same.
+        kept: The paths that the log has, and others that must stay.
         removed: Gives what the log names as removed; asked only where it matters.
         is_published: Tells whether the log has a run.
-        at: The time from which to reckon ages; see `now`.
+        at: The time to count ages from; see `now`.
 
     Yields:
         Relative paths.
@@ -76,7 +76,7 @@ def leftovers(
             run_id = path.removeprefix(f"{NEW_FOLDER}/").partition("/")[0]
             if run_id not in runs:
                 runs[run_id] = is_published(run_id)
-            if runs[run_id] or (is_old and not _has_mark(root, run_id)):
+            if runs[run_id] or (is_old and not _has_lease(root, run_id)):
                 certain.append(path)
         elif is_ours(name) or (is_old and name.startswith(".part-") and storage.is_temporary(name)):
             certain.append(path)
@@ -85,10 +85,10 @@ def leftovers(
     yield from deletable(root, certain, in_question, removed, kept)
 
 
-def _has_mark(root: str, run_id: str) -> bool:
-    """Whether a run is alive, or dead and still to be cleared up by `recovery`; see `leases`."""
-    mark = storage.join(root, "_eventsift", "alive", run_id)
-    return storage.is_local(root) and os.path.lexists(mark)
+def _has_lease(root: str, run_id: str) -> bool:
+    """Tells whether a run is alive, or dead and not yet cleared by `recovery`; see `leases`."""
+    lease = storage.join(root, LEASES_FOLDER, run_id)
+    return storage.is_local(root) and os.path.lexists(lease)
 
 
 def deletable(
@@ -98,11 +98,11 @@ def deletable(
     removed: Callable[[], Collection[str]],
     kept: Collection[str],
 ) -> Iterator[str]:
-    """Sorts out what must not be deleted, because only the log could tell, or because of a link.
+    """Yields what may be deleted: no link leads to it, or the log names it as removed.
 
     Args:
         root: The table.
-        certain: Relative paths of files that nobody needs, as far as they lie where they seem to.
+        certain: Relative paths of files that nobody needs, unless a link leads to them.
         in_question: Relative paths of files that nobody needs if the log names them as removed.
         removed: Gives what the log names as removed; asked only where it matters.
         kept: The paths that must stay.

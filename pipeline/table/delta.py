@@ -1,4 +1,4 @@
-"""Opening a table's log, and what one look at it tells: its snapshot, its origin, who published."""
+"""Opening the log of a table, and what one look tells: its snapshot, its lineage, who published."""
 
 import contextlib
 import re
@@ -17,18 +17,20 @@ from pipeline.table import log
 from pipeline.table.address import Table
 from pipeline.table.datafiles import DAMAGE, FILE_SCHEMA, NEW_FOLDER, DataFile, TableError, relative
 
+# The columns of the table.
 TABLE_SCHEMA = pa.unify_schemas([FILE_SCHEMA, PARTITION_SCHEMA])
-"""The columns of the table."""
 
-REBUILT = "eventsift/rebuilt"  # no run is called that: their ids begin with a date
+# The transaction of the last rebuild. No run has this id: a run's begins with a date.
+REBUILT = "eventsift/rebuilt"
+
 # What deltalake 1.6 takes for a URL's syntax, or decodes, in the name of a local folder.
 _UNUSABLE = re.compile(r"[\[\]\\|^\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
-# A path in the log that is a URL, or absolute, or leads upwards.
 _PLAIN = (f"{PARTITION_COLUMNS[0]}=", f"{NEW_FOLDER}/")  # nearly all paths, and quickly told
+# A path in the log that is a URL, or absolute, or leads upwards.
 _OUTSIDE = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]*:|^/|(?:^|/)\.\.(?:/|$)")
 
 
-class Origin(NamedTuple):
+class Lineage(NamedTuple):
     """Which table it is, and how its content came about.
 
     Attributes:
@@ -46,20 +48,20 @@ class Snapshot(NamedTuple):
     """The table as of one commit.
 
     Attributes:
-        origin: Which table, in which version.
+        lineage: Which table, in which version.
         files: The live files, sorted by path.
     """
 
-    origin: Origin
+    lineage: Lineage
     files: tuple[DataFile, ...]
 
     @property
     def version(self) -> int:
         """The commit's number; -1 if there is no table yet."""
-        return self.origin.version
+        return self.lineage.version
 
 
-NO_TABLE = Snapshot(Origin(), ())
+NO_TABLE = Snapshot(Lineage(), ())
 
 
 class Opened(NamedTuple):
@@ -78,13 +80,13 @@ class Opened(NamedTuple):
         """The number of the newest commit; -1 if there is no table."""
         return -1 if self.delta_table is None else self.delta_table.version()
 
-    def origin(self) -> Origin:
+    def lineage(self) -> Lineage:
         """Returns which table it is, and in which version."""
         if self.delta_table is None:
-            return Origin()
+            return Lineage()
         rebuilt = self.delta_table.transaction_version(REBUILT)
         identity = str(self.delta_table.metadata().id)
-        return Origin(identity, self.version, -1 if rebuilt is None else rebuilt)
+        return Lineage(identity, self.version, -1 if rebuilt is None else rebuilt)
 
     def published(self, run_id: str) -> int | None:
         """Returns the version in which a run was committed.
@@ -109,7 +111,7 @@ class Opened(NamedTuple):
         """
         if self.delta_table is None:
             return NO_TABLE
-        return Snapshot(self.origin(), tuple(_live_files(self.table.root, self.delta_table)))
+        return Snapshot(self.lineage(), tuple(_live_files(self.table.root, self.delta_table)))
 
 
 def load(table: Table) -> Snapshot:
@@ -224,9 +226,9 @@ def _paths(adds: pa.Table) -> Iterator[str]:
 
 
 def _rows_of(root: str, file: DataFile) -> int:
-    """The number of rows of a live file, from its footer: the log need not say it.
+    """Returns the number of rows of a live file from its footer: the log need not say it.
 
-    If the footer cannot be read, whoever is to read the rows says why.
+    If the footer cannot be read, the step that reads the rows says why.
     """
     with contextlib.suppress(*DAMAGE), storage.open_read(storage.join(root, file.path)) as stream:
         return int(pq.read_metadata(stream).num_rows)
@@ -234,7 +236,7 @@ def _rows_of(root: str, file: DataFile) -> int:
 
 
 def _check_live(root: str, file: DataFile) -> None:
-    """Another tool may have made it so that its rows have no place in a table of ours."""
+    """Refuses a file of another tool whose rows have no place in a table of ours."""
     plain = file.path.startswith(_PLAIN) and ".." not in file.path
     if not plain and _OUTSIDE.search(file.path):
         raise TableError(
@@ -250,5 +252,8 @@ def _check_live(root: str, file: DataFile) -> None:
 
 
 def transaction_id(run_id: str) -> str:
-    """One application a run: of an application the log keeps only the latest transaction."""
+    """Returns the application id of a run's transaction.
+
+    Each run is an application of its own: the log keeps an application's latest transaction only.
+    """
     return f"eventsift/{run_id}"

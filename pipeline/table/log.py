@@ -25,8 +25,8 @@ from pipeline.storage import FileInfo
 
 FOLDER = "_delta_log"
 
+# The version that a table was set back to, where the log does not say which it was.
 UNKNOWN = -1
-"""The version that a table was set back to, where the log does not say which it was."""
 
 _WAY_OUT = "bring it back from a backup, or publish to a new folder"
 
@@ -56,7 +56,7 @@ _LINES = msgspec.json.Decoder(_Line)
 
 
 def said(error: Exception | None) -> str:
-    """What deltalake says, in one line; it uses several, with colours and where in it that was."""
+    """Returns what deltalake says in one line, without its colours and its backtrace."""
     return " ".join(_BACKTRACE.sub("", _COLOUR.sub("", str(error))).split())
 
 
@@ -149,7 +149,7 @@ def restores(root: str, since_version: int) -> list[tuple[int, int]]:
 
 
 def _restored_to(files: Mapping[int, FileInfo], version: int, asked: Mapping[str, Any]) -> int:
-    """The version that RESTORE was asked for: by its number, or as the newest at some time."""
+    """Returns the version that RESTORE was asked for: by number, or as the newest at some time."""
     if asked.get("version") is not None:
         return int(asked["version"])
     millis = _millis(asked.get("datetime") or asked.get("timestamp"))
@@ -161,7 +161,7 @@ def _restored_to(files: Mapping[int, FileInfo], version: int, asked: Mapping[str
 
 
 def _millis(instant: Any) -> int | None:
-    """An instant as delta-rs (milliseconds) or Spark (a date and time) writes it."""
+    """Reads an instant as delta-rs (milliseconds) or Spark (a date and time) writes it."""
     text = str(instant)
     if text.isdecimal():
         return int(text)
@@ -175,7 +175,7 @@ def _millis(instant: Any) -> int | None:
 
 
 def _committed(file: FileInfo) -> float:
-    """When a commit was made at the latest, in milliseconds since 1970.
+    """Returns the latest time at which a commit may have been made, in milliseconds since 1970.
 
     Some tools go by what the commit says, some by the time of its file. The later one leads to the
     earlier version: then a table is taken to have lost more than it has, and not less.
@@ -212,7 +212,7 @@ class _Listing(NamedTuple):
 
 
 def _actions(root: str, kinds: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The log's actions in their order: "add" or "remove", and the path on disk.
+    """Yields the log's actions in their order: "add" or "remove", and the path on disk.
 
     They begin with those in the newest checkpoint that are of these kinds; it has each file once.
     It may have left out what its own commit has removed, so that commit is read as well.
@@ -226,7 +226,7 @@ def _actions(root: str, kinds: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def _content(file: FileInfo) -> bytes:
-    """The content of a commit file; nothing if it is there no more: then it is forgotten."""
+    """Returns the content of a commit file; nothing if the log has forgotten it meanwhile."""
     with contextlib.suppress(FileNotFoundError):
         return storage.read_bytes(file.path)
     return b""

@@ -109,7 +109,7 @@ def drop_uncommitted(table: Table, run_id: str, keep_seconds: float = LOG_DAYS *
     Args:
         table: The table.
         run_id: The run; it must have ended.
-        keep_seconds: Files stay, too, that were removed so lately: they may be history.
+        keep_seconds: Files removed within this time stay: they may be history.
 
     Raises:
         TableError: As `load`. Nothing was deleted.
@@ -131,7 +131,7 @@ def drop_uncommitted(table: Table, run_id: str, keep_seconds: float = LOG_DAYS *
 def _lost(
     root: str, hidden: Iterable[DataFile], listed: Mapping[str, storage.FileInfo]
 ) -> list[DataFile]:
-    """The hidden live files that are neither there nor in their partition."""
+    """Returns the hidden live files that are neither there nor in their partition."""
     unseen = [file for file in hidden if not listed.keys() & {file.path, settled_path(file)}]
     return [
         file
@@ -143,7 +143,7 @@ def _lost(
 
 
 def _place(root: str, places: Mapping[str, str], listed: Mapping[str, storage.FileInfo]) -> None:
-    """Make every hidden live file appear in its partition."""
+    """Makes every hidden live file appear in its partition."""
     storage.copy_all(
         [
             (storage.join(root, hidden), storage.join(root, place))
@@ -161,7 +161,7 @@ def _leftovers(
     kept: Collection[str],
     at: float,
 ) -> Iterator[str]:
-    """The files, among those listed before the log was read, that nobody needs any more."""
+    """Yields the files that nobody needs any more, of those listed before the log was read."""
     root = opened.table.root
     return deletable.leftovers(
         root,
@@ -174,7 +174,7 @@ def _leftovers(
 
 
 def _history(root: str, since: float) -> set[str]:
-    """The hidden paths removed by the commits since then (Delta protocol, "remove")."""
+    """Returns the hidden paths that commits have removed since then (Delta protocol, "remove")."""
     removed = log.removed_since(root, since)
     return {path for path in removed if path.startswith(f"{NEW_FOLDER}/")}
 

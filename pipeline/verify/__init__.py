@@ -1,1 +1,5 @@
-"""The independent check of a table: `check` is the command, `rows` checks the rows of a file."""
+"""The independent check of a table.
+
+`check` (the command, and what holds for the whole table), `files` (names, sizes, folders), `rows`
+(the rows of one file).
+"""

@@ -42,7 +42,7 @@ class Live(NamedTuple):
     Attributes:
         path: Its place, relative to the table.
         bytes: Its size.
-        rows: How many it has.
+        rows: How many rows it has.
         values: The partition columns' values.
         first: Its earliest timestamp, in microseconds since 1970.
         last: Its latest timestamp.
@@ -57,7 +57,7 @@ class Live(NamedTuple):
 
     @property
     def ours(self) -> bool:
-        """Whether the job has made it, and not another Delta tool."""
+        """Tells whether the job has made it, and not another Delta tool."""
         return is_ours(self.path)
 
 
@@ -65,10 +65,10 @@ class Content(NamedTuple):
     """What a live file really has.
 
     Attributes:
-        rows: How many.
-        digest: The sum of their hashes.
-        id_hashes: Of their event_ids.
-        findings: What is wrong with them.
+        rows: How many rows it has.
+        digest: The sum of the rows' hashes.
+        id_hashes: The hashes of the rows' event_ids.
+        findings: What is wrong with the rows.
     """
 
     rows: int
@@ -78,12 +78,12 @@ class Content(NamedTuple):
 
 
 def is_ours(path: str) -> bool:
-    """Whether a data file is called as the job calls its own."""
+    """Tells whether a data file is called as the job calls its own."""
     return _OURS.fullmatch(path.rpartition("/")[2]) is not None
 
 
 def batches(root: str, file: Live) -> Iterator[pa.RecordBatch]:
-    """The rows of a file, some at a time; those of another tool in the columns that ours have."""
+    """Yields the rows of a file, some at a time; in our columns, whoever has written it."""
     with storage.open_read(storage.join(root, file.path)) as stream:
         parquet = live_rows.open_parquet(stream)
         if not file.ours:
@@ -108,7 +108,7 @@ class _Faults(dict[str, tuple[int, str]]):
 
 
 def check_file(root: str, file: Live) -> Content:
-    """What is in a file, and what is wrong with it."""
+    """Finds out what is in a file, and what is wrong with it."""
     faults = _Faults()
     rows = digest = 0
     id_hashes: list[Hashes] = [np.empty(0, np.uint64)]
@@ -140,9 +140,9 @@ def check_file(root: str, file: Live) -> Content:
 
 
 def _untrue_times(file: Live, first: int, last: int) -> Iterator[str]:
-    """Where the log is wrong about a file's timestamps.
+    """Yields where the log is wrong about a file's timestamps.
 
-    For files of another tool it need only bound them (Delta protocol, "Per-file Statistics").
+    For files of another tool it only has to bound them (Delta protocol, "Per-file Statistics").
     """
     for what, found, said, outside in (
         ("first", first, file.first, file.first is not None and first < file.first),
@@ -189,7 +189,7 @@ def _not_json(texts: Sequence[str], decoder: msgspec.json.Decoder[Any]) -> npt.N
 
 
 def digest_of(file: Live, rows: pa.RecordBatch) -> int:
-    """The sum of the hashes of rows; see the module."""
+    """Returns the sum of the hashes of rows; see `check`."""
     micros = rows["timestamp"].cast(pa.int64()).to_pylist()
     columns = [rows[name].to_pylist() for name in ("event_id", "nanos", "data", "extra")]
     domain, event_type = file.values[:2]
@@ -201,6 +201,6 @@ def digest_of(file: Live, rows: pa.RecordBatch) -> int:
 
 
 def hash_ids(ids: pa.Array) -> Hashes:
-    """A 64-bit hash of each event_id."""
+    """Returns a 64-bit hash of each event_id."""
     encoded = map(str.encode, ids.to_pylist())
     return np.fromiter(map(xxhash.xxh3_64_intdigest, encoded), np.uint64, len(ids))

@@ -7,19 +7,13 @@ from typing import Any
 import pytest
 
 from pipeline import compact, storage
-from pipeline.bookkeeping import journal, leases, ledger
+from pipeline.bookkeeping import journal, leases, ledger, recovery
 from pipeline.run import Run
 from pipeline.steps import plan
 from pipeline.table import datafiles, delta, settling
-from tests.helpers import (
-    Event,
-    deliver,
-    new_run,
-    oracle,
-    record,
-    run_job,
-    table_rows,
-)
+from tests.by_hand import new_run, run_graph, summary_of
+from tests.deliveries import Event, deliver, latest
+from tests.tables import delta_rows
 
 Heal = Callable[[Run], Any]
 
@@ -36,8 +30,8 @@ def heal(request: pytest.FixtureRequest) -> Heal:
 
 def publish(folder: Path) -> None:
     """A table with the two events."""
-    deliver(folder, "1.jsonl", EVENTS)
-    run_job(new_run(folder, "r0"))
+    deliver(folder / "in" / "1.jsonl", EVENTS)
+    run_graph(new_run(folder, "r0"))
 
 
 def leave(run: Run) -> list[Path]:
@@ -65,7 +59,7 @@ def test_leftovers_are_removed(heal: Heal, tmp_path: Path) -> None:
     heal(new_run(tmp_path))
 
     assert not any(path.exists() for path in left)
-    assert table_rows(f"{tmp_path}/out") == oracle(EVENTS)
+    assert delta_rows(f"{tmp_path}/out") == latest(EVENTS)
 
 
 def test_a_run_at_work_keeps_its_files(heal: Heal, tmp_path: Path) -> None:
@@ -84,10 +78,11 @@ def test_what_a_dead_run_has_published_is_settled_first(
     """A run may die at any time, also between our looks at the log and at the leases.
 
     Then its committed files are still among its own, and must not go with them. Seen to fail
-    with the leases looked at after `settle`: the table had lost its files.
+    with the leases looked at after `settle`, and `clear` that removes what it finds without a look
+    at the log: the table had lost its files.
     """
     publish(tmp_path)
-    deliver(tmp_path, "2.jsonl", [Event("c")])
+    deliver(tmp_path / "in" / "2.jsonl", [Event("c")])
     other = new_run(tmp_path, "other")
     real = settling.settle
 
@@ -95,7 +90,7 @@ def test_what_a_dead_run_has_published_is_settled_first(
         snapshot = real(*arguments)
         monkeypatch.setattr(settling, "settle", dies)
         with pytest.raises(RuntimeError), leases.hold(other.root, other.id, other.staging):
-            run_job(other)
+            run_graph(other)
         monkeypatch.setattr(settling, "settle", real)
         return snapshot
 
@@ -108,7 +103,29 @@ def test_what_a_dead_run_has_published_is_settled_first(
     heal(new_run(tmp_path, "r1"))
     heal(new_run(tmp_path, "r2"))
 
-    assert table_rows(other.root) == oracle([*EVENTS, Event("c")])
+    assert delta_rows(other.root) == latest([*EVENTS, Event("c")])
+
+
+def test_the_dead_are_found_before_the_log_is_read(
+    heal: Heal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And cleared after it: the order that the test above needs, even if `clear` errs."""
+    publish(tmp_path)
+    order: list[str] = []
+
+    def noted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            order.append(name)
+            return real(*arguments, **options)
+
+        return call
+
+    for module, name in ((recovery, "clear"), (leases, "dead"), (settling, "settle")):
+        monkeypatch.setattr(module, name, noted(name, getattr(module, name)))
+
+    heal(new_run(tmp_path))
+
+    assert order[:3] == ["dead", "settle", "clear"]
 
 
 @pytest.mark.parametrize("step", ["settle", "_keep_rejects", "extend", "delete_tree"])
@@ -119,7 +136,7 @@ def test_what_a_dead_run_has_published_is_recorded(
 
     Whatever that one reads. Seen to fail: they had been removed as staged leftovers.
     """
-    deliver(tmp_path, "1.jsonl", EVENTS, "nonsense")
+    deliver(tmp_path / "in" / "1.jsonl", EVENTS, "nonsense")
     run = new_run(tmp_path, "dead", inputs=(f"{tmp_path}/in/1.jsonl",))
     module = next(one for one in (journal, ledger, storage, settling) if hasattr(one, step))
     real = getattr(module, step)
@@ -132,16 +149,16 @@ def test_what_a_dead_run_has_published_is_recorded(
     with monkeypatch.context() as patch, pytest.raises((RuntimeError, KeyboardInterrupt)):
         patch.setattr(module, step, dies)
         with leases.hold(run.root, run.id, run.staging):
-            run_job(run)
+            run_graph(run)
     Path(tmp_path, "in", "1.jsonl").unlink()
-    deliver(tmp_path, "2.jsonl", [Event("c")])
+    deliver(tmp_path / "in" / "2.jsonl", [Event("c")])
 
     heal(new_run(tmp_path, "next", inputs=(f"{tmp_path}/in/2.jsonl",)))
 
-    kept = record(run)
+    kept = summary_of(run)
     assert (kept["published"], kept["events"]["rejected"]) == (True, 1)
     assert kept["version"] in (0, 1)
-    assert kept["table"]["rows"] == len(oracle(EVENTS))
+    assert kept["table"]["rows"] == len(latest(EVENTS))
     assert len(storage.read_bytes(kept["rejects"]).splitlines()) == 1
     assert [Path(file.path).name for file in ledger.published(run.table)] == ["1.jsonl"]
     assert not Path(run.staging).exists()

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 import pytest
 
-from pipeline.bookkeeping import leases, places
+from pipeline.bookkeeping import leases, locks, places
 
 HOLD = """
 import sys
@@ -28,7 +28,7 @@ class Paths(NamedTuple):
     staging: str
 
     @property
-    def mark(self) -> Path:
+    def lease(self) -> Path:
         """Of r1."""
         return Path(self.root, "_eventsift/alive/r1")
 
@@ -66,14 +66,14 @@ def test_a_run_at_work_is_not_dead(paths: Paths) -> None:
     """Nobody removes what a run is still working with."""
     with leases.hold(paths.root, "r1", paths.staging):
         assert paths.found() == []
-        assert paths.mark.exists()
+        assert paths.lease.exists()
 
 
-def test_a_run_that_has_finished_leaves_no_mark(paths: Paths) -> None:
+def test_a_run_that_has_finished_leaves_no_lease(paths: Paths) -> None:
     """There is nothing to clean up after it."""
     with leases.hold(paths.root, "r1", paths.staging):
         shutil.rmtree(paths.staging)
-    assert not paths.mark.exists()
+    assert not paths.lease.exists()
     assert paths.found() == []
     assert os.listdir(Path(paths.staging).parent.parent) == []
 
@@ -96,7 +96,7 @@ def test_a_run_that_failed_is_dead_until_forgotten(paths: Paths, inside: bool) -
 def test_a_killed_process_is_a_dead_run(paths: Paths) -> None:
     """The operating system tells, however the process ended (invariant 5).
 
-    Seen to fail with the mark not locked: dead while at work.
+    Seen to fail with the lease not locked: dead while at work.
     """
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, paths.root, paths.staging],
@@ -124,14 +124,14 @@ def test_whether_others_are_at_work(paths: Paths) -> None:
     assert not leases.others(root, "r2")
 
 
-def test_a_mark_not_yet_locked_is_left_alone(paths: Paths) -> None:
-    """Between making its mark and locking it a run is not dead; the mark is then still empty."""
-    paths.mark.parent.mkdir(parents=True)
-    paths.mark.touch()
+def test_a_lease_not_yet_locked_is_left_alone(paths: Paths) -> None:
+    """Between making its lease and locking it a run is not dead; the lease is then still empty."""
+    paths.lease.parent.mkdir(parents=True)
+    paths.lease.touch()
     assert paths.found() == []
 
 
-def test_on_an_object_store_there_are_no_marks() -> None:
+def test_on_an_object_store_there_are_no_leases() -> None:
     """There are no locks there: nobody is found dead, and anybody may be alive."""
     with leases.hold("s3://bucket/table", "r1", "s3://bucket/temp/_eventsift/r1"):
         assert leases.dead("s3://bucket/table", "r2") == []
@@ -156,32 +156,32 @@ def test_the_folders_that_a_run_has_made_go_with_it(tmp_path: Path) -> None:
 
 
 class TestUnproved:
-    """A mark that cannot be proved is not followed: the run has what its id gives, in the table."""
+    """A lease without proof is not followed: the run has what its id gives, in the table."""
 
     def changed(self, paths: Paths, **changes: str) -> None:
-        """Writes other things into mark and owner file than the run did."""
-        content = msgspec.json.decode(paths.mark.read_bytes()) | changes
-        for path in (paths.mark, paths.owner):
+        """Writes other things into lease and owner file than the run did."""
+        content = msgspec.json.decode(paths.lease.read_bytes()) | changes
+        for path in (paths.lease, paths.owner):
             if path.parent.exists():
                 path.write_bytes(msgspec.json.encode(content))
 
     def unproved(self, paths: Paths, capsys: pytest.CaptureFixture[str], why: str) -> None:
-        """Checks that the mark is not followed, and that a line says so."""
+        """Checks that the lease is not followed, and that a line says so."""
         assert paths.found() == [leases.DeadRun("r1", paths.inside)]
         (line,) = capsys.readouterr().err.splitlines()
-        assert str(paths.mark) in line
+        assert str(paths.lease) in line
         assert why in line
 
     @pytest.mark.parametrize(
         "content", [b"/some/victim", b"{}", b"null", b"\xff\xfe", b"[" * 100_000, b'{"run":"r1"}']
     )
-    def test_a_mark_that_is_no_mark(
+    def test_a_lease_that_is_no_lease(
         self, paths: Paths, capsys: pytest.CaptureFixture[str], content: bytes
     ) -> None:
         """Also that of an earlier version: a path. Seen to fail: that path was deleted."""
-        paths.mark.parent.mkdir(parents=True)
-        paths.mark.write_bytes(content)
-        self.unproved(paths, capsys, "is not a mark that this version writes")
+        paths.lease.parent.mkdir(parents=True)
+        paths.lease.write_bytes(content)
+        self.unproved(paths, capsys, "is not a lease that this version writes")
 
     @pytest.mark.parametrize(
         ("changes", "why"),
@@ -193,7 +193,7 @@ class TestUnproved:
             ({"staging": "_eventsift/temp/../../../r1"}, "not called like"),
         ],
     )
-    def test_a_mark_that_means_something_else(
+    def test_a_lease_that_means_something_else(
         self,
         paths: Paths,
         capsys: pytest.CaptureFixture[str],
@@ -249,14 +249,14 @@ class TestUnproved:
     def test_a_run_that_is_alive_elsewhere(self, paths: Paths) -> None:
         """The table was moved and a copy put in its place: the lock on the staging folder says so.
 
-        Seen to fail with the mark's lock alone: the run lost what it was working with.
+        Seen to fail with the lease's lock alone: the run lost what it was working with.
         """
         with leases.hold(paths.root, "r1", paths.staging):
             moved = f"{paths.root}-moved"
             os.rename(paths.root, moved)
             shutil.copytree(moved, paths.root)
             assert paths.found() == []
-            shutil.copy(paths.mark, f"{moved}/_eventsift/alive")  # to end in peace
+            shutil.copy(paths.lease, f"{moved}/_eventsift/alive")  # to end in peace
 
     def test_a_staging_folder_that_is_gone_is_no_news(
         self, paths: Paths, capsys: pytest.CaptureFixture[str]
@@ -281,28 +281,28 @@ class TestUnproved:
         self, paths: Paths, capsys: pytest.CaptureFixture[str], kind: str, tmp_path: Path
     ) -> None:
         """It is neither waited for nor followed, and it does not come up again."""
-        paths.mark.parent.mkdir(parents=True)
-        mark = paths.mark
+        paths.lease.parent.mkdir(parents=True)
+        lease = paths.lease
         if kind == "folder":
-            mark.mkdir()
-            (mark / "x").touch()
+            lease.mkdir()
+            (lease / "x").touch()
         elif kind == "pipe":
-            os.mkfifo(mark)
+            os.mkfifo(lease)
         elif kind == "link":
             (tmp_path / "victim").write_text("/some/victim")
-            mark.symlink_to(tmp_path / "victim")
+            lease.symlink_to(tmp_path / "victim")
         else:
-            mark = mark.with_name("no run is called this")
-            mark.write_text("x")
+            lease = lease.with_name("no run is called this")
+            lease.write_text("x")
 
         assert paths.found() == []
-        assert f"{mark.name}.damaged-r2" in capsys.readouterr().err
-        assert os.listdir(mark.parent) == [f"{mark.name}.damaged-r2"]
+        assert f"{lease.name}.damaged-r2" in capsys.readouterr().err
+        assert os.listdir(lease.parent) == [f"{lease.name}.damaged-r2"]
         assert paths.found() == []
         assert not leases.others(paths.root, "r2")
 
 
-def test_where_there_are_no_locks_a_run_has_no_mark(
+def test_where_there_are_no_locks_a_run_has_no_lease(
     paths: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some network drives have none: then age decides, as on an object store, and runs go on."""
@@ -310,7 +310,7 @@ def test_where_there_are_no_locks_a_run_has_no_mark(
     def flock(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(leases.fcntl, "flock", flock)
+    monkeypatch.setattr(locks.fcntl, "flock", flock)
     with leases.hold(paths.root, "r1", paths.inside):
-        assert not paths.mark.exists()
+        assert not paths.lease.exists()
     assert paths.found() == []

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.bookkeeping import leases, places, recovery
 from pipeline.table.address import Table
-from tests import deliveries
+from tests import commands, deliveries
 from tests.deliveries import Event
 
 
@@ -16,7 +16,7 @@ from tests.deliveries import Event
 def root(tmp_path: Path) -> Path:
     """A table."""
     deliveries.deliver(tmp_path / "in" / "1.jsonl", [Event("a", 0)])
-    assert deliveries.run(tmp_path / "table", tmp_path / "in") == 0
+    assert commands.run(tmp_path / "table", tmp_path / "in") == 0
     return tmp_path / "table"
 
 
@@ -86,5 +86,5 @@ def test_a_run_that_is_alive_keeps_everything_in_any_year(
             patch.setattr(time, "time", lambda: years)
             clear(root)
             deliveries.deliver(tmp_path / "in" / "2.jsonl", [Event("b", 0)])
-            assert deliveries.run(root, tmp_path / "in") == 0
+            assert commands.run(root, tmp_path / "in") == 0
         assert all(path.exists() for path in files)

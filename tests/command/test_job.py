@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from end_to_end import event, files_of, published, write_events
 
 from pipeline import flow
 from pipeline.command import console, job
-from pipeline.steps import publish
+from pipeline.steps import commit
 from pipeline.table import commits, datafiles
 from pipeline.table.address import Table
+from tests.deliveries import Event, deliver
+from tests.tables import files_of, ids
 
 ENOUGH = ["--input", "a", "--output", "b"]
 LEFT_ALONE = "Nothing was published; the table is as it was.\n"
@@ -21,7 +22,7 @@ LEFT_ALONE = "Nothing was published; the table is as it was.\n"
 @pytest.fixture
 def arguments(tmp_path: Path) -> list[str]:
     """A command line that works."""
-    delivery = write_events(tmp_path / "in.jsonl", event("a", "2021-01-08T10:00:00Z"))
+    delivery = deliver(tmp_path / "in.jsonl", [Event("a", "2021-01-08T10:00:00Z")])
     return ["--input", str(delivery), "--output", str(tmp_path / "out")]
 
 
@@ -131,7 +132,7 @@ def test_a_failure_deep_in_the_graph_is_one_sentence(
     def refuse(*_: Any) -> list[str]:
         return ["blocks planned = blocks read: 2 is not 1"]
 
-    monkeypatch.setattr(publish, "disagreements", refuse)
+    monkeypatch.setattr(commit, "disagreements", refuse)
 
     assert job.main(arguments) == console.FAILED
     assert capsys.readouterr().err == (
@@ -160,7 +161,7 @@ def test_a_run_that_was_overtaken_starts_again(
 
     assert job.main(arguments) == console.DONE
     assert len(set(calls)) == 2
-    assert [row.event_id for row in published(tmp_path / "out")] == ["a"]
+    assert ids(tmp_path / "out") == ["a"]
     assert capsys.readouterr().err == "eventsift: another run was faster; starting again\n"
 
 

@@ -193,7 +193,7 @@ def test_the_verdict_says_why_nothing_was_published() -> None:
         " the records, and deliver them in a new file."
     )
     empty = changed(published=False, events={"read": 0, "kept": 0, "rejected": 0})
-    assert report.text(typed(empty)).endswith("Nothing was published: the files have no summary.")
+    assert report.text(typed(empty)).endswith("Nothing was published: the files have no record.")
 
     known = changed(published=False, events={"kept": 0})
     assert report.text(typed(known)).endswith(

@@ -13,12 +13,12 @@ import pytest
 from deltalake import DeltaTable
 
 from pipeline import signals, storage
-from pipeline.bookkeeping import ledger
+from pipeline.bookkeeping import ledger, listings
 from pipeline.command import options, watch
 from pipeline.storage import FileInfo
 from pipeline.table import delta
 from pipeline.table.address import Table
-from tests import deliveries
+from tests import deliveries, tables
 from tests.bookkeeping import test_ledger
 from tests.deliveries import Event
 
@@ -84,7 +84,7 @@ class TestPoll:
     def publish(self, root: Path, file: Path, version: int) -> None:
         """Enters a file in the ledger."""
         listing = str(root.parent / "listing")
-        ledger.write(listing, storage.match([str(file)]).files)
+        listings.write(listing, storage.match([str(file)]).files)
         table = Table(str(root))
         ledger.extend(table, listing, version, delta.load(table).origin)
 
@@ -361,11 +361,9 @@ def test_a_watching_process(tmp_path: Path, inputs: Path, number: signal.Signals
         errors = process.stderr.read()
 
     assert (process.returncode, errors) == (143 if number == signal.SIGTERM else -number, "")
-    assert (
-        deliveries.delta_rows(root) == deliveries.plain_rows(root) == deliveries.oracle(delivered)
-    )
+    assert tables.delta_rows(root) == tables.plain_rows(root) == deliveries.latest(delivered)
     assert len(list((root / "_eventsift" / "runs").iterdir())) == 2
-    assert deliveries.strays(root) == []
+    assert tables.strays(root) == []
 
 
 def until(lines: TextIO, word: str) -> str:

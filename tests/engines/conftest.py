@@ -11,11 +11,11 @@ from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import CommitFailedError
 from jobs import Published, publish
 
-from engines import install, job_servers
-from engines.servers import Server
 from generator.__main__ import main as generate
 from pipeline.table import commits, delta
 from pipeline.table.address import Table
+from tests.apparatus import install, job_servers
+from tests.apparatus.servers import Server
 
 T = TypeVar("T")
 

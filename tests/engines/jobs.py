@@ -12,12 +12,9 @@ from typing import Any, NamedTuple
 
 from pipeline import storage
 from pipeline.verify import check as verify
+from tests.commands import ROOT, TIMEOUT_SECONDS
 
 HERE = pathlib.Path(__file__).parent
-ROOT = HERE.parent.parent
-
-# A job takes seconds; on a machine that is busy with other things, and with a cold engine, more.
-_TIMEOUT_SECONDS = 300
 
 
 class Published(NamedTuple):
@@ -71,7 +68,7 @@ def call(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=_TIMEOUT_SECONDS,
+        timeout=TIMEOUT_SECONDS,
     )
 
 

@@ -11,8 +11,8 @@ import pytest
 from conftest import Deliveries
 from jobs import ROOT, Published, commands, environment, publish
 
-from engines import job_servers
-from engines.servers import Server
+from tests.apparatus import job_servers
+from tests.apparatus.servers import Server
 
 
 def _both(deliveries: Deliveries, root: pathlib.Path, options: Sequence[str]) -> list[Published]:

@@ -7,10 +7,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from conftest import Deliveries, engine, moved, refuses_second_commit
 from jobs import Published, publish
 
-from engines import stores
-from engines.stores import Hdfs
 from pipeline import storage
 from pipeline.storage.stores import configure
+from tests.apparatus import stores
+from tests.apparatus.stores import Hdfs
 
 pytest.importorskip("hdfs", reason="needs the hdfs extra, which ./run.sh test-engines installs")
 

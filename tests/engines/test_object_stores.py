@@ -13,12 +13,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from conftest import Deliveries, engine, moved, refuses_second_commit
 from jobs import Published, publish, run
 
-from engines import stores
-from engines.stores import Store
 from pipeline import storage
 from pipeline.storage.stores import configure, delta_options
 from pipeline.table import delta
 from pipeline.table.address import Table
+from tests.apparatus import stores
+from tests.apparatus.stores import Store
 
 boto3 = pytest.importorskip("boto3", reason="an extra that ./run.sh test-engines installs")
 pytest.importorskip("google.cloud.storage", reason="an extra that ./run.sh test-engines installs")

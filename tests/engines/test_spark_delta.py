@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 from deltalake import DeltaTable
 
-from engines import install
 from pipeline.verify.check import verify
-from tests.deliveries import plain_rows
-from tests.end_to_end import event, run_here, write_events
+from tests.apparatus import install
+from tests.commands import run_here
+from tests.deliveries import Event, deliver
+from tests.tables import plain_rows
 
 pytest.importorskip("pyspark", reason="needs pyspark, which ./run.sh test-engines installs")
 
@@ -84,11 +85,11 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], pathlib.
         folder = base / str(number)
         (folder / "in").mkdir(parents=True)
         deliveries = (
-            [event("a", "2021-01-08T10:00:00", 1), event("b", "2021-01-08T10:00:00", 2)],
-            [event("b", "2021-01-09T10:00:00", 22), event("c", "2021-01-08T10:00:00", 3)],
+            [Event("a", "2021-01-08T10:00:00", 1), Event("b", "2021-01-08T10:00:00", 2)],
+            [Event("b", "2021-01-09T10:00:00", 22), Event("c", "2021-01-08T10:00:00", 3)],
         )
         for name, delivery in enumerate(deliveries):
-            write_events(folder / "in" / f"{name}.jsonl", *delivery)
+            deliver(folder / "in" / f"{name}.jsonl", delivery)
             run_here(folder / "in", folder / "table")
         statements.append(statement.format(t=f"delta.`{folder / 'table'}`"))
     subprocess.run([sys.executable, "-c", SPARK, jars, *statements], check=True, timeout=600)
@@ -101,11 +102,8 @@ def test_the_next_delivery_merges_right(tables: Callable[[str], pathlib.Path], n
     """Deleted rows stay deleted, plain readers see what Delta readers see, the check agrees."""
     folder = tables(name)
     root = folder / "table"
-    write_events(
-        folder / "in" / "next.jsonl",
-        event("a", "2021-01-10T10:00:00", 11),
-        event("e", "2021-01-08T10:00:00", 5),
-    )
+    news = [Event("a", "2021-01-10T10:00:00", 11), Event("e", "2021-01-08T10:00:00", 5)]
+    deliver(folder / "in" / "next.jsonl", news)
 
     run_here(folder / "in", root)
 

@@ -7,9 +7,9 @@ from conftest import Deliveries
 from jobs import ROOT, Published, call, commands, publish, run
 from test_conformance import loopback
 
-from engines.servers import Server
 from pipeline.table import delta
 from pipeline.table.address import Table
+from tests.apparatus.servers import Server
 
 PROCESSES = "--experiments=use_loopback_process_worker=True"
 
@@ -26,7 +26,7 @@ def test_killed_worker(
 ) -> None:
     """Design, invariant 5: a worker is killed in mid-stage; the engine goes on, the table is right.
 
-    Seen to fail on Flink without engines/flink/conf, which asks for retries.
+    Seen to fail on Flink without apparatus/flink/conf, which asks for retries.
     """
     flag = tmp_path / "killed"
     kill = {"EVENTSIFT_TEST_KILL": f"{step}:{flag}"}

@@ -22,7 +22,7 @@ NAMES = ("event_id", "timestamp", "domain", "event_type", "data")
 
 
 def event(event_id: str, data: object) -> dict[str, Any]:
-    """An event as an object."""
+    """Makes an event as an object."""
     return dict(zip(NAMES, (event_id, "2021-01-08T10:00:00Z", "d", "e", data), strict=True))
 
 
@@ -36,7 +36,7 @@ DATA = {
 
 
 def texts(indent: int | str | None) -> list[bytes]:
-    """Six events; number 2 is the one that gets damaged."""
+    """Makes six events; number 2 is the one that gets damaged."""
     records = [event(f"g{n}", {"n": [n, {"m": 1}]}) for n in range(6)]
     records[2] = event("damaged", DATA)
     return [json.dumps(record, indent=indent).encode() for record in records]
@@ -60,18 +60,18 @@ BY_LINES = [name for name in FRAMINGS if name not in ("array", "concatenated", "
 
 
 def framed(records: list[bytes], name: str) -> bytes:
-    """Records in a framing."""
+    """Puts records in a framing."""
     _, opening, between, closing = FRAMINGS[name]
     return opening + between.join(records) + closing
 
 
 def ids(data: bytes) -> list[str]:
-    """What is published of a file."""
+    """Returns the ids of the events that are decoded from a file."""
     return [found.event_id for found in decode(Part("file", 0, data)).events]
 
 
 def check(name: str, damaged: bytes, *, lost: int = 0) -> None:
-    """Nothing nested is published; of the neighbours at most `lost` after the record are lost."""
+    """Checks that nothing nested is published, and only `lost` records after this one are lost."""
     records = texts(FRAMINGS[name][0])
     records[2] = damaged
     found = ids(framed(records, name))
@@ -81,7 +81,7 @@ def check(name: str, damaged: bytes, *, lost: int = 0) -> None:
 
 @pytest.mark.parametrize("name", FRAMINGS)
 def test_a_record_cut_anywhere(name: str) -> None:
-    """Its writer died: the next line is there; on one line, what cannot be told from it is lost.
+    """After a writer died, the next line is kept; on one line, what cannot be told apart is lost.
 
     Seen to fail with an end at every line that begins with an object, indented or not.
     """
@@ -93,9 +93,9 @@ def test_a_record_cut_anywhere(name: str) -> None:
 
 @pytest.mark.parametrize("name", FRAMINGS)
 def test_a_byte_lost_anywhere(name: str) -> None:
-    """A bracket, quote, comma or colon too few, wherever; so also a record with its bracket lost.
+    """A bracket, quote, comma or colon is missing: nothing nested is published.
 
-    Seen to fail with rule 2 before rule 1, and where a string may hold a line break.
+    Seen to fail with rule 2 before rule 1, and where a string may contain a line break.
     """
     whole = texts(FRAMINGS[name][0])[2]
     for at in range(1, len(whole)):
@@ -111,7 +111,7 @@ def test_a_byte_lost_anywhere(name: str) -> None:
 def test_a_byte_added_anywhere(name: str, extra: bytes) -> None:
     """A bracket too many, a stray quote, a line break, a NUL, a byte that is not UTF-8.
 
-    Where commas stand between records, those after it may be lost in the reject.
+    Where commas stand between records, the ones after it may be lost in the reject.
     """
     whole = texts(FRAMINGS[name][0])[2]
     has_borders = name in BY_LINES and b"," not in FRAMINGS[name][2]
@@ -144,7 +144,7 @@ FLAT = {"a file": (b"", b"\n", b"\n"), "an array": (b"[\n", b",\n", b"\n]\n")}
 
 
 def flat(name: str, lines: list[bytes]) -> bytes:
-    """A file with these lines of a damaged record among good ones, none of them indented."""
+    """Makes a file with these lines of a damaged record among good ones, none of them indented."""
     opening, between, closing = FLAT[name]
     records = [json.dumps(event(f"g{n}", {"n": [n]}), indent=0).encode() for n in range(3)]
     records.insert(1, b"\n".join(lines))
@@ -155,7 +155,7 @@ def flat(name: str, lines: list[bytes]) -> bytes:
 @pytest.mark.parametrize("name", FLAT)
 @pytest.mark.parametrize("part_bytes", [40, 1 << 20])
 def test_a_bad_token_before_an_inner_line(name: str, bad: bytes, part_bytes: int) -> None:
-    """Inner objects begin as far left as their record, and are none of its neighbours.
+    """Inner objects begin as far left as their record, and are not taken for its neighbours.
 
     Seen to fail with an end at each line that begins with a bracket and follows no comma.
     """
@@ -172,9 +172,9 @@ def test_a_bad_token_before_an_inner_line(name: str, bad: bytes, part_bytes: int
 
 @pytest.mark.parametrize("name", FLAT)
 def test_a_flat_record_cut_between_lines(name: str) -> None:
-    """Nothing nested is published; by what follows it is told that its neighbours are none of it.
+    """Nothing nested is published; what follows shows that the neighbours are not part of it.
 
-    In an array that is so where the record's own members were being written.
+    In an array, that is so only if the record's own members were being written.
     """
     lines = json.dumps(event("damaged", DATA), indent=0).encode().split(b"\n")
     for length in range(2, len(lines)):
@@ -204,9 +204,9 @@ def test_two_writers_in_one_line(name: str, at: int) -> None:
 
 @pytest.mark.parametrize("name", ["lines", "crlf", "concatenated", "pretty", "pretty tab"])
 def test_the_end_of_a_record_alone(name: str) -> None:
-    """What a file holds of a record whose beginning is lost is garbage, wherever it was cut.
+    """What is left of a record that has lost its beginning is garbage, wherever it was cut.
 
-    But where a nested object is what is left next: that begins a file like any record.
+    An exception: if a nested object comes first, that begins a file like any record.
     """
     whole = texts(FRAMINGS[name][0])
     for at in range(1, len(whole[2]), 3):
@@ -219,27 +219,29 @@ def test_the_end_of_a_record_alone(name: str) -> None:
             assert {"g3", "g4", "g5"} <= set(found), tail
 
 
-# One ending, however the text is cut into stretches
+# One ending, however the text is cut into chunks
 
-PIECES = ["{", "}", "[", "]", '"', "\\", ",", ":", "\n", "\n  ", " ", "x", "\ufeff", '{"a":1}', "é",
-          "\n{", ",\n{", "}\n{", '"\n', "[\n"]  # fmt: skip
+SNIPPETS = [
+    "{", "}", "[", "]", '"', "\\", ",", ":", "\n", "\n  ", " ", "x", "\ufeff", '{"a":1}', "é",
+    "\n{", ",\n{", "}\n{", '"\n', "[\n",
+]  # fmt: skip
 
 
 def feed(text: bytes, sizes: list[int]) -> tuple[int | None, bytes]:
-    """Where the damaged record ends if it is seen in stretches of these sizes."""
+    """Returns where the damaged record ends if it comes in chunks of these sizes."""
     ending = Damaged(text[:1], b"", Line(0, False), True)
     at = 0
     for size in [*sizes, len(text)]:
-        stretch = text[at : at + size]
-        found = ending.find_end(stretch, 0, len(stretch))
+        chunk = text[at : at + size]
+        found = ending.find_end(chunk, 0, len(chunk))
         if found is not None:
             return at + found, b""
-        at += len(stretch)
+        at += len(chunk)
     return None, ending.last
 
 
 @given(
-    st.lists(st.sampled_from(PIECES), max_size=60).map(lambda parts: "".join(['{"a', *parts])),
+    st.lists(st.sampled_from(SNIPPETS), max_size=60).map(lambda parts: "".join(['{"a', *parts])),
     st.lists(st.integers(1, 9), max_size=40),
     st.integers(1, 9),
 )
@@ -248,18 +250,18 @@ def feed(text: bytes, sizes: list[int]) -> tuple[int | None, bytes]:
 @example('{"a":[1,\n{}]}', [8, 1, 1], 2)
 @example('{"a":1\n  {}}', [9, 1], 1)
 @settings(max_examples=300, deadline=None)
-def test_stretches_do_not_matter(text: str, sizes: list[int], quick: int) -> None:
-    """A large record is seen bit by bit, and partly in one go: its end is always the same.
+def test_chunks_do_not_matter(text: str, sizes: list[int], quick: int) -> None:
+    """A large record comes in chunks, and partly in one go: its end is always the same.
 
-    Seen to fail with a run of backslashes, a line's indentation, or the last byte before a line
-    forgotten between two stretches.
+    Seen to fail with a sequence of backslashes, a line's indentation, or the last byte before a
+    line forgotten between two chunks.
     """
     data = text.encode()
     expected = feed(data, [])
     assert feed(data, sizes) == expected
     with (
-        mock.patch.object(damage_scan, "_QUICK_FROM_BYTES", quick),
-        mock.patch.object(damage_scan, "_STRETCH_BYTES", quick + 3),
+        mock.patch.object(damage_scan, "_SLOW_BYTES", quick),
+        mock.patch.object(damage_scan, "_QUICK_BYTES", quick + 3),
     ):
         assert feed(data, []) == expected
         assert feed(data, sizes) == expected

@@ -19,7 +19,7 @@ VALUES = st.recursive(
 
 
 def records(data: bytes, final: bool = True) -> list[tuple[bytes, bool]]:
-    """What a walk finds, by itself: no object is an event to it."""
+    """Returns what a walk finds by itself; no object is an event to it."""
     walk = Walk(data, START, final, lambda _: False, 1 << 30)
     found = []
     while walk.to_next() and (record := walk.record()):
@@ -32,7 +32,7 @@ def records(data: bytes, final: bool = True) -> list[tuple[bytes, bool]]:
 def test_cuts_are_between_top_level_values(
     values: list[object], indent: int | str | None, data: st.DataObject
 ) -> None:
-    """A file cut at any border holds the same values, however they are nested and printed.
+    """A file cut at any border has the same values, however they are nested and printed.
 
     Seen to fail with a border that may lie after a comma, or needs no newline.
     """
@@ -44,7 +44,7 @@ def test_cuts_are_between_top_level_values(
 
 
 def test_cuts_are_found() -> None:
-    """Between objects on lines of their own, with any space around the newline; not elsewhere.
+    """A border lies between objects on lines of their own, with any space around the newline.
 
     An object that is indented may be an inner one, of a list that lost a comma.
     """
@@ -54,7 +54,7 @@ def test_cuts_are_found() -> None:
 
 
 def test_a_window_may_begin_anywhere() -> None:
-    """A border is certain without the bytes before it: in the middle of a string, too."""
+    """A border is certain without the bytes before it, even in the middle of a string."""
     assert list(cuts(b'...with "quotes" and }{ in it"}\n{"next":1}')) == [32]
 
 
@@ -62,14 +62,14 @@ def test_a_window_may_begin_anywhere() -> None:
     "value", ["null", "-1.5E+3", '"\\ud800"', "[1, {}]", "9" * 5000, "[" * 500 + "]" * 500]
 )
 def test_is_value(value: str) -> None:
-    """A JSON value, whole and alone; escapes that stand for no character included."""
+    """Exactly one JSON value is one, even with escapes that stand for no character."""
     assert is_value(value.encode())
     assert not is_value(value.encode() + b"x")
     assert not is_value(b'["' + value.encode())
 
 
 def test_a_walk_tells_objects_from_other_records() -> None:
-    """Records of every kind, with what may stand between them left out."""
+    """Records of every kind are found, without what may stand between them."""
     data = b'\xef\xbb\xbf{"a":1} 5\n[1,{}]\r\n[{"b":2}, "c" ,{"d":\n3} ]{}{oops}\ngarbage {\n"e"'
     assert records(data) == [
         (b'{"a":1}', True), (b"5", False), (b"[1,{}]", False), (b'{"b":2}', True), (b'"c"', False),
@@ -81,7 +81,7 @@ def test_a_walk_tells_objects_from_other_records() -> None:
 @given(VALUES.map(json.dumps).map(str.encode), st.integers(1, 5))
 @settings(max_examples=50, deadline=None)
 def test_what_may_go_on_is_incomplete(value: bytes, shorter: int) -> None:
-    """Before the file's end, a cut value is no record; nor is one that only touches the end."""
+    """Before the file's end, a cut value is no record; nor is one that touches the part's end."""
     if not re.match(rb"\[[{\]]", value):
         assert records(value[: max(1, len(value) - shorter)], final=False) == []
         assert records(value, final=False) == []
@@ -90,13 +90,13 @@ def test_what_may_go_on_is_incomplete(value: bytes, shorter: int) -> None:
 
 @pytest.mark.parametrize("length", [4000, 4090, 4096, 4097, 40_000, 300_000])
 def test_long_values(length: int) -> None:
-    """Values longer than the window that is looked at first, and just as long."""
+    """Values that are longer than the first window, or just as long, are found."""
     for value in (b"9" * length, b'"' + b"x" * length + b'"', b'{"a":' + b" " * length + b"1}"):
         assert [text for text, _ in records(value + b"\n{}")] == [value, b"{}"]
 
 
 def test_guesses_are_where_records_begin_alike() -> None:
-    """Within reach, the last one; nested objects and strings that look alike are passed over."""
+    """A guess is the last such place within reach; inner objects of a list are passed over."""
     one = b'{"event_id":1,"data":[{"event_id":2}]}\n'
     walk = Walk(one * 10, START, True, lambda _: False, 1 << 30)
     assert walk.to_next()
@@ -117,7 +117,7 @@ HOSTILE = [
 @pytest.mark.parametrize("start", ["", "[", '[{"a":', '"'])
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_takes_linear_work(text: str, start: str) -> None:
-    """Twice as much of what was made to be slow is twice the work, not four times."""
+    """Twice as much of a text that was made to be slow takes twice the work, not four times."""
     scan = values._SCAN
     work = []
 

@@ -17,12 +17,12 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{1
 
 
 def texts(options: Options = OPTIONS) -> list[str]:
-    """All documents of a delivery."""
+    """Makes all documents of a delivery."""
     return documents(options, versions(options, 0, options.events))
 
 
 def instant(text: str) -> datetime.datetime:
-    """What a timestamp means; UTC if it has no zone."""
+    """Returns what a timestamp means; UTC if it has no zone."""
     text = re.sub("Z$", "+00:00", text)  # for Python 3.10
     moment = datetime.datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
@@ -63,7 +63,7 @@ def test_times_and_destinations_are_pinned() -> None:
 
 
 def test_timestamps_are_the_instants_of_the_versions() -> None:
-    """All styles, also those whose local date is another, give the day and second that were meant.
+    """All styles, also with another local date, give the day and second that were meant.
 
     So do the destinations by day that tests and benchmarks count on.
     """
@@ -81,7 +81,7 @@ def test_timestamps_are_the_instants_of_the_versions() -> None:
 
 @pytest.mark.parametrize("spaced", [0.0, 0.3, 1.0])
 def test_both_timestamp_styles_have_their_share(spaced: float) -> None:
-    """Spaced ones have no zone; the others have a T and every ending."""
+    """Timestamps with a space have no zone; the others have a T and every ending."""
     options = OPTIONS._replace(spaced_timestamps=spaced)
     written = [json.loads(text)["timestamp"] for text in texts(options)]
     with_space = [text for text in written if " " in text]
@@ -130,7 +130,7 @@ def test_unknown_fields_have_their_share(extra: float) -> None:
 
 
 def test_payloads_hold_what_is_hard_to_keep_byte_for_byte() -> None:
-    """A pipeline that re-writes payloads changes at least one of these and is found out."""
+    """A pipeline that rewrites payloads changes at least one of these, and a test notices."""
     data = "".join(text[text.index('"data":') :] for text in texts())
     assert re.search(r'"amount":\d+\.\d0,', data)  # trailing zero
     assert re.search(r":\d\.\d{20}\b", data)  # more digits than a float has
@@ -149,7 +149,7 @@ def test_payloads_hold_what_is_hard_to_keep_byte_for_byte() -> None:
 
 
 def test_more_types_than_kinds_have_names_of_their_own() -> None:
-    """Every one of the types asked for is a destination of its own."""
+    """Each type that was asked for is a destination of its own."""
     options = OPTIONS._replace(types=100, events=20_000)
     events = map(json.loads, texts(options))
     names = {(event["domain"], event["event_type"]) for event in events}

@@ -23,7 +23,7 @@ TEXTS = NAMES - {"data"}
 
 
 def is_json(text: str) -> bool:
-    """Whether it is exactly one JSON value."""
+    """Tells whether it is exactly one JSON value."""
     try:
         json.loads(text)
     except ValueError:
@@ -44,7 +44,7 @@ def is_object_with_one_bad_field(is_bad: Callable[[str, object], bool]) -> Calla
 
 
 def is_no_time(name: str, value: object) -> bool:
-    """Whether it is a timestamp that cannot be read."""
+    """Tells whether it is a timestamp that cannot be read."""
     try:
         datetime.datetime.fromisoformat(str(value).removesuffix("Z"))
     except ValueError:
@@ -53,7 +53,7 @@ def is_no_time(name: str, value: object) -> bool:
 
 
 def is_not_utf8(text: str) -> bool:
-    """Whether it would be JSON if its bytes were UTF-8."""
+    """Tells whether it would be JSON if its bytes were UTF-8."""
     try:
         text.encode("utf-8", "surrogateescape").decode("utf-8")
     except UnicodeDecodeError:
@@ -82,14 +82,14 @@ MEANINGS: dict[Fault, Callable[[str], bool]] = {
 
 
 def test_every_fault_is_described_here() -> None:
-    """A new fault does not go untested."""
+    """A new fault is tested, too."""
     assert set(MEANINGS) == set(FAULTS["lines"])
     assert set(WELL_FORMED) < set(MEANINGS)
 
 
 @pytest.mark.parametrize("fault", MEANINGS, ids=lambda fault: fault.__name__)
 def test_a_fault_breaks_an_event_as_its_name_says(fault: Fault) -> None:
-    """In all of its variants, so that a reject's reason can be told from the fault."""
+    """All variants of a fault do, so the reason of the reject is known."""
     for variant in range(2_000):
         text = fault(FIELDS, variant)
         assert MEANINGS[fault](text), text
@@ -99,7 +99,7 @@ def test_a_fault_breaks_an_event_as_its_name_says(fault: Fault) -> None:
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_every_fault_of_a_framing_occurs(framing: str) -> None:
-    """In lines anything may be wrong; elsewhere the next event must still be found."""
+    """In lines, anything may be wrong; in other framings the next event must still be found."""
     allowed = FAULTS.get(framing, WELL_FORMED)
     broken = [break_event(FIELDS, framing, variant) for variant in range(len(allowed))]
 
@@ -121,7 +121,7 @@ def test_broken_lines_have_their_share_and_the_others_are_intact() -> None:
 
 
 def is_event(text: str) -> bool:
-    """What a strict reader thinks, written without a look at the faults."""
+    """Tells what a strict reader thinks; written without a look at the faults."""
     try:
         event = json.loads(text.encode("utf-8", "surrogateescape"))
         return (

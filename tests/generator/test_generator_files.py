@@ -15,7 +15,7 @@ import zstandard
 from generator import files
 from generator.__main__ import main
 from generator.documents import documents
-from generator.files import deliver, indented, pieces
+from generator.files import chunks, deliver, indented
 from generator.options import COMPRESSIONS, FRAMINGS, Options
 
 OPENERS: dict[str, Callable[[bytes], bytes]] = {
@@ -28,17 +28,17 @@ OPENERS: dict[str, Callable[[bytes], bytes]] = {
 
 
 def options(output: pathlib.Path, **changes: Any) -> Options:
-    """A small delivery in four files."""
+    """Makes options of a small delivery in four files."""
     return Options(events=1_000, output=output, files=4, seed=5)._replace(**changes)
 
 
 def contents(directory: pathlib.Path) -> dict[str, bytes]:
-    """The bytes of every file, hidden ones too, by name."""
+    """Returns the bytes of every file, hidden ones too, by name."""
     return {path.name: path.read_bytes() for path in sorted(directory.iterdir())}
 
 
 def events_in(text: str) -> list[Any]:
-    """The documents of a file in any framing; numbers as they are written."""
+    """Returns the documents of a file in any framing, with numbers as they are written."""
     decoder = json.JSONDecoder(parse_float=str, parse_int=str)
     found, at = [], 0
     text = text.strip()
@@ -69,7 +69,7 @@ def test_two_runs_give_the_same_bytes_whatever_the_environment(tmp_path: pathlib
 
 
 def test_another_seed_gives_other_events(tmp_path: pathlib.Path) -> None:
-    """Seeds matter: no line, and no id, is shared."""
+    """No line, and no id, is shared."""
     deliver(options(tmp_path / "a", seed=1))
     deliver(options(tmp_path / "b", seed=2))
     one, other = (b"".join(contents(tmp_path / name).values()).splitlines() for name in "ab")
@@ -80,8 +80,8 @@ def test_another_seed_gives_other_events(tmp_path: pathlib.Path) -> None:
 def test_the_number_of_files_does_not_change_the_events(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    """The files one after the other are the one file, however the work is cut into chunks."""
-    expected = b"".join(pieces(options(tmp_path), 0, 1_000))
+    """The files, joined, are the one file, however the work is cut into chunks."""
+    expected = b"".join(chunks(options(tmp_path), 0, 1_000))
     monkeypatch.setattr(files, "_CHUNK_EVENTS", 64)
 
     deliver(options(tmp_path, files=count))
@@ -95,16 +95,16 @@ def test_the_number_of_files_does_not_change_the_events(
 def test_every_framing_holds_the_same_events(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, framing: str, ending: str
 ) -> None:
-    """Down to the digits of numbers and across the chunks in which a file is written."""
+    """Events are the same down to the digits of numbers, also where a chunk ends."""
     monkeypatch.setattr(files, "_CHUNK_EVENTS", 64)
     asked = options(
         tmp_path, events=300, framing=framing, bom=ending == "bom", crlf=ending == "crlf"
     )
     expected = events_in(
-        b"".join(pieces(asked._replace(framing="lines", bom=False), 0, 300)).decode()
+        b"".join(chunks(asked._replace(framing="lines", bom=False), 0, 300)).decode()
     )
 
-    data = b"".join(pieces(asked, 0, 300))
+    data = b"".join(chunks(asked, 0, 300))
 
     assert data.startswith(b"\xef\xbb\xbf") == asked.bom
     text = data.decode("utf-8-sig")
@@ -119,7 +119,7 @@ def test_every_framing_holds_the_same_events(
 def test_framings_look_as_their_names_say(tmp_path: pathlib.Path) -> None:
     """A framing that is another one in disguise would test nothing."""
     text = {
-        framing: b"".join(pieces(options(tmp_path, framing=framing), 0, 50)).decode()
+        framing: b"".join(chunks(options(tmp_path, framing=framing), 0, 50)).decode()
         for framing in FRAMINGS
     }
     assert len(text["lines"].splitlines()) == 50
@@ -135,7 +135,7 @@ def test_broken_events_do_not_break_other_framings(tmp_path: pathlib.Path) -> No
     """Where lines do not separate events, the events after a broken one can still be found."""
     for framing in FRAMINGS[1:]:
         asked = options(tmp_path, framing=framing, broken=0.3)
-        assert len(events_in(b"".join(pieces(asked, 0, 500)).decode())) == 500
+        assert len(events_in(b"".join(chunks(asked, 0, 500)).decode())) == 500
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
@@ -148,7 +148,7 @@ def test_every_compression_decodes_to_the_same_bytes(
     deliver(asked._replace(output=tmp_path / "b"))
 
     ((name, data),) = contents(tmp_path / "a").items()
-    assert OPENERS[compression](data) == b"".join(pieces(asked, 0, 1_000))
+    assert OPENERS[compression](data) == b"".join(chunks(asked, 0, 1_000))
     assert contents(tmp_path / "b") == {name: data}
     endings = {"none": "", "gzip": ".gz", "bzip2": ".bz2", "xz": ".xz", "zstd": ".zst"}
     assert name == "events-00000.jsonl" + endings[compression]
@@ -182,7 +182,7 @@ def test_duplicates_are_mostly_in_another_file(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_second_delivery_repeats_the_first_without_overwriting_it(tmp_path: pathlib.Path) -> None:
-    """What the first one's summary says to go on with is all that a second one needs."""
+    """The summary of the first delivery says all that the second one needs."""
     first = deliver(options(tmp_path))
     before = contents(tmp_path)
     second = deliver(
@@ -203,7 +203,7 @@ def test_a_second_delivery_repeats_the_first_without_overwriting_it(tmp_path: pa
 
 @pytest.mark.parametrize("framing", FRAMINGS)
 def test_files_without_events_are_valid(tmp_path: pathlib.Path, framing: str) -> None:
-    """More files than events give empty files, which pipelines meet as well."""
+    """More files than events make empty files, which pipelines get in practice."""
     summary = deliver(options(tmp_path, events=1, files=3, framing=framing))
     found = [events_in(data.decode()) for data in contents(tmp_path).values()]
     assert sorted(map(len, found)) == [0, 0, 1]
@@ -230,7 +230,7 @@ def test_no_file_is_seen_before_it_is_complete(
 def test_the_command_makes_the_directory_and_says_what_it_wrote(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One line: events, files, bytes, ids, duplicates, broken, and how to go on."""
+    """It says in one line: events, files, bytes, ids, duplicates, broken, and how to go on."""
     output = tmp_path / "deep" / "down"
     status = main(["--events", "2000", "--output", str(output), "--files", "2", "--broken", "0.01"])
     size = sum(map(len, contents(output).values()))
@@ -244,7 +244,7 @@ def test_the_command_makes_the_directory_and_says_what_it_wrote(
 def test_a_directory_that_cannot_be_made_is_one_sentence(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No traceback for what is not a bug."""
+    """Nobody gets a traceback for what is not a bug."""
     (tmp_path / "taken").write_text("")
     status = main(["--events", "1", "--output", str(tmp_path / "taken")])
     assert status == 1

@@ -12,7 +12,7 @@ NEEDED = ["--events", "10", "--output", "out"]
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What is printed when the arguments are refused, which must happen."""
+    """Returns what is printed when the arguments are refused, which must happen."""
     with pytest.raises(SystemExit) as stopped:
         parse([*NEEDED, *arguments])
     assert stopped.value.code == 2

@@ -22,19 +22,19 @@ OPTIONS = Options(events=EVENTS, output=pathlib.Path("unused"), seed=5)
 
 
 def made(**changes: object) -> Versions:
-    """All versions of a delivery."""
+    """Makes all versions of a delivery."""
     return versions(OPTIONS._replace(**changes), 0, EVENTS)  # type: ignore[arg-type]
 
 
 def firsts_of(made: Versions) -> np.ndarray:
-    """For each event the place at which its id was new."""
+    """Returns for each event the position at which its id was new."""
     new = np.flatnonzero(made.fate == NEW)
     assert made.id_number[new].tolist() == list(range(len(new)))
     return new[made.id_number]
 
 
 def share(mask: np.ndarray) -> object:
-    """The share of true values, equal to any number near it."""
+    """Returns the share of true values, equal to any number near it."""
     return pytest.approx(mask.mean(), abs=0.02)
 
 
@@ -115,7 +115,7 @@ def test_each_fate_is_what_its_name_says() -> None:
 
 
 def test_late_versions_are_older_and_the_others_newer() -> None:
-    """Late means by at least a second, so that fractions of a second cannot turn it round."""
+    """They are so by at least a second, so that fractions of a second cannot reverse it."""
     events = made(duplicates=0.5, late=0.3)
     first = firsts_of(events)
     seconds = events.day * 86_400 + events.second
@@ -149,13 +149,13 @@ def test_thousands_of_destinations_can_be_filled() -> None:
 
 
 @pytest.mark.parametrize("known_ids", [0, 5, 900])
-def test_any_part_can_be_made_alone(known_ids: int) -> None:
-    """An event depends on its place alone, so files can be made in any number and order."""
+def test_any_range_can_be_made_alone(known_ids: int) -> None:
+    """An event depends on its position only, so files can be made in any number and order."""
     options = OPTIONS._replace(known_ids=known_ids, duplicates=0.3, broken=0.1)
     whole = versions(options, 0, 300)
     for start, stop in ((0, 1), (0, 300), (17, 18), (100, 250)):
-        part = versions(options, start, stop)
-        for mine, expected in zip(part, whole, strict=True):
+        alone = versions(options, start, stop)
+        for mine, expected in zip(alone, whole, strict=True):
             assert mine.tolist() == expected[start:stop].tolist()
 
 

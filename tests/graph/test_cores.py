@@ -1,3 +1,5 @@
+"""Calls on one core, on threads, in processes: each made once, its results in order."""
+
 import os
 import signal
 import threading
@@ -14,9 +16,9 @@ from apache_beam.testing.util import assert_that, equal_to
 from pipeline import processes
 from pipeline.graph.cores import Cores, ParallelDoFn
 from pipeline.processes import WORK_BYTES
-from tests.helpers import local_pipeline
+from tests.by_hand import local_pipeline
 
-PLACES = [Cores(0, False), Cores(1, False), Cores(2, False), Cores(2, True)]
+CORES = [Cores(0, False), Cores(1, False), Cores(2, False), Cores(2, True)]
 
 
 class DivideEach(ParallelDoFn):
@@ -65,7 +67,7 @@ def bundle(cores: Cores, calls: list[Callable[[], Any]], work: int = WORK_BYTES)
     return [*found, *(windowed.value for windowed in step.finish_bundle())]
 
 
-@pytest.mark.parametrize("cores", PLACES)
+@pytest.mark.parametrize("cores", CORES)
 def test_every_element_gives_its_outputs_once(cores: Cores) -> None:
     """Wherever the calls are made, main and tagged outputs come out, each once (invariant 3).
 
@@ -79,7 +81,7 @@ def test_every_element_gives_its_outputs_once(cores: Cores) -> None:
         assert_that(divided.remainder, equal_to([n % 7 for n in range(20)]), label="remainders")
 
 
-@pytest.mark.parametrize("cores", PLACES)
+@pytest.mark.parametrize("cores", CORES)
 def test_results_keep_the_order_of_the_elements(cores: Cores) -> None:
     """So that a run gives the same files every time."""
     assert bundle(cores, [partial(int, n) for n in range(9)]) == list(range(9))
@@ -135,14 +137,14 @@ def test_a_single_call_is_made_here(cores: Cores) -> None:
     assert bundle(cores, [os.getpid]) == [os.getpid()]
 
 
-@pytest.mark.parametrize("cores", PLACES)
+@pytest.mark.parametrize("cores", CORES)
 def test_a_failing_call_fails_the_bundle(cores: Cores) -> None:
     """An error reaches the runner as what it is; nothing is left out silently."""
     with pytest.raises(ValueError, match="nonsense"):
         bundle(cores, [partial(int, 1), partial(int, "nonsense"), partial(int, 3)])
 
 
-def test_a_bundle_that_runs_again_starts_afresh() -> None:
+def test_a_bundle_that_runs_again_starts_anew() -> None:
     """What a failed bundle has gathered is not called a second time (invariant 5).
 
     Seen to fail without `start_bundle`.

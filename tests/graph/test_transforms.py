@@ -18,19 +18,17 @@ from pipeline.rows import staging
 from pipeline.steps import plan, route, sizes, write
 from pipeline.steps.tally import Tally, add_up
 from pipeline.table import delta
-from tests.helpers import (
+from tests.by_hand import (
     ID_SEED,
     NO_FILTER,
-    Event,
-    deliver,
     local_pipeline,
     new_run,
-    oracle,
     read_events,
-    record,
-    table_rows,
+    summary_of,
     write_live,
 )
+from tests.deliveries import Event, deliver, latest
+from tests.tables import delta_rows
 
 BLOCK = versions.FIRST_BLOCK
 SIZES = sizes.Sizes(ID_SEED, 2, 3, NO_FILTER)
@@ -66,7 +64,7 @@ def rows_by_key(elements: list[tuple[Any, Any]]) -> dict[Any, list[int]]:
 
 def test_plan(tmp_path: Path) -> None:
     """Run → PLAN, READS, SCANS, LIVE."""
-    path = deliver(tmp_path, "1.jsonl", [Event("a")])
+    path = deliver(tmp_path / "in" / "1.jsonl", [Event("a")])
     with local_pipeline() as pipeline:
         step = pipeline | beam.Create([new_run(tmp_path)]) | do.Plan()
         assert_that(
@@ -86,8 +84,8 @@ def test_plan(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_read(tmp_path: Path, workers: int) -> None:
-    """READS → VERSIONS, SLICES, SEEN, REJECTS. With workers the versions are stored."""
-    deliver(tmp_path, "1.jsonl", [Event("a"), Event("b", event_type="sale")], "nonsense")
+    """READS → VERSIONS, SLICES, DELIVERY_KEYS, REJECTS. With workers the versions are stored."""
+    deliver(tmp_path / "in" / "1.jsonl", [Event("a"), Event("b", event_type="sale")], "nonsense")
     run = new_run(tmp_path)
     planned = plan.plan(run)
     with local_pipeline() as pipeline:
@@ -139,7 +137,7 @@ def test_read(tmp_path: Path, workers: int) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_scan(tmp_path: Path, workers: int) -> None:
-    """SCANS, with SEEN by the whole delivery → VERSIONS."""
+    """SCANS, with the DELIVERY_KEYS of all blocks → VERSIONS."""
     files = [
         write_live(tmp_path, [Event("a"), Event("b")]),
         write_live(tmp_path, [Event("c"), Event("d")], "r00"),
@@ -270,7 +268,7 @@ def test_write(tmp_path: Path, workers: int) -> None:
 
 def test_commit(tmp_path: Path) -> None:
     """PLAN, TALLIES, WRITTEN, REJECTS → the run's summary; here of a run without news."""
-    deliver(tmp_path, "1.jsonl", [])
+    deliver(tmp_path / "in" / "1.jsonl", [])
     run = new_run(tmp_path)
     planned = plan.plan(run)
     blocks = {"blocks": len(planned.reads)}
@@ -284,26 +282,26 @@ def test_commit(tmp_path: Path) -> None:
         }
         records = outcome | do.Commit(run)
         assert_that(records, is_true_of(lambda found: [one.run for one in found] == ["r1"]))
-    assert record(run)["published"] is False
+    assert summary_of(run)["published"] is False
 
 
 def test_the_steps_together(tmp_path: Path) -> None:
     """What `flow` joins can also be joined by hand: the transforms are all there is."""
     events = [Event("a"), Event("a", "2021-01-09T00:00:00Z"), Event("b")]
-    deliver(tmp_path, "1.jsonl", events)
+    deliver(tmp_path / "in" / "1.jsonl", events)
     run = new_run(tmp_path)
     with local_pipeline() as pipeline:
         planned = pipeline | beam.Create([run]) | "p" >> do.Plan()
         read = planned[tags.READS] | "r" >> do.Read(run, 0)
-        latest = read[tags.VERSIONS] | "l" >> do.Latest(run, 0)
+        superseded = read[tags.VERSIONS] | "l" >> do.Latest(run, 0)
         sources = {
             tags.SLICES: read[tags.SLICES],
             tags.LIVE: planned[tags.LIVE],
-            tags.ROWS: latest[tags.ROWS],
+            tags.ROWS: superseded[tags.ROWS],
         }
         route = sources | "ro" >> do.Route()
         write = route[tags.ROWS] | "w" >> do.Write(run, 0)
-        steps = [planned, read, latest, route, write]
+        steps = [planned, read, superseded, route, write]
         outcome = {
             tags.PLAN: planned[tags.PLAN],
             tags.TALLIES: [step[tags.TALLIES] for step in steps] | "t" >> beam.Flatten(),
@@ -311,6 +309,6 @@ def test_the_steps_together(tmp_path: Path) -> None:
             tags.REJECTS: read[tags.REJECTS],
         }
         outcome | "c" >> do.Commit(run)
-    assert table_rows(run.root) == oracle(events)
+    assert delta_rows(run.root) == latest(events)
     assert delta.load(run.table).version == 1
     assert journal.RUNS in str(next((tmp_path / "out").rglob("r1.json")))

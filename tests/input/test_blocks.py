@@ -14,20 +14,20 @@ from pipeline.storage import FileInfo
 
 
 def write(path: Path, data: bytes) -> FileInfo:
-    """A file of this content, as a listing shows it."""
+    """Writes a file, and returns it as a listing shows it."""
     path.write_bytes(data)
     (info,) = storage.match([str(path)]).files
     return info
 
 
 def lines(count: int, indent: int | None = None) -> bytes:
-    """JSON Lines of varying length, or pretty-printed; objects nested in arrays among them."""
+    """Makes JSON Lines of varying length, or pretty-printed, with objects nested in arrays."""
     objects = [{"n": n, "data": [{"x": "y" * (n % 90)}, {}, "}\n{"]} for n in range(count)]
     return "".join(json.dumps(one, indent=indent) + "\n" for one in objects).encode()
 
 
 def test_files_are_cut_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Large ones, looked into several at a time, and small ones: as if one after the other."""
+    """Looking into several large files at a time gives the same pieces as one after the other."""
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 30_000)
     monkeypatch.setattr(cut, "__defaults__", (30_000,))
     sizes = [3000, 1, 500, 2000, 400, 2]
@@ -46,7 +46,7 @@ def test_a_large_file_is_cut_between_records(
 ) -> None:
     """Pieces cover it exactly once, each is whole records, and none is much larger than a block.
 
-    Seen to fail when the place found in a window is not counted from the window's start.
+    Seen to fail when the border found in a window is not counted from the window's start.
     """
     data = lines(2000, indent)
     file = write(tmp_path / "f", data)
@@ -81,19 +81,19 @@ def test_a_large_file_is_cut_between_records(
     ids=["compressed", "array", "array after a mark", "one line", "no records"],
 )
 def test_what_cannot_be_cut_is_one_piece(tmp_path: Path, data: bytes) -> None:
-    """However large it is."""
+    """A file without borders, or compressed, is read by one call, however large it is."""
     file = write(tmp_path / "f", data)
     assert cut(file, 1000) == [Piece(file.path, 0, len(data))]
 
 
 def test_small_files_are_not_opened() -> None:
-    """Planning 100,000 of them takes a listing, no more; also just as large as a block."""
+    """Planning 100,000 small files, of up to a block's size, needs a listing only."""
     for size in (0, 1, BLOCK_BYTES):
         assert cut(FileInfo("/no/such/file", size, 0.0)) == [Piece("/no/such/file", 0, size)]
 
 
 def test_a_record_larger_than_a_block(tmp_path: Path) -> None:
-    """It is not cut: the next border is looked for beyond the first window."""
+    """A large record is not cut: the next border is found beyond the first window."""
     data = b'{"a":1}\n{"b":"' + b"x" * 200_000 + b'"}\n{"c":1}\n' + b'{"d":1}\n' * 1000
     pieces = cut(write(tmp_path / "f", data), 50_000)
     starts = {piece.start for piece in pieces}
@@ -101,8 +101,8 @@ def test_a_record_larger_than_a_block(tmp_path: Path) -> None:
     assert len(pieces) > 1
 
 
-def test_block_size_is_even(tmp_path: Path) -> None:
-    """A file slightly larger than a block is two halves, not a block and a rest."""
+def test_blocks_have_equal_sizes(tmp_path: Path) -> None:
+    """A file slightly larger than a block is cut into two halves, not into a block and a rest."""
     data = lines(1000)
     first, second = cut(write(tmp_path / "f", data), len(data) - 100)
     assert abs(first.end - first.start - (second.end - second.start)) < 1000

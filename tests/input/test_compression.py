@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.input import compression
-from pipeline.input.compression import DamagedFileError, decompress, is_compressed
+from pipeline.input.compression import DamagedFileError, decompress, name_of
 
 CODECS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
@@ -24,7 +24,7 @@ every_codec = pytest.mark.parametrize("codec", CODECS)
 
 
 def content(stored: bytes) -> tuple[bytes, DamagedFileError | None]:
-    """What decompression gives before it ends, and what ended it too early."""
+    """Returns what decompression gives before it ends, and the error that ended it too early."""
     found = b""
     try:
         for chunk in decompress(io.BytesIO(stored)):
@@ -37,17 +37,17 @@ def content(stored: bytes) -> tuple[bytes, DamagedFileError | None]:
 @every_codec
 @pytest.mark.parametrize("plain", [b"", b"{}", b"x" * 1_000_000, NOISE])
 def test_round_trip(codec: str, plain: bytes) -> None:
-    """Each format is told by its first bytes and gives all of the content."""
+    """Each compression is recognised by its first bytes, and gives all of the content."""
     stored = CODECS[codec](plain)
-    assert is_compressed(stored)
-    assert is_compressed(stored[:6])
+    assert name_of(stored) == codec
+    assert name_of(stored[:6]) == codec
     assert content(stored) == (plain, None)
 
 
 def test_json_is_not_compressed() -> None:
-    """Nor is what is too short to tell, or empty."""
+    """JSON, and files that are empty or too short to know, are read as they are."""
     for head in (b"", b"{", b"[{", b"\xef\xbb\xbf{", b"\x1f", b"BZ", b'"BZh"', b"\n"):
-        assert not is_compressed(head)
+        assert name_of(head) == ""
 
 
 @given(
@@ -56,7 +56,7 @@ def test_json_is_not_compressed() -> None:
 )
 @settings(max_examples=50)
 def test_members(members: list[tuple[str, bytes]], zeros: int) -> None:
-    """Compressed files put one after another, as `cat` does, are one; zeros may pad them.
+    """Compressed files put one after another, as `cat` does, are one file; zeros may pad them.
 
     Seen to fail when only a whole chunk of zeros is skipped.
     """
@@ -67,7 +67,7 @@ def test_members(members: list[tuple[str, bytes]], zeros: int) -> None:
 @every_codec
 @pytest.mark.parametrize("size", [4090, 4095, 4096, 4097, 8192])
 def test_a_member_may_begin_anywhere_in_a_read(codec: str, size: int) -> None:
-    """Also where its magic number is split between two reads."""
+    """A magic number that is split between two reads is recognised."""
     compress = CODECS[codec]
     first = gzip.compress(NOISE[:4000], mtime=0)
     first += b"\0" * (size - len(first))
@@ -76,7 +76,7 @@ def test_a_member_may_begin_anywhere_in_a_read(codec: str, size: int) -> None:
 
 @every_codec
 def test_a_truncated_file_gives_what_is_there(codec: str) -> None:
-    """Wherever it was cut; and it is told."""
+    """Wherever the file was cut: the longer it is, the more content there is, and an error."""
     stored = CODECS[codec](NOISE)
     lengths = [6, 7, 20, 4096, 30_000, len(stored) - 9, len(stored) - 1]
     sizes = []
@@ -93,7 +93,7 @@ def test_a_truncated_file_gives_what_is_there(codec: str) -> None:
 @every_codec
 @pytest.mark.parametrize("missing", [1, 2, 3, 4])
 def test_a_cut_checksum_costs_no_content(codec: str, missing: int) -> None:
-    """Where nothing but what ends a file is missing, all of its content is there."""
+    """If only the bytes that end a file are missing, all of its content is there."""
     found, error = content(CODECS[codec](b"{}")[:-missing])
     assert found == b"{}"
     assert error is not None
@@ -102,14 +102,14 @@ def test_a_cut_checksum_costs_no_content(codec: str, missing: int) -> None:
 
 @pytest.mark.parametrize("codec", ["gzip", "xz"])
 def test_most_of_a_truncated_stream_is_there(codec: str) -> None:
-    """These two are no blocks: all but the last bytes can be had."""
+    """These two are not made of blocks: only the content of the last bytes is lost."""
     found, _ = content(CODECS[codec](NOISE)[:-2000])
     assert len(found) > len(NOISE) - 4000
 
 
 @every_codec
 def test_a_corrupt_file_gives_what_is_before_the_damage(codec: str) -> None:
-    """And no byte that is not as it was written, by their checksums; all members before it."""
+    """All members before it are there, and its checksum keeps wrong content out."""
     compress = CODECS[codec]
     good, bad = compress(NOISE[:20_000]), bytearray(compress(NOISE))
     bad[len(bad) // 2] ^= 0xFF
@@ -121,8 +121,8 @@ def test_a_corrupt_file_gives_what_is_before_the_damage(codec: str) -> None:
 
 
 @every_codec
-def test_rubbish_after_the_end_is_told(codec: str) -> None:
-    """It is not taken for content, and the content is there."""
+def test_rubbish_after_the_end_is_an_error(codec: str) -> None:
+    """Rubbish is not taken for content, and the content before it is there."""
     found, error = content(CODECS[codec](b"content") + b'{"not":"compressed"}')
     assert found == b"content"
     assert error is not None
@@ -133,7 +133,7 @@ def test_rubbish_after_the_end_is_told(codec: str) -> None:
 @given(st.sampled_from(list(CODECS)), st.floats(0, 1, exclude_max=True), st.binary(max_size=8))
 @settings(max_examples=150)
 def test_any_damage_is_survived(codec: str, where: float, overwrite: bytes) -> None:
-    """Whatever happens to a file: its content, or a named error."""
+    """Whatever happens to a file, it gives content, or an error that has a reason."""
     stored = bytearray(CODECS[codec](NOISE[:9000]))
     at = int(where * len(stored))
     stored[at : at + len(overwrite)] = overwrite
@@ -142,7 +142,7 @@ def test_any_damage_is_survived(codec: str, where: float, overwrite: bytes) -> N
 
 
 def test_memory_is_bounded() -> None:
-    """A file that is nothing but one repeated byte comes in chunks."""
+    """A file that expands a thousand times comes in small chunks."""
     stored = gzip.compress(bytes(100_000_000), 9)
     sizes = [len(chunk) for chunk in decompress(io.BytesIO(stored))]
     assert sum(sizes) == 100_000_000

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.framing import borders
-from pipeline.input import decoding, runs
+from pipeline.input import decoding, stretches
 from pipeline.input.decoding import Part, decode
 from pipeline.input.rejects import REASONS, Reject
 from tests.json_files import (
@@ -21,22 +21,22 @@ from tests.json_files import (
     found,
     framed,
     hostile_files,
-    short_runs,
+    short_stretches,
     whole,
 )
 
 
 @pytest.fixture(autouse=True, scope="module")
-def runs_are_short() -> Iterator[None]:
-    """See `short_runs`."""
-    with short_runs():
+def stretches_are_short() -> Iterator[None]:
+    """See `short_stretches`."""
+    with short_stretches():
         yield
 
 
 @given(files())
 @settings(max_examples=60, deadline=None)
 def test_the_naive_oracle_agrees(file: tuple[bytes, list[Document]]) -> None:
-    """All framings, mixed; any strings, numbers and nesting; data and extra byte for byte."""
+    """Any mix of framings, strings, numbers, nesting: data and extra are kept byte for byte."""
     data, delivered = file
     events, rejects = whole(data)
     assert rejects == []
@@ -48,7 +48,7 @@ def test_the_naive_oracle_agrees(file: tuple[bytes, list[Document]]) -> None:
 @pytest.mark.parametrize("indent", ["", " ", "\n", "\n  ", "\r\n\t"])
 @pytest.mark.parametrize("brackets", [False, True])
 def test_every_framing(end: str, colon: str, indent: str, brackets: bool) -> None:
-    """Lines, concatenated, spaced, pretty-printed and array: 40 events in each, and as JSON."""
+    """40 events in lines, concatenated, spaced, pretty-printed, in an array: found in stretches."""
     delivered = [event(f"id {n}", f'{{"n":{n}}}') for n in range(40)]
     texts = [one.text(indent, indent, colon) for one in delivered]
     text = (
@@ -63,8 +63,8 @@ def test_every_framing(end: str, colon: str, indent: str, brackets: bool) -> Non
         assert [(e.fields, e.data, e.extra) for e in events] == [
             one.expected() for one in delivered
         ]
-        assert [data[slice(*e.place)].decode() for e in events] == texts
-        assert len(decode(Part("file", 0, data)).runs) < 30  # it was not done one by one
+        assert [data[slice(*e.span)].decode() for e in events] == texts
+        assert len(decode(Part("file", 0, data)).stretches) < 30  # it was not done one by one
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_nothing_is_nothing(data: bytes) -> None:
 
 
 def test_duplicate_members() -> None:
-    """The last one counts, as in Python and JavaScript; also if an earlier one breaks a rule."""
+    """The last one counts, as in Python and JavaScript, also if an earlier one breaks a rule."""
     text = '{"event_id":5,"data":1,"v":1,"w":[],"event_id":"a","timestamp":"t",'
     text += '"domain":"","event_type":"e","domain":"d","data":2,"v":3}'
     ((found_event,), rejects) = whole(text.encode())
@@ -89,7 +89,7 @@ def test_duplicate_members() -> None:
 )
 @pytest.mark.parametrize("brackets", [False, True])
 def test_unknown_members(names: list[str], brackets: bool) -> None:
-    """Few names or many, also such as msgspec's types cannot have: kept, and decoded in runs."""
+    """Few names or many, also some that msgspec cannot learn: kept, and decoded in stretches."""
     delivered = [
         event(f"g{n}", "1", (json.dumps(names[n % len(names)])[1:-1], f"[{n}, 0.10]"))
         for n in range(800)
@@ -99,22 +99,22 @@ def test_unknown_members(names: list[str], brackets: bool) -> None:
     events, rejects = whole(data)
     assert rejects == []
     assert [(e.fields, e.data, e.extra) for e in events] == [one.expected() for one in delivered]
-    assert whole(data, in_runs=False) == (events, rejects)
-    assert len(decode(Part("file", 0, data)).runs) < 500
+    assert whole(data, in_stretches=False) == (events, rejects)
+    assert len(decode(Part("file", 0, data)).stretches) < 500
 
 
 @pytest.mark.parametrize("framing_name", ["lines", "concatenated", "array"])
-def test_one_bad_line_does_not_stop_the_runs(framing_name: str) -> None:
-    """1 % bad records are met one by one, the others in runs: msgspec's errors say where.
+def test_one_bad_line_does_not_stop_the_stretches(framing_name: str) -> None:
+    """1 % bad records are decoded one by one, the others in stretches: msgspec's errors say where.
 
-    If they are worded otherwise one day, this fails: shorter runs are then found by trial only.
+    If msgspec words its errors differently one day, this fails: decoding would be slower then.
     """
     texts = [event(f"g{n}", "1" if n % 100 else "oops").text().encode() for n in range(3000)]
     data = framed(texts, framing_name)
     with (
-        mock.patch.object(decoding, "_RUN_BYTES", 64 << 10),
-        mock.patch.object(decoding, "_LONGEST_RUN_BYTES", 4 << 20),
-        mock.patch.object(runs, "decode_run", wraps=runs.decode_run) as tried,
+        mock.patch.object(decoding, "_STRETCH_BYTES_AFTER_REJECT", 64 << 10),
+        mock.patch.object(decoding, "_LONGEST_STRETCH_BYTES", 4 << 20),
+        mock.patch.object(stretches, "decode_stretch", wraps=stretches.decode_stretch) as tried,
     ):
         decoded = decode(Part("file", 0, data))
     assert (len(decoded.events), len(decoded.rejects)) == (2970, 30)
@@ -122,7 +122,7 @@ def test_one_bad_line_does_not_stop_the_runs(framing_name: str) -> None:
 
 
 def test_a_part_ends_where_its_last_whole_record_does() -> None:
-    """The rest, and whether it is in an array, is left for the next part."""
+    """The rest, and whether it is inside an array, is left for the next part."""
     text = event("a").text().encode()
     for data, consumed, in_array in [
         (text + b"\n" + text[:50], len(text) + 1, False),
@@ -134,7 +134,7 @@ def test_a_part_ends_where_its_last_whole_record_does() -> None:
         (b"12", 0, False),
     ]:
         decoded = decode(Part("file", 7, data, final=False))
-        assert (decoded.consumed, decoded.in_array) == (consumed, in_array), data
+        assert (decoded.consumed, decoded.state.in_array) == (consumed, in_array), data
         assert decoded.rejects == []
 
 
@@ -142,7 +142,7 @@ def test_a_part_ends_where_its_last_whole_record_does() -> None:
 
 
 def in_parts(data: bytes, part_bytes: int) -> tuple[list[Found], list[Reject]]:
-    """The same read in parts of some size, as `read` does it."""
+    """Reads a file in parts of some size, as `streams` does."""
     events: list[Found] = []
     rejects: list[Reject] = []
     part = Part("file", 0, b"", final=False)
@@ -159,7 +159,7 @@ def in_parts(data: bytes, part_bytes: int) -> tuple[list[Found], list[Reject]]:
 
 
 def in_pieces(data: bytes, places: Sequence[int]) -> tuple[list[Found], list[Reject]]:
-    """The same read in pieces that begin at some places, each by itself."""
+    """Reads a file in pieces that begin at some places, each by itself."""
     events: list[Found] = []
     rejects: list[Reject] = []
     for start, end in zip([0, *places], [*places, len(data)], strict=True):
@@ -170,9 +170,9 @@ def in_pieces(data: bytes, places: Sequence[int]) -> tuple[list[Found], list[Rej
 
 
 def check_all_ways(data: bytes, part_bytes: int) -> None:
-    """Reads a file at once, by record, in parts and in pieces: always the same, and all of it."""
+    """Reads a file at once, by record, in parts and in pieces: always with the same result."""
     events, rejects = whole(data)
-    assert whole(data, in_runs=False) == (events, rejects)
+    assert whole(data, in_stretches=False) == (events, rejects)
     assert in_parts(data, part_bytes) == (events, rejects)
     places = list(borders.cuts(data))
     assert in_pieces(data, places) == (events, rejects)
@@ -181,11 +181,11 @@ def check_all_ways(data: bytes, part_bytes: int) -> None:
 
 
 def check_nothing_is_lost(data: bytes, events: list[Found], rejects: list[Reject]) -> None:
-    """Events and rejects cover the file in order, but for what may stand between records."""
-    places = [e.place for e in events]
-    places += [(reject.offset, reject.offset + reject.length) for reject in rejects]
+    """Checks that events and rejects cover the file, except for what may stand between records."""
+    spans = [e.span for e in events]
+    spans += [(reject.offset, reject.offset + reject.length) for reject in rejects]
     at = 0
-    for start, end in [*sorted(places), (len(data), len(data))]:
+    for start, end in [*sorted(spans), (len(data), len(data))]:
         assert re.fullmatch(rb"(?:[ \t\r\n,\[\]]|\xef\xbb\xbf)*", data[at:start]), data[at:start]
         assert at <= start <= end
         at = end
@@ -206,10 +206,10 @@ def check_nothing_is_lost(data: bytes, events: list[Found], rejects: list[Reject
 @example(event("a", '"?"').text().encode().replace(b"?", b"\xff") * 3, 500)
 @settings(max_examples=250, deadline=None)
 def test_every_way_to_read_a_file_gives_the_same(data: bytes, part_bytes: int) -> None:
-    """Mutated files: at once or by record, in parts of any size, cut at any border.
+    """Damaged files, at once or by record, in parts of any size, cut at any border.
 
     And what is not decoded is rejected, byte for byte. Seen to fail when a damaged record goes past
-    a border; when an event of which a part holds only the beginning counts as none; when a run is
+    a border; when an event of which a part has only the beginning counts as none; when a stretch is
     not checked for UTF-8.
     """
     check_all_ways(data, part_bytes)

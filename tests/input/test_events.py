@@ -19,29 +19,29 @@ ID_SEED = 7
 
 
 def line(event_id: str = "a", timestamp: str = "2021-01-08T10:00:00Z", **members: Any) -> str:
-    """An event as a JSON line; `data` and further members are JSON text."""
+    """Makes an event as a JSON line; `data` and further members are JSON text."""
     event: dict[str, Any] = {"event_id": event_id, "timestamp": timestamp}
     event |= {"domain": members.pop("domain", "d"), "event_type": members.pop("event_type", "e")}
     members = {"data": "1", **members}
     return json.dumps(event)[:-1] + "".join(f', "{k}": {v}' for k, v in members.items()) + "}"
 
 
-def table(*files: str, in_runs: bool = True) -> tuple[pa.Table, list[Reject]]:
-    """The table and rejects of some files."""
+def table(*files: str, in_stretches: bool = True) -> tuple[pa.Table, list[Reject]]:
+    """Returns the table and the rejects of some files."""
     parts = [Part(f"file {n}", 10 * n, text.encode()) for n, text in enumerate(files)]
-    decoded = [(part, decode(part, in_runs=in_runs)) for part in parts]
+    decoded = [(part, decode(part, in_stretches=in_stretches)) for part in parts]
     return to_table(decoded, LIMIT_BYTES, ID_SEED)
 
 
 def digests(*lines: str) -> list[int]:
-    """The digests of some events."""
+    """Returns the digests of some events."""
     found, rejects = table("\n".join(lines))
     assert rejects == []
     return found["digest"].to_pylist()
 
 
 def test_columns() -> None:
-    """One row an event, in the order delivered, over all parts; types as in the schema."""
+    """There is one row for each event, in the order delivered, over all parts."""
     first = line("a", data='{ "n": 0.10 }') + line("é", "1969-12-31 23:59:59.9999999", data="null")
     second = line("c", v="[1]", domain="x", event_type="y")
     found, rejects = table(first, "", second)
@@ -63,7 +63,7 @@ def test_columns() -> None:
 
 
 def test_no_events() -> None:
-    """Nothing delivered, or nothing good, is an empty table."""
+    """A delivery without events, or with broken ones only, is an empty table."""
     assert table()[0] == EVENT_SCHEMA.empty_table()
     found, rejects = table("oops", line(timestamp="yesterday"))
     assert found.num_rows == 0
@@ -71,7 +71,7 @@ def test_no_events() -> None:
 
 
 def test_the_digest_tells_content_apart() -> None:
-    """It hashes each of domain, event_type, data, extra; the instant below microseconds leads."""
+    """It hashes each of domain, event_type, data and extra; its upper bits are the nanoseconds."""
     variants = [
         line(), line(data="1.0"), line(data='"1"'), line(domain="d2"), line(event_type="e2"),
         line(domain="e", event_type="d"), line(v="1"), line(v="2"), line(w="1"),
@@ -84,9 +84,9 @@ def test_the_digest_tells_content_apart() -> None:
 
 
 def test_the_digest_is_of_the_content_only() -> None:
-    """The same event, delivered otherwise, has the same digest.
+    """The same event, delivered differently, has the same digest.
 
-    That is: with escapes, its members in another order, its instant in another zone; beside others.
+    That is: with escapes, its members in another order, its instant in another zone, beside others.
     """
     same = [
         line(v="1", w="2"),
@@ -100,7 +100,7 @@ def test_the_digest_is_of_the_content_only() -> None:
 
 
 def test_the_digest_of_rows_is_that_of_their_events() -> None:
-    """Computed from a table's columns, as for live rows, or while reading: one number."""
+    """Computed from the rows of a table, or while reading, it is the same number."""
     lines = [line(v="0.10"), line(), line(data='"é"', timestamp="2021-01-08T10:00:00.0000009Z")]
     found, _ = table("".join(lines))
     assert events.digest(found, "d", "e").tolist() == found["digest"].to_pylist()
@@ -109,7 +109,7 @@ def test_the_digest_of_rows_is_that_of_their_events() -> None:
 
 @given(st.lists(st.text(min_size=1)))
 def test_ids_are_hashed_by_their_bytes_and_seed(ids: list[str]) -> None:
-    """128 bits, equal for equal ids only, and others with another seed."""
+    """Hashes have 128 bits, are equal for equal ids only, and differ with the seed."""
     pairs = list(zip(*events.hash_ids(ids, 1).tolist(), strict=True))
     assert len(set(pairs)) == len(set(ids))
     assert dict(zip(ids, pairs, strict=True)) == {
@@ -131,25 +131,25 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("reason", FAULTS)
-@pytest.mark.parametrize("in_runs", [True, False])
+@pytest.mark.parametrize("in_stretches", [True, False])
 @pytest.mark.parametrize("framing", ["{0}\n{1}\n{2}\n", "{0}{1}{2}", "[ {0} , {1} ,\n{2} ]"])
-def test_events_that_break_a_rule(reason: str, in_runs: bool, framing: str) -> None:
-    """They are found after decoding, and are quoted as exactly as broken records."""
+def test_events_that_break_a_rule(reason: str, in_stretches: bool, framing: str) -> None:
+    """They are found after decoding, and quoted as exactly as broken records are."""
     broken, message = FAULTS[reason]
     good = line("good"), line("better", v="1")
     text = framing.format(good[0], broken, good[1])
-    found, rejects = table(line("first"), text, broken, in_runs=in_runs)
+    found, rejects = table(line("first"), text, broken, in_stretches=in_stretches)
     assert found["event_id"].to_pylist() == ["first", "good", "better"]
     assert found["extra"].to_pylist() == [None, None, '{"v":1}']
     at = text.index(broken)
-    places = [(reject.source, reject.offset, reject.length) for reject in rejects]
-    assert places == [("file 1", 10 + at, len(broken)), ("file 2", 20, len(broken))]
+    addresses = [(reject.source, reject.offset, reject.length) for reject in rejects]
+    assert addresses == [("file 1", 10 + at, len(broken)), ("file 2", 20, len(broken))]
     assert {(reject.reason, reject.raw.decode()) for reject in rejects} == {(reason, broken)}
     assert message in rejects[0].message
 
 
 def test_limits_are_inclusive() -> None:
-    """Just as large, or as deep, is good; extra fields count, and one of them is a level less."""
+    """An event just as large, or as deep, as allowed is good; extra fields count, too."""
     nested = "[" * NESTING_LIMIT + "]" * NESTING_LIMIT
     good = [line(data=f'"{"x" * 1098}"'), line(data=nested), line(v=nested[20:-20])]
     good.append(line(data=f'"{"x" * 498}"', v=f'"{"x" * 592}"'))
@@ -160,7 +160,7 @@ def test_limits_are_inclusive() -> None:
 
 
 def test_an_extra_field_may_be_as_deep_as_data() -> None:
-    """The object that holds the extra fields is not counted."""
+    """The object that contains the extra fields does not count as a level."""
     part = Part("f", 0, "".join(line(v="[" * n + "]" * n) for n in (500, 501)).encode())
     found, rejects = to_table([(part, decode(part))], 5000, ID_SEED)
     assert found.num_rows == 1
@@ -168,7 +168,7 @@ def test_an_extra_field_may_be_as_deep_as_data() -> None:
 
 
 def test_many_faults_among_many_events() -> None:
-    """Each is taken out, and none else, whatever the parts and runs they are in."""
+    """Exactly the faulty events are taken out, whatever parts and stretches they are in."""
     faults = itertools.cycle(broken for broken, _ in FAULTS.values())
     files = []
     for file in range(5):
@@ -187,6 +187,6 @@ def test_many_faults_among_many_events() -> None:
 
 
 def test_the_digest_is_the_same_on_every_machine() -> None:
-    """It is kept nowhere, but runs on different machines must agree on it."""
+    """It is stored nowhere, but machines that share a run's work must agree on it."""
     assert digests(line(data='{"n":1}', v="2")) == [6595391886142709]
     assert events.hash_ids(["a"], ID_SEED).dtype == np.uint64

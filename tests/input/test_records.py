@@ -22,13 +22,13 @@ def depth(value: object) -> int:
 
 @given(NESTED, st.integers(0, 6))
 def test_nesting_is_counted_in_values_not_in_strings(value: object, levels: int) -> None:
-    """Brackets within strings, escaped quotes among them, are no levels."""
+    """Brackets inside strings are no levels, whatever quotes are escaped in them."""
     assert is_deeper(json.dumps(value).encode(), levels) == (depth(value) > levels)
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])
 def test_nesting_up_to_the_limit_can_be_parsed(opening: str) -> None:
-    """The limit is below what msgspec can do, with some calls under way, on any Python."""
+    """The limit is below what msgspec can do inside some other calls, on any Python."""
     closing = "]" if opening == "[" else "}"
 
     def nested(levels: int) -> bytes:
@@ -56,7 +56,7 @@ def test_data_is_kept_byte_for_byte(data: bytes) -> None:
 
 
 def test_texts_are_decoded() -> None:
-    """Escapes in strings stand for characters, NUL and those beyond 16 bits among them."""
+    """Escapes in strings stand for characters, also for NUL and for those beyond 16 bits."""
     text = EVENT.replace(b'"a"', b'"\\u0000\\ud83d\\ude00\\n"').replace(b"domain", b"dom\\u0061in")
     parsed = parse(text % b"1", True)
     assert isinstance(parsed, Parsed)

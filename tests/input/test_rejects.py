@@ -12,7 +12,7 @@ from pipeline.input.rejects import REASONS, Reject
 
 @given(st.binary(max_size=50) | st.text(max_size=50).map(str.encode), st.text())
 def test_a_dead_letter_is_one_json_line_that_loses_nothing(raw: bytes, message: str) -> None:
-    """Text is kept as text, for people and for jq, other bytes as base64; and all that is known."""
+    """It has all that is known, with text as text, for people and jq, and other bytes as base64."""
     reject = Reject("in/é\n.jsonl", 12, len(raw), "not-json", message, raw)
     line = reject.dead_letter("run-1")
     assert line.endswith(b"\n")
@@ -34,13 +34,13 @@ def test_a_dead_letter_is_one_json_line_that_loses_nothing(raw: bytes, message: 
     ("raw", "key"), [("é".encode(), "raw"), (b"\xff", "raw_base64"), (b"", "raw")]
 )
 def test_raw_is_text_where_it_can_be(raw: bytes, key: str) -> None:
-    """Exactly one of the two is there."""
+    """There is either `raw` or `raw_base64`, never both."""
     letter = json.loads(Reject("f", 0, len(raw), "not-json", "", raw).dead_letter("r"))
     assert {"raw", "raw_base64"} & letter.keys() == {key}
 
 
 def test_a_runaway_record_is_quoted_by_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its source, offset and length still say where all of it lies."""
+    """A dead letter is bounded; source, offset and length still say where all of it lies."""
     monkeypatch.setattr(rejects, "RAW_BYTES_LIMIT", 2000)
     for size, kept in ((2000, 2000), (2001, rejects.PREVIEW_BYTES)):
         reject = Reject("f", 5, size, "not-json", "", b"x" * size)
@@ -50,7 +50,7 @@ def test_a_runaway_record_is_quoted_by_its_beginning(monkeypatch: pytest.MonkeyP
 
 @given(st.text() | st.binary() | st.integers())
 def test_shown_is_short(value: object) -> None:
-    """As Python writes it; a long one is cut in its middle, so both ends can be seen."""
+    """Values are shown as Python writes them, long ones by their beginning and end."""
     text = shown(value)
     full = repr(value)
     assert len(text) <= 60

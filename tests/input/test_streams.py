@@ -18,7 +18,7 @@ LINES = [
 def test_parts_of_any_size_hold_every_event_once(
     part_bytes: int, in_array: bool, packed: bool
 ) -> None:
-    """In order, across parts, in an array or not, compressed or not; and each says where it lies.
+    """Events are in order, in an array or not, compressed or not; each part knows its offset.
 
     Seen to fail with the rest of a part left out of the next one.
     """
@@ -38,11 +38,11 @@ def test_parts_of_any_size_hold_every_event_once(
 
 
 def test_a_piece_is_all_that_is_read() -> None:
-    """Of a file that was cut, the bytes from its start to its end."""
+    """Of a file that was cut, a call decodes the bytes from the piece's start to its end."""
     data = "\n".join(LINES).encode()
     start, end = data.index(b'{"event_id": "e7"'), data.index(b'{"event_id": "e9"')
 
     ((part, decoded),) = streams.parts(io.BytesIO(data), Piece("file", start, end), 1 << 20, 1000)
 
     assert [event.event_id for event in decoded.events] == ["e7", "e8"]
-    assert part.place(0) == ("file", start)
+    assert part.source_at(0) == ("file", start)

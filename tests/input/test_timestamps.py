@@ -1,6 +1,3 @@
-import datetime
-import re
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -8,6 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipeline.input.timestamps import explain, parse
+from tests import oracle
 
 # 2021-01-08T10:00:00Z in microseconds; the cases below are told by their distance from it.
 BASE = 1_610_100_000_000_000
@@ -134,36 +132,6 @@ INVALID = [
 ]
 
 
-def oracle(text):
-    """One timestamp the slow way: (micros, nanos), or None where it is refused."""
-    found = re.fullmatch(
-        r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})"
-        r"(?:[.,]([0-9]+))?(?:[Zz]|([+-])([0-9]{2})(?::?([0-9]{2}))?)?",
-        text,
-    )
-    if not found:
-        return None
-    *date_time, fraction, sign, hours, minutes = found.groups()
-    year, *rest = map(int, date_time)
-    hours, minutes = int(hours or 0), int(minutes or 0)
-    if hours > 23 or minutes > 59:
-        return None
-    # Python has no year 0, and no instant near its ends survives an offset. The calendar repeats
-    # every 400 years of 146,097 days, so the sum is done in the years 2000 to 2399.
-    cycles = year // 400 - 5
-    try:
-        local = datetime.datetime(year - cycles * 400, *rest)
-    except ValueError:
-        return None
-    offset = datetime.timedelta(hours=hours, minutes=minutes)
-    utc = local + offset if sign == "-" else local - offset
-    seconds = (utc - datetime.datetime(1970, 1, 1)) // datetime.timedelta(seconds=1)
-    nanos = (seconds + cycles * 146_097 * 86_400) * 10**9 + int((fraction or "")[:9].ljust(9, "0"))
-    if not FIRST * 1000 <= nanos < (LAST + 1_000_000) * 1000:
-        return None
-    return divmod(nanos, 1000)
-
-
 def parsed(texts):
     """What `parse` says of each text, in the words of the oracle."""
     micros, nanos, valid = parse(pa.array(texts, pa.string()))
@@ -235,7 +203,7 @@ def test_mixed_forms_in_one_column_do_not_disturb_each_other():
 @example(["2021-01-08T10:00", ":00Z"])
 def test_agrees_with_a_naive_reading(texts):
     """The vectorised reading means the same as a regular expression and datetime, row by row."""
-    assert parsed(texts) == [oracle(text) for text in texts]
+    assert parsed(texts) == [oracle.instant(text) for text in texts]
 
 
 @given(ANY_TEXTS, st.data())
@@ -290,7 +258,7 @@ def test_explain_shows_the_value_and_claims_nothing_false(text):
     sentence = explain(text)
 
     assert repr(text) in sentence or len(repr(text)) > 60
-    assert ("no rule is broken" in sentence) == (oracle(text) is not None)
+    assert ("no rule is broken" in sentence) == (oracle.instant(text) is not None)
 
 
 def test_explain_is_short_for_long_values():

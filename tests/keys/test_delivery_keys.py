@@ -23,7 +23,7 @@ Delivery = tuple[delivery_keys.Hashes, np.ndarray]
 
 @st.composite
 def deliveries(draw: st.DrawFn) -> Delivery:
-    """The hashes of event_ids and the timestamps of some events."""
+    """Draws the hashes of event_ids and the timestamps of some events."""
     hashes = draw(HASHES)
     return hashes, draw(hnp.arrays(np.int64, len(hashes), elements=MICROS))
 
@@ -31,7 +31,7 @@ def deliveries(draw: st.DrawFn) -> Delivery:
 def content(
     delivered: delivery_keys.Filter,
 ) -> tuple[delivery_keys.Size, bytes, list[int], list[int]]:
-    """What a filter answers from."""
+    """Returns what a filter answers from."""
     return (
         delivered.size,
         delivered.bitmap.tobytes(),
@@ -41,7 +41,7 @@ def content(
 
 
 class TestHash:
-    """What an id hashes to is its own affair: whoever has it must be found by it."""
+    """The hash of an id depends on that id only: every row that has it must be found."""
 
     @given(
         st.lists(st.one_of(st.text(max_size=40), st.text("ab", max_size=300)), max_size=20),
@@ -64,7 +64,7 @@ class TestHash:
         assert sliced.tolist() == alone[first:]
 
     def test_also_where_the_hashing_is_cut_into_parts(self) -> None:
-        """One id longer than the others does not change those of its part, nor of the next."""
+        """One id that is longer than the others changes no other hash, near it or far away."""
         ids = [f"{n:036}" for n in range((1 << 14) + 5)]
         odd = [*ids[:100], "a longer one than all the others are", "", *ids[100:]]
         even = delivery_keys.hash_ids(pa.array(ids), 7)
@@ -81,13 +81,13 @@ class TestHash:
         assert len({*delivery_keys.hash_ids(pa.array(ids, pa.string()), 7).tolist()}) == len(ids)
 
     def test_the_seed_counts(self) -> None:
-        """What falls together in one run does not in the next."""
+        """Ids with the same hash in one run have different ones in the next."""
         ids = pa.array(["a", "b", "c" * 40])
         assert (delivery_keys.hash_ids(ids, 1) != delivery_keys.hash_ids(ids, 2)).all()
 
 
 class TestFilter:
-    """What was delivered is always found; "no" is said wrongly about nothing (invariant 2)."""
+    """What was delivered is always found: "no" is never wrong (invariant 2)."""
 
     @given(deliveries(), st.sampled_from([1 << 10, 1 << 16]))
     def test_delivered_ids_compete(self, delivery: Delivery, bits: int) -> None:
@@ -112,7 +112,7 @@ class TestFilter:
             assert delivery_keys.ties(delivered, hashes, micros).all()
 
     def test_other_rows_do_not_compete(self) -> None:
-        """The point of the filter; and the list says "no" to the 1.4 % that pass without it.
+        """The filter leaves them out; and the list also the 1.4 % that pass the filter.
 
         Seen to fail (the list) without looking into it.
         """
@@ -150,13 +150,13 @@ class TestFilter:
 
 
 class TestUnion:
-    """Parts come together in any order and grouping."""
+    """The keys of blocks come together in any order and grouping."""
 
     @given(st.lists(deliveries(), min_size=3, max_size=3))
     def test_in_any_order_and_grouping_the_same(
         self, tmp_path_factory: pytest.TempPathFactory, parts: list[Delivery]
     ) -> None:
-        """Associative and commutative, with `NOTHING` as its neutral element.
+        """The union is associative and commutative, with `NOTHING` as its neutral element.
 
         Seen to fail with `union` keeping only the last part.
         """
@@ -212,7 +212,7 @@ class TestUnion:
         ]
 
     def test_days_come_together(self, tmp_path: Path) -> None:
-        """Also of parts without a filter: the horizon is drawn around the days of all of them."""
+        """The horizon is drawn around the days of all blocks, also of those without a filter."""
         ids, micros = np.arange(2, dtype=np.uint64), np.arange(2)
         sizes = (delivery_keys.Size(0, False), SIZE)
         whole = delivery_keys.union(
@@ -237,7 +237,7 @@ class TestUnion:
         assert list(tmp_path.iterdir()) == []
 
     def test_elements_stay_small(self, tmp_path: Path) -> None:
-        """What travels says where a block's part lies, however many events it has."""
+        """An element says where a block's keys lie, however many events the block has."""
         ids, micros = np.arange(100_000, dtype=np.uint64), np.arange(100_000)
         part = delivery_keys.collect(SIZE, ids, micros, range(100), str(tmp_path))
         assert len(pickle.dumps(part)) < 1000

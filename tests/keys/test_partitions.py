@@ -232,7 +232,7 @@ def with_pyarrow(root: Path) -> list[dict[str, Any]]:
 
 
 def with_pyarrow_and_no_null(root: Path) -> list[dict[str, Any]]:
-    """Arrow's dataset, told to take a text for null that is nobody's value."""
+    """Arrow's dataset, with a word for null that is nobody's value."""
     hive = ds.HivePartitioning(PARTITION_SCHEMA, null_fallback="there are no nulls")
     return ds.dataset(root, format="parquet", partitioning=hive).to_table().to_pylist()
 
@@ -253,7 +253,7 @@ def with_polars(root: Path) -> list[dict[str, Any]]:
 
 
 def with_polars_delta(root: Path) -> list[dict[str, Any]]:
-    """Polars on the Delta table; it takes the values from the paths all the same."""
+    """Polars on the Delta table; it takes the values from the paths here, too."""
     return pl.read_delta(str(root)).to_dicts()
 
 

@@ -12,7 +12,7 @@ from pipeline.keys import versions
 from pipeline.keys.versions import VERSION, Packed, Stored, Versions
 
 MAX_ROW = (1 << 36) - 1
-MAX_SOURCE = (1 << 27) - 1
+MAX_ORIGIN = (1 << 27) - 1
 UINT64 = st.integers(0, 2**64 - 1)
 INT64 = st.integers(-(2**63), 2**63 - 1)
 VERSIONS = st.lists(st.tuples(UINT64, UINT64, INT64, INT64, st.integers(0, 2**63 - 1)), max_size=30)
@@ -21,40 +21,40 @@ BUCKETS = st.sampled_from([1, 2, 3, 7, 40_000])
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A directory for what is stored."""
+    """Makes a directory for what is stored."""
     return str(tmp_path_factory.mktemp("versions"))
 
 
 def many(number: int) -> Versions:
-    """Versions of different event_ids."""
+    """Makes versions of different event_ids."""
     rows = np.arange(number)
     ids = np.stack([rows, rows]).astype(np.uint64)
     return versions.pack(ids, rows, rows, versions.locate(versions.FIRST_BLOCK, rows))
 
 
-class TestWhere:
-    """A place is one integer: a source and a row."""
+class TestLocation:
+    """A location is one integer: an origin and a row in it."""
 
-    @given(st.integers(0, MAX_SOURCE), st.integers(0, MAX_ROW))
-    def test_source_and_row_come_back(self, source: int, row: int) -> None:
-        """Round trip for any source and row that fit."""
-        locations = versions.locate(source, np.array([row]))
-        assert versions.origins_of(locations).tolist() == [source]
+    @given(st.integers(0, MAX_ORIGIN), st.integers(0, MAX_ROW))
+    def test_origin_and_row_come_back(self, origin: int, row: int) -> None:
+        """Any origin and row that fit are what they were."""
+        locations = versions.locate(origin, np.array([row]))
+        assert versions.origins_of(locations).tolist() == [origin]
         assert versions.rows_of(locations).tolist() == [row]
 
     @pytest.mark.parametrize(
-        "source", [0, versions.FIRST_BLOCK - 1, versions.FIRST_BLOCK, MAX_SOURCE]
+        "origin", [0, versions.FIRST_BLOCK - 1, versions.FIRST_BLOCK, MAX_ORIGIN]
     )
     @pytest.mark.parametrize("row", [0, MAX_ROW])
-    def test_at_the_limits(self, source: int, row: int) -> None:
-        """The largest source and row fit, and stay positive: they are compared by `location`."""
-        locations = versions.locate(source, np.array([row]))
+    def test_at_the_limits(self, origin: int, row: int) -> None:
+        """The largest origin and row fit, and stay positive: versions are compared by location."""
+        locations = versions.locate(origin, np.array([row]))
         assert locations.dtype == np.int64
         assert locations[0] >= 0
-        assert (versions.origins_of(locations)[0], versions.rows_of(locations)[0]) == (source, row)
+        assert (versions.origins_of(locations)[0], versions.rows_of(locations)[0]) == (origin, row)
 
     def test_live_files_come_before_blocks(self) -> None:
-        """Of equal versions the smallest `location` stays, which then is the live one."""
+        """Of equal versions the one with the smallest location stays: the live one."""
         live = versions.locate(versions.FIRST_BLOCK - 1, np.array([MAX_ROW]))
         block = versions.locate(versions.FIRST_BLOCK, np.array([0]))
         assert live[0] < block[0]

@@ -135,7 +135,7 @@ def test_flink_cluster() -> None:
     assert settings["jobmanager.rpc.address"] == "jobmanager"
     assert settings["restart-strategy.type"] == "fixed-delay"
     # What the tests' own cluster, of as many slots, was seen not to do without.
-    tested = yaml.safe_load((ROOT / "engines" / "flink" / "conf" / "flink-conf.yaml").read_text())
+    tested = yaml.safe_load((ROOT / "tests/apparatus/flink/conf/flink-conf.yaml").read_text())
     for name in ("taskmanager.numberOfTaskSlots", "taskmanager.memory.network.min"):
         assert settings[name] == tested[name]
 

@@ -1,4 +1,4 @@
-"""What LEIAME.md, the quick start in Portuguese, tells people to do works, and gives what it says."""
+"""What LEIAME.md, the quick start in Portuguese, tells people to do works."""
 
 import os
 import re
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from end_to_end import command
 
+from tests.commands import command
 from tests.project.test_readme import README, blocks
 
 LEIAME = (Path(__file__).parents[2] / "LEIAME.md").read_text()

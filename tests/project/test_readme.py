@@ -1,6 +1,6 @@
 """What the README says is so: its tables are those of the code, its commands exist.
 
-Its examples are run by `test_readers`.
+Its examples are run by `test_readme_examples`.
 """
 
 import argparse

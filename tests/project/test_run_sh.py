@@ -133,6 +133,36 @@ def test_unknown_command_is_refused_with_the_usage(checkout: Checkout) -> None:
     assert checkout.calls() == []
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        *(
+            ("teh", "test"),
+            ("rnu", "run"),
+            ("test-enignes", "test-engines"),
+            ("genrate", "generate"),
+        ),
+        *(("lnit", "lint"), ("verfiy", "verify"), ("tset-pythons", "test"), ("--hlep", None)),
+    ],
+)
+def test_unknown_command_names_the_nearest_one(
+    checkout: Checkout, typed: str, meant: str | None
+) -> None:
+    """In the last line, below the usage, where people look."""
+    last = checkout.run(typed).err.splitlines()[-1]
+    question = f"; did you mean ./run.sh {meant}?" if meant else ""
+    assert last == f"run.sh: unknown command: {typed}{question}"
+
+
+def test_every_command_can_be_the_nearest_one() -> None:
+    """A command that is added to the usage is added to the list of `nearest`, too."""
+    script = (ROOT / "run.sh").read_text()
+    (listed,) = re.findall(r"for name in (.*); do", script)
+    usage = script[script.index("Usage:") : script.index("\nEnvironment:")]
+    names = re.findall(r"^  ([a-z-]+) ", usage, re.MULTILINE)
+    assert listed.split() == [name for name in names if name != "--version"]
+
+
 def test_too_old_python_is_named(checkout: Checkout) -> None:
     """The user learns which Python was found and which is needed."""
     checkout.python("python3", "3.9")

@@ -1,19 +1,17 @@
 """The story is true: run again, its code shows what the notebook has kept."""
 
-import importlib.util
 import json
 import re
-from pathlib import Path
 
 import pytest
 
-from docs import notebook
+from tests.project import notebook
+from tests.project.notebook import STORY
 
-STORY = Path(__file__).parents[2] / "docs" / "story.ipynb"
 pytest.importorskip("matplotlib", reason="for the notebook's plots")
 
 
-def test_the_story_shows_what_its_code_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_story_shows_what_its_code_does() -> None:
     """Every number and every table in it, word by word; of pictures, that there is one.
 
     What pandas prints is compared without its spaces: they depend on its version.
@@ -36,7 +34,7 @@ def _plain(text: str) -> str:
 
 
 def test_the_story_was_run_from_the_beginning_to_the_end() -> None:
-    """Cells are numbered in their order, and none of the outputs is an error, or names a machine."""
+    """Cells are numbered in their order; no output is an error, or has a path of a machine."""
     cells = [cell for cell in json.loads(STORY.read_text())["cells"] if cell["cell_type"] == "code"]
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
     outputs = [output for cell in cells for output in cell["outputs"]]

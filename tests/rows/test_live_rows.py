@@ -20,11 +20,11 @@ from pipeline.steps import scan
 from pipeline.table import commits, datafiles, delta, log, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import FILE_SCHEMA, DataFile
-from tests.table.test_delta import publish
+from tests.table.tables import publish
 
 NAMES = FILE_SCHEMA.names
+# The first and the last instant that an event can have, and two around 1970.
 MICROS = [-62_135_596_800_000_000, -1, 0, 253_402_300_799_999_999]
-"""The first and the last instant that an event can have, and two around 1970."""
 
 
 def rows(**columns: pa.Array) -> pa.Table:
@@ -47,8 +47,8 @@ def written(root: Path, content: pa.Table, **options: Any) -> DataFile:
     root.mkdir(parents=True, exist_ok=True)
     pq.write_table(content, path, **options)
     size = path.stat().st_size
-    place = Destination("account", "created", 2021, 1, 8)
-    return DataFile("file.parquet", place, len(content), size, None, None)
+    destination = Destination("account", "created", 2021, 1, 8)
+    return DataFile("file.parquet", destination, len(content), size, None, None)
 
 
 TEXTS = [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary()]

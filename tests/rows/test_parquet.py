@@ -13,14 +13,9 @@ from pipeline.rows import parquet
 from pipeline.rows.parquet import Rows, WriteSettings
 from pipeline.table import datafiles
 from pipeline.table.datafiles import DataFile
-from tests.helpers import (
-    MIDNIGHT,
-    Event,
-    read_events,
-    rows_of,
-    slices_of,
-    write_live,
-)
+from tests.by_hand import read_events, slices_of, write_live
+from tests.deliveries import MIDNIGHT, Event, as_rows
+from tests.tables import rows_of
 
 HERE = Destination("account", "created", 2021, 1, 8)
 
@@ -71,10 +66,10 @@ class TestContent:
 
         (content,) = contents(tmp_path, [file])
         assert content.schema.equals(datafiles.FILE_SCHEMA)
-        assert rows_of(content, HERE) == [one.row() for one in events]
+        assert rows_of(content, HERE) == as_rows(events)
 
     def test_rows_are_sorted_by_time(self, tmp_path: Path) -> None:
-        """Whatever they come from; those of one instant by event_id.
+        """Whatever they come from; rows of one instant are sorted by event_id.
 
         Seen to fail with `order` replaced by the rows as they come.
         """

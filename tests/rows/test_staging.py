@@ -1,4 +1,5 @@
 import itertools
+from collections import Counter
 from pathlib import Path
 from unittest import mock
 
@@ -13,7 +14,10 @@ from pipeline.input.decoding import Part, decode
 from pipeline.keys import partitions, versions
 from pipeline.keys.partitions import Destination
 from pipeline.rows import staging
-from tests.helpers import EVENTS, ID_SEED, Event, content_of, read_events, rows_of, slices_of
+from tests.by_hand import ID_SEED, content_of, read_events, slices_of
+from tests.deliveries import EVENTS, Event, as_rows
+from tests.oracle import Rows
+from tests.tables import rows_of
 
 
 def event_table(some: list[Event]) -> pa.Table:
@@ -66,7 +70,7 @@ class TestStage:
         staged, found_shards = staging.stage(event_table(some), str(folder), 7, shards)
         slices = [part for shard in found_shards for part in shard.each()]
 
-        found = []
+        found: Rows = Counter()
         for part in slices:
             content = content_of(part)
             start = part.first_row - 7
@@ -77,9 +81,9 @@ class TestStage:
             found += rows_of(content, part.destination)
         numbers = [part.first_row + row for part in slices for row in range(part.rows)]
         assert numbers == list(range(7, 7 + len(some)))
-        assert sorted(found, key=repr) == sorted((event.row() for event in some), key=repr)
+        assert found == as_rows(some)
 
-    def test_a_group_has_all_of_its_destinations(self, tmp_path: Path) -> None:
+    def test_a_shard_has_all_rows_of_its_destinations(self, tmp_path: Path) -> None:
         """In every block the same ones, one after another."""
         some = [Event(f"e{n}", event_type=f"t{n % 7}") for n in range(20)]
 

@@ -73,11 +73,11 @@ INT64 = st.one_of(st.integers(-2, 2), st.sampled_from([-(2**63), 2**63 - 1]))
 
 
 @st.composite
-def versions_with_places(draw: st.DrawFn) -> list[Version]:
-    """Versions that often compete and tie, no two in one place; some occur twice."""
+def located_versions(draw: st.DrawFn) -> list[Version]:
+    """Versions that often compete and tie, no two in one location; some occur twice."""
     contents = draw(st.lists(st.tuples(st.sampled_from("abc"), INT64, INT64), max_size=12))
-    places = st.sampled_from([*range(LIVE, LIVE + 20), *range(BLOCK, BLOCK + 20)])
-    locations = draw(st.lists(places, unique=True, min_size=len(contents), max_size=len(contents)))
+    rows = st.sampled_from([*range(LIVE, LIVE + 20), *range(BLOCK, BLOCK + 20)])
+    locations = draw(st.lists(rows, unique=True, min_size=len(contents), max_size=len(contents)))
     versions = [
         Version(*content, location) for content, location in zip(contents, locations, strict=True)
     ]
@@ -85,7 +85,7 @@ def versions_with_places(draw: st.DrawFn) -> list[Version]:
     return [*versions, *again]
 
 
-VERSIONS = versions_with_places()
+VERSIONS = located_versions()
 
 
 @given(
@@ -267,7 +267,7 @@ class TestAlgebra:
 
 
 def winners(versions: list[Version]) -> list[Version]:
-    """Those that are not superseded, each once."""
+    """The versions that are not superseded, each once."""
     lost = {location for location, _ in found(versions)}
     return sorted({version for version in versions if version.location not in lost})
 

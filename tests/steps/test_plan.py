@@ -3,19 +3,15 @@ from pathlib import Path
 import pytest
 
 from pipeline import storage
-from pipeline.bookkeeping import ledger
+from pipeline.bookkeeping import ledger, listings
 from pipeline.input.sources import NoInputError
 from pipeline.keys import versions
 from pipeline.run import Run
 from pipeline.steps import plan
 from pipeline.table import delta
-from tests.helpers import (
-    Event,
-    deliver,
-    new_run,
-    run_job,
-    table_rows,
-)
+from tests.by_hand import new_run, run_graph
+from tests.deliveries import Event, deliver
+from tests.tables import delta_rows
 
 EVENTS = [Event("a"), Event("b", "2021-01-09T00:00:00Z")]
 
@@ -23,9 +19,9 @@ EVENTS = [Event("a"), Event("b", "2021-01-09T00:00:00Z")]
 def published(folder: Path, *names: str) -> Run:
     """A table whose ledger has these files, each with the two events."""
     for name in names:
-        deliver(folder, name, EVENTS)
+        deliver(folder / "in" / name, EVENTS)
     run = new_run(folder, "r0")
-    run_job(run)
+    run_graph(run)
     return run
 
 
@@ -47,12 +43,12 @@ class TestInputs:
     def test_no_way_leads_to_the_tables_own_files(
         self, tmp_path: Path, watching: bool, rebuild: bool
     ) -> None:
-        """Neither patterns nor the list of a watching process, also if the table is made afresh.
+        """Neither patterns nor the list of a watching process, also if the table is rebuilt.
 
         Seen to fail for both without `sources.without_own`.
         """
         published(tmp_path, "0.jsonl")
-        deliver(tmp_path, "1.jsonl", EVENTS)
+        deliver(tmp_path / "in" / "1.jsonl", EVENTS)
         for name in ("out/domain=account/2", "out/_eventsift/rejects/3", "tmp/4"):
             storage.write_bytes(f"{tmp_path}/{name}.jsonl", EVENTS[0].line().encode())
         run = new_run(
@@ -61,7 +57,7 @@ class TestInputs:
             listing=f"{tmp_path}/listing" if watching else "",
             rebuild=rebuild,
         )
-        ledger.write(f"{tmp_path}/listing", storage.match(run.inputs).files)
+        listings.write(f"{tmp_path}/listing", storage.match(run.inputs).files)
 
         planned = plan.plan(run)
 
@@ -70,8 +66,8 @@ class TestInputs:
 
     def test_a_new_table(self, tmp_path: Path) -> None:
         """Everything is read, and compared with nothing."""
-        deliver(tmp_path, "1.jsonl", EVENTS)
-        deliver(tmp_path, "2.jsonl", EVENTS)
+        deliver(tmp_path / "in" / "1.jsonl", EVENTS)
+        deliver(tmp_path / "in" / "2.jsonl", EVENTS)
 
         planned = plan.plan(new_run(tmp_path))
 
@@ -83,14 +79,14 @@ class TestInputs:
     def test_published_files_are_skipped(self, tmp_path: Path) -> None:
         """The ledger has them; a file that has changed since is read again."""
         published(tmp_path, "1.jsonl", "2.jsonl")
-        deliver(tmp_path, "2.jsonl", [*EVENTS, Event("more")])
-        deliver(tmp_path, "3.jsonl", EVENTS)
+        deliver(tmp_path / "in" / "2.jsonl", [*EVENTS, Event("more")])
+        deliver(tmp_path / "in" / "3.jsonl", EVENTS)
 
         planned = plan.plan(new_run(tmp_path))
 
         assert (planned.matched, planned.skipped) == (3, 1)
         assert paths(planned) == ["2.jsonl", "3.jsonl"]
-        assert [Path(file.path).name for file in ledger.read(planned.inputs)] == [
+        assert [Path(file.path).name for file in listings.read(planned.inputs)] == [
             "2.jsonl",
             "3.jsonl",
         ]
@@ -120,15 +116,15 @@ class TestInputs:
     def test_an_unreadable_ledger_costs_time_only(self, tmp_path: Path) -> None:
         """Reading a file twice changes nothing in the table (invariant 1)."""
         run = published(tmp_path, "1.jsonl")
-        before = table_rows(run.root)
+        before = delta_rows(run.root)
         storage.write_bytes(f"{run.root}/{ledger.LEDGER}", b"nonsense")
 
-        found = run_job(new_run(tmp_path))
+        found = run_graph(new_run(tmp_path))
 
         assert found["files"] == {"matched": 1, "skipped": 0}
         assert found["events"]["exact_duplicates"] == 2
         assert found["published"] is False
-        assert table_rows(run.root) == before
+        assert delta_rows(run.root) == before
 
 
 class TestTasks:
@@ -137,7 +133,7 @@ class TestTasks:
     def test_live_files_are_numbered_and_compared(self, tmp_path: Path) -> None:
         """Each gets a number as a source, below those of blocks, and the same settings."""
         run = published(tmp_path, "1.jsonl")
-        deliver(tmp_path, "2.jsonl", EVENTS)
+        deliver(tmp_path / "in" / "2.jsonl", EVENTS)
 
         planned = plan.plan(new_run(tmp_path))
 
@@ -155,8 +151,8 @@ class TestTasks:
             "comparisons": 2,
         }
 
-    def test_every_run_hashes_ids_anew(self, tmp_path: Path) -> None:
+    def test_every_run_hashes_ids_with_its_own_seed(self, tmp_path: Path) -> None:
         """Nobody can make ids that fall together."""
-        deliver(tmp_path, "1.jsonl", EVENTS)
+        deliver(tmp_path / "in" / "1.jsonl", EVENTS)
         seeds = {plan.plan(new_run(tmp_path)).reads[0].sizes.id_seed for _ in range(3)}
         assert len(seeds) == 3

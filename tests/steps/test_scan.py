@@ -8,7 +8,9 @@ from pipeline.input import events
 from pipeline.keys import delivery_keys, versions
 from pipeline.steps import scan
 from pipeline.table import datafiles
-from tests.helpers import ID_SEED, NO_FILTER, Event, digest, read_events, write_live
+from tests.by_hand import ID_SEED, NO_FILTER, read_events, write_live
+from tests.deliveries import Event
+from tests.oracle import digest
 
 FILTER = delivery_keys.Size(1 << 16, True)
 NUMBER = 5
@@ -85,7 +87,7 @@ class TestScan:
         assert [found[2] for found in rows.values()] == delivered["digest"].tolist()
         assert [found[2] for found in rows.values()] == [digest(event.row()) for event in LIVE]
 
-    def test_where_is_the_row_in_the_file(self, tmp_path: Path) -> None:
+    def test_the_location_is_the_row_in_the_file(self, tmp_path: Path) -> None:
         """Rows are numbered as the file has them, not as they were delivered."""
         rows = scanned(tmp_path, LIVE[::-1], [LIVE[2], LIVE[1]])
         assert {row: found[0] for row, found in rows.items()} == {1: "nanos", 2: "extra"}

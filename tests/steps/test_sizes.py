@@ -5,7 +5,8 @@ import pytest
 from pipeline import storage
 from pipeline.keys import delivery_keys
 from pipeline.steps import sizes
-from tests.helpers import Event, write_live
+from tests.by_hand import write_live
+from tests.deliveries import Event
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ def test_the_number_of_buckets_follows_from_the_content(name: str, buckets: int)
     ("delivered", "table_bytes", "shards"),
     [(0, 0, 1), (100, 0, 1), (40 << 20, 0, 10), (100, 4 << 20, 11), (1 << 40, 0, 512)],
 )
-def test_groups_of_destinations_follow_from_what_may_be_written(
+def test_the_number_of_shards_follows_from_what_may_be_written(
     tmp_path: Path, delivered: int, table_bytes: int, shards: int
 ) -> None:
     """A call for some megabytes, of the table as well, which may have to be written anew."""

@@ -16,7 +16,8 @@ from pipeline.steps import write
 from pipeline.steps.route import Routed
 from pipeline.steps.write import Written
 from pipeline.table.datafiles import DataFile
-from tests.helpers import NO_ROWS, Event, read_events, write_live
+from tests.by_hand import NO_ROWS, read_events, write_live
+from tests.deliveries import Event
 
 HERE = Destination("account", "created", 2021, 1, 8)
 

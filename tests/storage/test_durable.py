@@ -14,8 +14,8 @@ from urllib.parse import unquote
 import pytest
 
 from pipeline.storage import durable
-from tests import end_to_end
-from tests.end_to_end import event, write_events
+from tests.commands import ROOT
+from tests.deliveries import Event, deliver
 
 # strace writes a call in two lines where another thread's comes in between.
 _CALL = re.compile(
@@ -66,7 +66,7 @@ def _run(inputs: Path, output: Path, *options: str) -> list[Call]:
     job = [sys.executable, "-m", "pipeline", "--input", str(inputs), "--output", str(output)]
     done = subprocess.run(
         ["strace", "-fy", "-s", "9999", "-e", f"trace={calls}", "-o", str(trace), *job, *options],
-        cwd=end_to_end.ROOT,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
@@ -98,12 +98,12 @@ def test_what_a_commit_names_is_on_disk_before_it_and_the_commit_before_success(
     output = tmp_path / "table"
     inputs = tmp_path / "in"
     inputs.mkdir()
-    write_events(
-        inputs / "a.jsonl", event("a", "2021-01-08T10:00:00"), event("b", "2021-01-09T00:00:00")
+    deliver(
+        inputs / "a.jsonl", [Event("a", "2021-01-08T10:00:00"), Event("b", "2021-01-09T00:00:00")]
     )
     known: set[str] = set()
     for day in (10, 11):
-        write_events(inputs / f"{day}.jsonl", event("a", f"2021-01-{day}T10:00:00"))
+        deliver(inputs / f"{day}.jsonl", [Event("a", f"2021-01-{day}T10:00:00")])
         calls = _run(inputs, output, *options)
         ends = {call.path: number for number, call in enumerate(calls) if call.name != "fsync"}
         origin = {call.path: call.of for call in calls if call.of}  # of links
@@ -135,7 +135,7 @@ def test_what_a_commit_names_is_on_disk_before_it_and_the_commit_before_success(
 @traced
 def test_the_names_above_a_new_table_are_on_disk_too(tmp_path: Path) -> None:
     """A table in folders that are new themselves is found after a power cut."""
-    source = write_events(tmp_path / "a.jsonl", event("a", "2021-01-08T10:00:00"))
+    source = deliver(tmp_path / "a.jsonl", [Event("a", "2021-01-08T10:00:00")])
     output = tmp_path / "new" / "deeper" / "table"
     calls = [call.path for call in _run(source, output) if call.name == "fsync"]
     for folder in (tmp_path, tmp_path / "new", tmp_path / "new" / "deeper"):

@@ -10,7 +10,7 @@ from deltalake import DeltaTable
 from pipeline.keys.partitions import Destination
 from pipeline.table import delta, log
 from pipeline.table.address import Table
-from tests.table.test_delta import publish
+from tests.table.tables import publish
 
 
 @pytest.fixture

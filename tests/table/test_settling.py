@@ -1,297 +1,384 @@
-"""What settling deletes, and what it never does: links, strangers' logs, other writers' files."""
+"""Settling, interrupted at every step: nothing is lost, and the next run finishes."""
 
-import glob
-import json
 import os
-import shutil
-from pathlib import Path
+import time
+from collections.abc import Callable
+from typing import Any
 
-import duckdb
 import pytest
-from deltalake import DeltaTable, write_deltalake
+from deltalake import DeltaTable
 
-from pipeline import compact
-from pipeline.storage import FileInfo
-from pipeline.table import commits, datafiles, deletable, delta, settling
+from pipeline import storage
+from pipeline.table import commits, datafiles, delta, retention, settling
 from pipeline.table.address import Table
-from pipeline.verify import check as verify
-from tests import deliveries
-from tests.deliveries import Event
-from tests.table.test_delta import (
+from tests.table.tables import (
+    DAY_SECONDS,
     MONDAY,
+    OTHER,
     TUESDAY,
     assert_settled,
     delta_rows,
     duckdb_rows,
-    parquet_files,
     publish,
+    rows_of,
     write_file,
 )
 
-WEEK = 7 * 86_400.0
-OURS = "part-20210108T101112-0a1b2c-0123456789abcdef.parquet"
-PARTITIONS = "domain=*/event_type=*/year=*/month=*/day=*/*.parquet"
-LEVELS = ["domain=account", "event_type=created", "year=2021", "month=01", "day=08"]
+
+class Killed(BaseException):
+    """Nothing in the code under test catches this, as nothing catches SIGKILL."""
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> str:
-    """Where the test's table will be."""
-    return str(tmp_path / "table")
+# Whatever changes the disk while files are settled.
+STEPS = [(os, "link"), (os, "unlink"), (os, "rmdir"), (commits, "_write")]
 
 
-def replace(root: str, run_id: str, version: int, keep_seconds: float = 0.0) -> None:
-    """A run that supersedes all there is."""
-    snapshot = settling.settle(Table(root), keep_seconds=keep_seconds)
-    add = [write_file(root, run_id, "0", {"a": version})]
-    commits.commit(Table(root), snapshot.version, run_id, add, snapshot.files)
-    settling.settle(Table(root), keep_seconds=keep_seconds)
+def at_step(monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], None]) -> list[str]:
+    """Call `act` before the step of this number; the list returned grows with the steps made."""
+    made: list[str] = []
+
+    def wrapped(name: str, step: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            made.append(name)
+            if len(made) == number:
+                act()
+            return step(*arguments, **keywords)
+
+        return call
+
+    for module, name in STEPS:
+        monkeypatch.setattr(module, name, wrapped(name, getattr(module, name)))
+    return made
 
 
-def move_away(root: str, folder: str, target: Path) -> None:
-    """Puts a folder somewhere else, and a symbolic link in its place."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(f"{root}/{folder}", target)
-    os.symlink(target, f"{root}/{folder}")
+OLD = [("a", 1, "account"), ("b", 1, "account"), ("c", 1, "shop")]
+NEW = [("a", 2, "account"), ("b", 1, "account"), ("c", 2, "account"), ("d", 2, "account")]
 
 
-def commit_as_stranger(root: str, *actions: dict[str, object]) -> None:
-    """A commit that no honest tool would make."""
-    version = DeltaTable(root).version() + 1
-    text = "".join(json.dumps(action) + "\n" for action in actions)
-    Path(f"{root}/_delta_log/{version:020}.json").write_text(text)
+def before(
+    act: Callable[[], None], patch: pytest.MonkeyPatch, step: Callable[..., Any]
+) -> Callable[..., Any]:
+    """A step that does something else first, once; undoes the patches."""
+
+    def call(*arguments: Any) -> Any:
+        patch.undo()
+        act()
+        return step(*arguments)
+
+    return call
 
 
-def rows_behind_links(root: str) -> list[tuple[str, int, str]]:
-    """What a plain reader sees that follows links."""
-    query = f"SELECT event_id, data::INT, domain FROM read_parquet('{root}/{PARTITIONS}')"
-    return sorted(duckdb.sql(query).fetchall())
+def unsettled(root: str) -> None:
+    """A table whose last run has committed and done no more; from `OLD` to `NEW`."""
+    add = [
+        write_file(root, "r1", "0", {"a": 1, "b": 1}),
+        write_file(root, "r1", "1", {"c": 1}, OTHER),
+    ]
+    commits.commit(Table(root), delta.load(Table(root)).version, "r1", add, [])
+    snapshot = settling.settle(Table(root))
+    add = [
+        write_file(root, "r2", "0", {"a": 2, "b": 1}),
+        write_file(root, "r2", "1", {"c": 2, "d": 2}, TUESDAY),
+        write_file(root, "r2", "9", {"c": 2, "d": 2}, TUESDAY),  # a step that ran twice
+    ]
+    commits.commit(Table(root), snapshot.version, "r2", add[:2], snapshot.files)
 
 
-def removal(path: str) -> dict[str, object]:
-    """The log's action that says that a file was removed."""
-    return {"remove": {"path": path, "dataChange": True, "deletionTimestamp": 1}}
+SETTLE_STEPS = 13  # a link fails first where its folder is missing
 
 
-class TestLinks:
-    @pytest.mark.parametrize("level", range(1, 6))
-    @pytest.mark.parametrize("keep_seconds", [0.0, WEEK])
-    def test_rows_behind_a_link_never_double(
-        self, root: str, tmp_path: Path, level: int, keep_seconds: float
-    ) -> None:
-        """A partition, or a folder above it, may lie on another disk."""
-        replace(root, "r1", 1, keep_seconds)
-        move_away(root, "/".join(LEVELS[:level]), tmp_path / "disk" / "folder")
-
-        for number in (2, 3, 4):
-            replace(root, f"r{number}", number, keep_seconds)
-            assert delta_rows(root) == rows_behind_links(root) == [("a", number, "account")]
-        settling.settle(Table(root))
-        assert verify.verify(root).findings == []
-        assert rows_behind_links(root) == [("a", 4, "account")]
-        assert len(glob.glob(f"{root}/{PARTITIONS}")) == 1
-        assert os.path.islink(f"{root}/{'/'.join(LEVELS[:level])}")
-
-    def test_other_files_behind_a_link_stay(self, root: str, tmp_path: Path) -> None:
-        """Behind a link only what the log has removed is deleted: the folder is not the table's."""
-        publish(root, "r1", {"a": 1})
-        move_away(root, "/".join(LEVELS), tmp_path / "disk")
-        names = [OURS, "part-00000-x.parquet", "thesis.docx", f".{OURS}.{'0f' * 16}.tmp"]
-        for name in names:
-            (tmp_path / "disk" / name).touch()
-            os.utime(tmp_path / "disk" / name, (1, 1))
-        commit_as_stranger(root, removal("/".join([*LEVELS, "thesis.docx"])))
-
-        replace(root, "r2", 2)
-
-        assert set(names) <= set(os.listdir(tmp_path / "disk"))
-        assert delta_rows(root) == [("a", 2, "account")]
-
-    def test_a_second_way_to_live_files_deletes_none(self, root: str) -> None:
-        """A link inside the table shows live files under other names."""
-        publish(root, "r1", {"a": 1})
-        publish(root, "r2", {"b": 1}, TUESDAY)
-        live = [file.path for file in delta.load(Table(root)).files]
-        os.symlink(f"{root}/domain=account", f"{root}/domain=alias")
-        aliases = [path.replace("domain=account", "domain=alias") for path in live]
-        commit_as_stranger(root, *map(removal, aliases))
-
-        settling.settle(Table(root))
-
-        assert [os.path.exists(f"{root}/{path}") for path in live] == [True, True]
-
-    def test_a_circle_ends(self, root: str) -> None:
-        """A link to the folder above it is no endless partition."""
-        publish(root, "r1", {"a": 1})
-        os.symlink(root, f"{root}/domain=account/event_type=circle")
-        os.symlink(f"{root}/domain=account", f"{root}/domain=account/event_type=again")
-
-        settling.settle(Table(root))
-
-        assert delta_rows(root) == [("a", 1, "account")]
-
-    def test_a_link_to_a_strangers_folder_is_no_hidden_folder(
-        self, root: str, tmp_path: Path
-    ) -> None:
-        """What is there stays, also as a dead run's, and however old."""
-        publish(root, "r1", {"a": 1})
-        victim = tmp_path / "victim"
-        (victim / "r1").mkdir(parents=True)
-        for path in (victim / "letter", victim / "r1" / OURS):
-            path.touch()
-            os.utime(path, (1, 1))
-        shutil.rmtree(f"{root}/_eventsift/new", ignore_errors=True)
-        os.makedirs(f"{root}/_eventsift", exist_ok=True)
-        os.symlink(victim, f"{root}/_eventsift/new")
-
-        settling.settle(Table(root))
-        settling.drop_uncommitted(Table(root), "r1")
-
-        assert (victim / "letter").exists()
-        assert (victim / "r1" / OURS).exists()
-
-
-class TestStrangers:
-    @pytest.mark.parametrize(
-        "path",
-        [
-            "{victim}",
-            "file://{victim}",
-            "../victim.parquet",
-            "%2E%2E/victim.parquet",
-            "domain=a/event_type=b/year=1/month=1/day=1/../../../../../../victim.parquet",
-            "_eventsift/new/r1/../../../../victim.parquet",
-            "_eventsift/runs/victim.parquet",
-            "notes/victim.parquet",
-            "domain=account/victim.parquet",
-        ],
-    )
-    def test_a_path_in_the_log_deletes_nothing_outside_the_partitions(
-        self, root: str, tmp_path: Path, path: str
-    ) -> None:
-        """A table received from somebody else has whatever paths its maker liked."""
-        publish(root, "r1", {"a": 1})
-        victims = [
-            tmp_path / "victim.parquet",
-            Path(root) / "_eventsift/runs/victim.parquet",
-            Path(root) / "notes/victim.parquet",
-            Path(root) / "domain=account/victim.parquet",
-        ]
-        for victim in victims:
-            victim.parent.mkdir(exist_ok=True)
-            victim.write_bytes(b"precious")
-            os.utime(victim, (1, 1))
-        commit_as_stranger(root, removal(path.format(victim=victims[0])))
-
-        replace(root, "r2", 2)
-
-        assert [victim.exists() for victim in victims] == [True] * 4
-
-    @pytest.mark.parametrize("path", ["/tmp/x.parquet", "file:///tmp/x.parquet", "../x.parquet"])
-    def test_live_files_elsewhere_are_refused(self, root: str, path: str) -> None:
-        """A shallow clone has them; its rows would be moved out of the table they belong to."""
-        publish(root, "r1", {"a": 1})
-        values = {"domain": "a", "event_type": "b", "year": "1", "month": "1", "day": "1"}
-        add = {"path": path, "partitionValues": values, "size": 1, "modificationTime": 1}
-        commit_as_stranger(root, {"add": {**add, "dataChange": True}})
-
-        with pytest.raises(datafiles.TableError, match=r"outside of the table.*shallow clone"):
+class TestSettle:
+    def test_the_number_of_steps(self, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The tests below interrupt every single step; this one notices if there are more."""
+        unsettled(root)
+        with monkeypatch.context() as patch:
+            made = at_step(patch, 0, lambda: None)
             settling.settle(Table(root))
+        kinds = [name for i, name in enumerate(made) if i == 0 or made[i - 1] != name]
+        assert kinds == ["link", "unlink", "_write", "unlink", "rmdir"]
+        assert made.index("rmdir") == 9
+        assert len(made) >= SETTLE_STEPS
+        assert_settled(root, NEW)
 
-
-class TestOtherWriters:
-    def test_whatever_they_call_their_files(self, root: str) -> None:
-        """The Delta protocol gives no rule for names; but only data files are data."""
-        publish(root, "r1", {"a": 1})
-        (file,) = delta.load(Table(root)).files
-        folder = os.path.dirname(file.path)
-        paths = [f"{folder}/{name}" for name in ("data.parquet", "data.txt", ".data.parquet.crc")]
-        for path in paths:
-            Path(f"{root}/{path}").touch()
-        settling.settle(Table(root))
-        assert [os.path.exists(f"{root}/{path}") for path in paths] == [True, True, True]
-
-        commit_as_stranger(root, *map(removal, paths))
-        settling.settle(Table(root))
-
-        assert [os.path.exists(f"{root}/{path}") for path in paths] == [False, True, True]
-
-    @pytest.mark.parametrize("keep_seconds", [0.0, WEEK])
-    def test_a_file_that_our_commit_removes_goes_at_once(
-        self, root: str, keep_seconds: float
+    @pytest.mark.parametrize("number", range(1, SETTLE_STEPS + 1))
+    def test_killed_at_any_step_nothing_is_lost_and_the_next_run_finishes(
+        self, root: str, monkeypatch: pytest.MonkeyPatch, number: int
     ) -> None:
-        """Whoever made it, with history as well: a plain reader would go on seeing its rows."""
-        replace(root, "r1", 1, keep_seconds)
-        write_deltalake(root, deliveries.content([Event("x", 1)]), mode="append")
-        theirs = [path for path in parquet_files(root) if "-r1-" not in path]
-        assert len(theirs) == 1
+        """Delta readers see the new table throughout; plain readers old, both, or new."""
+        unsettled(root)
 
-        replace(root, "r2", 2, keep_seconds)
+        def die() -> None:
+            raise Killed
 
-        assert theirs[0] not in parquet_files(root)
-        assert delta_rows(root) == duckdb_rows(root) == [("a", 2, "account")]
+        with monkeypatch.context() as patch:
+            made = at_step(patch, number, die)
+            with pytest.raises(Killed):
+                settling.settle(Table(root))
+        assert delta_rows(root) == NEW
+        plain = duckdb_rows(root)
+        assert set(plain) <= {*OLD, *NEW}
+        assert {event_id for event_id, _, _ in plain} >= {"a", "b", "c"}
+        if made == ["link"]:
+            assert plain == OLD
+        if made.count("unlink") >= 1:
+            assert set(plain) >= set(NEW)
+        if "_write" in made:
+            assert plain == NEW
+        settling.settle(Table(root))
+        assert_settled(root, NEW)
 
-    def test_rows_without_all_values_keep_their_tables_statistics_true(self, root: str) -> None:
-        """A reader that skips files by the log finds null where null is."""
+    @pytest.mark.parametrize("number", range(1, SETTLE_STEPS + 1))
+    def test_two_at_once_do_the_work_once(
+        self, root: str, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        """Another process settles the table at any step of ours: no file is lost or comes back."""
+        unsettled(root)
+        with monkeypatch.context() as patch:
+            at_step(patch, number, lambda: assert_settled(table_settled(root), NEW))
+            settling.settle(Table(root))
+        assert_settled(root, NEW)
+
+    @pytest.mark.parametrize("number", range(1, SETTLE_STEPS + 1))
+    def test_a_whole_run_at_any_step_is_safe(
+        self, root: str, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        """A run that publishes while we settle keeps its files, and what it removed stays gone."""
+        unsettled(root)
+
+        def run() -> None:
+            snapshot = delta.load(Table(root))
+            add = [write_file(root, "r3", "0", {"a": 3, "e": 3})]
+            old = [file for file in snapshot.files if file.destination == MONDAY]
+            commits.commit(Table(root), snapshot.version, "r3", add, old)
+
+        with monkeypatch.context() as patch:
+            at_step(patch, number, run)
+            settling.settle(Table(root))
+        expected = [("a", 3, "account"), ("c", 2, "account"), ("d", 2, "account")]
+        expected.append(("e", 3, "account"))
+        assert delta_rows(root) == expected
+        settling.settle(Table(root))
+        assert_settled(root, expected)
+
+    def test_a_compaction_before_the_second_commit_is_seen(
+        self, root: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Neither changes any data: deltalake, left to itself, puts the one on top of the other.
+
+        Seen to fail without `max_commit_retries` in `commit_places`: two rows were there twice.
+        """
+        unsettled(root)
+
+        def compaction() -> None:
+            snapshot = delta.load(Table(root))
+            add = [write_file(root, "r3", "0", {"a": 2, "b": 1})]
+            old = [file for file in snapshot.files if file.destination == MONDAY]
+            commits.commit(Table(root), snapshot.version, "r3", add, old, same_rows=True)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(commits, "_write", before(compaction, patch, commits._write))
+            settling.settle(Table(root))
+        assert_settled(root, NEW)
+
+    def test_a_run_between_looking_and_reading_the_log_is_safe(
+        self, root: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Files are listed before the log is read: what is newer than the log is no leftover."""
         publish(root, "r1", {"a": 1})
-        less = deliveries.content([Event("x", 1)]).drop_columns(["data"])
-        write_deltalake(root, less, mode="append", schema_mode="merge")
-        compact.compact(Table(root), "20210108T000000-0a1b2c", 1 << 20)
 
-        found = DeltaTable(root).to_pyarrow_dataset().to_table()
-        assert found["data"].null_count == 1
-        (file,) = delta.load(Table(root)).files
-        assert (file.rows, file.min_timestamp) == (2, None)
+        def then_another_run(step: Callable[..., Any]) -> Callable[..., Any]:
+            def call(*arguments: Any) -> Any:
+                result = step(*arguments)
+                patch.undo()
+                publish(root, "r2", {"b": 2})
+                return result
 
-    def test_a_partition_value_that_is_null_is_refused(self, root: str) -> None:
-        """It has no place in our folders; the message says how to get rid of it."""
+            return call
+
+        with monkeypatch.context() as patch:
+            for module, name in ((delta, "open_newest"), (storage, "list_files")):
+                patch.setattr(module, name, then_another_run(getattr(module, name)))
+            settling.settle(Table(root))
+        assert_settled(root, [("a", 1, "account"), ("b", 2, "account")])
+
+    def test_what_a_killed_run_has_done_is_not_done_again(
+        self, root: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """On an object store every copy is a request, so those that are there are kept."""
+        unsettled(root)
+
+        def die(*arguments: Any) -> None:
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(commits, "_write", die)
+            with pytest.raises(Killed):
+                settling.settle(Table(root))
+        with monkeypatch.context() as patch:
+            made = at_step(patch, 0, lambda: None)
+            settling.settle(Table(root))
+        assert "link" not in made
+        assert_settled(root, NEW)
+
+    def test_a_settled_table_is_left_alone(self, root: str) -> None:
+        """Settling at the start of every run costs no commit."""
         publish(root, "r1", {"a": 1})
-        rows = deliveries.content([Event("x", 1)])
-        nothing = rows.set_column(rows.column_names.index("domain"), "domain", [[None]]).cast(
-            rows.schema
-        )
-        write_deltalake(root, nothing, mode="append")
-        with pytest.raises(datafiles.TableError, match=r"without a value for domain.*IS NULL"):
-            delta.load(Table(root))
+        snapshot = delta.load(Table(root))
+        assert settling.settle(Table(root)) == snapshot
+        assert delta.load(Table(root)) == snapshot
 
-        DeltaTable(root).delete("domain IS NULL")
+    def test_a_run_still_working_keeps_its_files(self, root: str) -> None:
+        """Files of a run that is not in the log may be committed any moment."""
+        publish(root, "r1", {"a": 1})
+        snapshot = delta.load(Table(root))
+        add = [write_file(root, "r2", "0", {"b": 2})]
+        settling.settle(Table(root))
+        commits.commit(Table(root), snapshot.version, "r2", add, [])
+        settling.settle(Table(root))
+        assert_settled(root, [("a", 1, "account"), ("b", 2, "account")])
+
+    def test_what_runs_that_died_left_behind_goes_when_it_is_old(self, root: str) -> None:
+        """Neither unpublished files nor temporary ones fill the disk for ever."""
+        publish(root, "r1", {"a": 1})
+        folder = os.path.dirname(delta.load(Table(root)).files[0].path)
+        left = [
+            write_file(root, "dead", "0", {"b": 2}).path,
+            datafiles.NEW_FOLDER + "/dead/.part-dead-1.parquet.0f.tmp",
+            f"{folder}/.part-r1-0.parquet.{'0f' * 16}.tmp",
+        ]
+        for path in left[1:]:
+            storage.write_bytes(f"{root}/{path}", b"")
+        settling.settle(Table(root))
+        assert [path for path in left if os.path.exists(f"{root}/{path}")] == left
+        for path in left:
+            old = time.time() - retention.ABANDONED_SECONDS - 60
+            os.utime(f"{root}/{path}", (old, old))
         settling.settle(Table(root))
         assert_settled(root, [("a", 1, "account")])
+        assert [path for path in left if os.path.exists(f"{root}/{path}")] == []
 
-    def test_a_row_count_that_the_log_lacks_is_read_from_the_file(self, root: str) -> None:
-        """Statistics are optional in a log."""
-        publish(root, "r1", {"a": 1, "b": 2})
-        (file,) = delta.load(Table(root)).files
-        values = {"domain": "account", "event_type": "created"}
-        values |= {"year": "2021", "month": "1", "day": "8"}
-        path = file.path.replace("-r1-", "-r2-")
-        shutil.copy(f"{root}/{file.path}", f"{root}/{path}")
-        add = {"path": path, "partitionValues": values, "size": file.bytes}
-        add |= {"modificationTime": 1, "dataChange": True}
-        commit_as_stranger(root, {"add": add}, removal(file.path))
-
-        assert [found.rows for found in settling.settle(Table(root)).files] == [2]
-        assert parquet_files(root) == [path]
-
-
-def test_a_missing_live_file_does_not_stop_a_rebuild(root: str) -> None:
-    """A rebuild is the way out, so it must not fail for what it is to mend."""
-    add = write_file(root, "r1", "0", {"a": 1})
-    commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
-    os.unlink(f"{root}/{add.path}")
-    with pytest.raises(datafiles.TableError, match=r"missing.*--rebuild"):
+    def test_what_others_have_not_committed_yet_stays(self, root: str) -> None:
+        """However old it is and whatever it is called: its writer may commit it any moment."""
+        publish(root, "r1", {"a": 1})
+        folder = os.path.dirname(delta.load(Table(root)).files[0].path)
+        paths = [
+            f"{folder}/part-00000-0f0e0d0c-0b0a-4908-8706-050403020100-c000.parquet",
+            f"{folder}/part-00000-0f0e0d0c-0b0a-4908-8706-050403020100-c000.snappy.parquet",
+            f"{folder}/part-notes-of-mine.parquet",
+            f"{folder}/.other.tmp",
+        ]
+        for path in paths:
+            storage.write_bytes(f"{root}/{path}", b"")
         settling.settle(Table(root))
+        for path in paths:
+            os.utime(f"{root}/{path}", (1, 1))
+        settling.settle(Table(root))
+        assert [path for path in paths if os.path.exists(f"{root}/{path}")] == paths
 
-    snapshot = settling.settle(Table(root), rebuild=True)
-    news = [write_file(root, "r2", "0", {"a": 2}, MONDAY)]
-    commits.commit(Table(root), snapshot.version, "r2", news, snapshot.files, rebuild=True)
+    def test_what_is_certainly_ours_goes_when_the_log_has_forgotten_it(self, root: str) -> None:
+        """The log remembers removed files for a day; ours are known by their names for ever."""
+        publish(root, "r1", {"a": 1})
+        folder = os.path.dirname(delta.load(Table(root)).files[0].path)
+        path = f"{root}/{folder}/part-20210108T101112-0a1b2c-0123456789abcdef.parquet"
+        storage.write_bytes(path, b"")
+        settling.settle(Table(root))
+        assert not os.path.exists(path)
+
+    def test_a_clock_that_jumps_makes_nothing_old(
+        self, root: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A run that works while the clock goes ahead by a month keeps what it has written."""
+        publish(root, "r1", {"a": 1})
+        snapshot = delta.load(Table(root))
+        add = [write_file(root, "r2", "0", {"b": 2})]
+        ahead = time.time() + 30 * DAY_SECONDS
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: ahead)
+            settling.settle(Table(root))
+        commits.commit(Table(root), snapshot.version, "r2", add, [])
+        settling.settle(Table(root))
+        assert_settled(root, [("a", 1, "account"), ("b", 2, "account")])
+
+    def test_only_data_files_are_tidied_up(self, root: str) -> None:
+        """Records, dead letters and people's notes are nobody's leftovers, however old."""
+        publish(root, "r1", {"a": 1})
+        folder = os.path.dirname(delta.load(Table(root)).files[0].path)
+        paths = [
+            "_eventsift/runs/r1.json",
+            "notes.txt",
+            f"{folder}/notes.txt",
+            "x/part-r0-0.parquet",
+        ]
+        for path in paths:
+            storage.write_bytes(f"{root}/{path}", b"")
+            os.utime(f"{root}/{path}", (0, 1))
+        settling.settle(Table(root))
+        assert [path for path in paths if os.path.exists(f"{root}/{path}")] == paths
+
+    def test_superseded_files_can_be_kept_for_a_while(self, root: str) -> None:
+        """A Delta reader of the version before still finds its files; later they go.
+
+        A plain reader never sees them.
+        """
+        first = write_file(root, "r1", "0", {"a": 1})
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [first], [])
+        snapshot = settling.settle(Table(root), keep_seconds=3600)
+        add = [write_file(root, "r2", "0", {"a": 2})]
+        version = commits.commit(Table(root), snapshot.version, "r2", add, snapshot.files)
+        settling.settle(Table(root), keep_seconds=3600)
+        assert delta_rows(root) == duckdb_rows(root) == [("a", 2, "account")]
+        for old, held in ((snapshot.version, 1), (version, 2)):
+            found = DeltaTable(root, version=old).to_pyarrow_table()
+            assert rows_of(found) == [("a", held, "account")]
+        for file in storage.list_files(f"{root}/_delta_log"):
+            os.utime(file.path, (time.time() - 4000,) * 2)
+        settling.settle(Table(root), keep_seconds=3600)
+        assert not os.path.exists(f"{root}/{first.path}")
+        assert os.path.exists(f"{root}/{add[0].path}")
+        settling.settle(Table(root))
+        assert_settled(root, [("a", 2, "account")])
+
+    def test_no_longer_than_the_log_remembers(self, root: str) -> None:
+        """A longer time could not be kept, so it is refused."""
+        with pytest.raises(ValueError, match="keep_seconds must be 0 to 7 days"):
+            settling.settle(Table(root), keep_seconds=8 * DAY_SECONDS)
+
+    def test_a_missing_live_file_is_reported(self, root: str) -> None:
+        """What cannot be repaired is an error that names the file, not an endless attempt."""
+        add = write_file(root, "r1", "0", {"a": 1})
+        commits.commit(Table(root), delta.load(Table(root)).version, "r1", [add], [])
+        os.unlink(f"{root}/{add.path}")
+        with pytest.raises(datafiles.TableError, match=r"could not be settled.*part-r1-0 "):
+            settling.settle(Table(root))
+
+    def test_without_hard_links_files_are_copied(
+        self, root: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Some file systems have no links; the result is the same."""
+
+        def refuses(*arguments: Any) -> None:
+            raise PermissionError(1, "Operation not permitted")
+
+        unsettled(root)
+        monkeypatch.setattr(os, "link", refuses)
+        settling.settle(Table(root))
+        assert_settled(root, NEW)
+
+    def test_files_rewritten_by_another_delta_tool_stay_right(self, root: str) -> None:
+        """After a compaction with deltalake its files are live, ours go, and runs go on."""
+        publish(root, "r1", {"a": 1})
+        publish(root, "r2", {"b": 2})
+        DeltaTable(root).optimize.compact()
+        expected = [("a", 1, "account"), ("b", 2, "account")]
+        settling.settle(Table(root))
+        assert_settled(root, expected)
+        snapshot = delta.load(Table(root))
+        add = [write_file(root, "r3", "0", {"a": 3, "b": 3})]
+        commits.commit(Table(root), snapshot.version, "r3", add, snapshot.files)
+        assert delta_rows(root) == [("a", 3, "account"), ("b", 3, "account")]
+
+
+def table_settled(root: str) -> str:
+    """Settle the table, as another process would."""
     settling.settle(Table(root))
-
-    assert_settled(root, [("a", 2, "account")])
-
-
-def test_the_newest_file_tells_the_time_if_the_clock_is_ahead() -> None:
-    """And the clock does if a file is."""
-    assert deletable.now([FileInfo("x", 1, 5.0), FileInfo("y", 1, 7.0)]) == 7.0
-    assert deletable.now([FileInfo("x", 1, 1e12)]) < 1e11
-    assert deletable.now([]) == 0
+    return root

@@ -8,15 +8,9 @@ import pytest
 
 from pipeline.table import commits, datafiles, delta, settling
 from pipeline.table.address import Table
-from tests.table.test_delta import DAY_SECONDS, assert_settled, delta_rows, publish, write_file
+from tests.table.tables import DAY_SECONDS, assert_settled, delta_rows, publish, write_file
 
 WEEK = 7 * DAY_SECONDS
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> str:
-    """Where the test's table will be."""
-    return str(tmp_path / "table")
 
 
 def hidden(root: str) -> list[str]:
@@ -97,11 +91,11 @@ def test_only_a_run_can_be_named(root: str, run_id: str) -> None:
 
 def test_a_table_is_told_by_its_id(root: str, tmp_path: Path) -> None:
     """It stays the same, and no two tables have the same one."""
-    assert delta.load(Table(root)).origin.identity == ""
+    assert delta.load(Table(root)).lineage.identity == ""
     publish(root, "r1", {"a": 1})
-    own = delta.load(Table(root)).origin.identity
+    own = delta.load(Table(root)).lineage.identity
     publish(root, "r2", {"b": 1})
     publish(str(tmp_path / "other"), "r1", {"a": 1})
 
-    assert own == delta.load(Table(root)).origin.identity != ""
-    assert delta.load(Table(str(tmp_path / "other"))).origin.identity != own
+    assert own == delta.load(Table(root)).lineage.identity != ""
+    assert delta.load(Table(str(tmp_path / "other"))).lineage.identity != own

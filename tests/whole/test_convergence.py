@@ -13,25 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from pipeline import compact, storage
-from tests import deliveries
-from tests.deliveries import Event, Row
+from tests import commands, deliveries, tables
+from tests.crashes import Killed
+from tests.deliveries import EVENTS, Event
+from tests.oracle import Rows
 
 # ./run.sh soak 500 runs that many examples of many more steps.
 SOAK = int(os.environ.get("EVENTSIFT_SOAK", "0"))
-
-# Few ids, instants, payloads and kinds, so that versions compete, tie, repeat and move a lot.
-EVENTS = st.builds(
-    Event,
-    id=st.sampled_from("abcd"),
-    minute=st.sampled_from([0, 1, 2, 1439, 1440, 1441]),
-    data=st.integers(0, 2),
-    kind=st.sampled_from(["created", "closed"]),
-    domain=st.sampled_from(["account", "card"]),
-)
-
-
-class Crash(BaseException):
-    """Ends a run as a kill would: Beam makes an error of it, but clearing up fails with it, too."""
 
 
 class Deliveries(RuleBasedStateMachine):
@@ -42,7 +30,7 @@ class Deliveries(RuleBasedStateMachine):
         self.base = Path(tempfile.mkdtemp())
         self.root, self.inputs = self.base / "table", self.base / "in"
         self.files: list[list[Event]] = []
-        self.published: Counter[Row] = Counter()
+        self.published: Rows = Counter()
         self.history = False
 
     def teardown(self) -> None:
@@ -58,8 +46,8 @@ class Deliveries(RuleBasedStateMachine):
         """Runs the job on all files."""
         self.history = history
         given += ("--keep-history", "1h") if history else ()
-        assert deliveries.run(self.root, self.inputs, *given) == 0
-        self.published = deliveries.oracle(event for file in self.files for event in file)
+        assert commands.run(self.root, self.inputs, *given) == 0
+        self.published = deliveries.latest(event for file in self.files for event in file)
 
     @initialize(events=st.lists(EVENTS, min_size=1, max_size=8))
     def first(self, events: list[Event]) -> None:
@@ -95,12 +83,12 @@ class Deliveries(RuleBasedStateMachine):
             left = iter(range(step))
             for name in ("create", "copy", "delete", "delete_tree", "open_read", "list_files"):
                 patch.setattr(storage, name, crashing(getattr(storage, name), left))
-            with contextlib.suppress(Crash):
+            with contextlib.suppress(Killed):
                 self.run(history=history)
-        after = deliveries.oracle(event for file in self.files for event in file)
-        self.published = deliveries.delta_rows(self.root)
+        after = deliveries.latest(event for file in self.files for event in file)
+        self.published = tables.delta_rows(self.root)
         assert self.published in (before, after)
-        plain = deliveries.plain_rows(self.root)
+        plain = tables.plain_rows(self.root)
         assert plain >= before or plain >= after
         self.run(history=history)
 
@@ -112,16 +100,16 @@ class Deliveries(RuleBasedStateMachine):
 
     @rule()
     def rebuild(self) -> None:
-        """The table is made afresh."""
+        """The table is made anew."""
         self.run("--rebuild")
 
     @invariant()
     def the_table_is_right(self) -> None:
         """The oracle's rows for every reader, and nothing beside them."""
         if self.root.exists():
-            assert deliveries.delta_rows(self.root) == self.published
-            assert deliveries.plain_rows(self.root) == self.published
-            assert self.history or deliveries.strays(self.root) == []
+            assert tables.delta_rows(self.root) == self.published
+            assert tables.plain_rows(self.root) == self.published
+            assert self.history or tables.strays(self.root) == []
 
 
 def crashing(function, left):  # type: ignore[no-untyped-def]
@@ -129,7 +117,7 @@ def crashing(function, left):  # type: ignore[no-untyped-def]
 
     def crash_or_call(*arguments, **options):  # type: ignore[no-untyped-def]
         if next(left, None) is None:
-            raise Crash
+            raise Killed  # Beam makes an error of it, but clearing up fails with it, too
         return function(*arguments, **options)
 
     return crash_or_call

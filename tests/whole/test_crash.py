@@ -26,7 +26,9 @@ from deltalake import DeltaTable
 
 from pipeline.steps import latest
 from pipeline.table import commits
-from tests import deliveries
+from pipeline.verify.check import verify
+from tests import commands, deliveries, tables
+from tests.commands import TIMEOUT_SECONDS
 from tests.deliveries import Event
 from tests.forks import UNKNOWN, in_fork
 
@@ -38,7 +40,7 @@ NEWS = [
     Event("n", 900, 1),
     OLD[3],
 ]
-BEFORE, AFTER = deliveries.oracle(OLD), deliveries.oracle([*OLD, *NEWS])
+BEFORE, AFTER = deliveries.latest(OLD), deliveries.latest([*OLD, *NEWS])
 
 # What must be among the points: one or more of each phase of a run.
 PHASES = {
@@ -71,7 +73,7 @@ class Point(NamedTuple):
 
 
 class Steps:
-    """Counts the steps of this process, notes them, and kills it before the one it is told."""
+    """Counts and notes the steps of this process, and kills it before one of them."""
 
     def __init__(self, base: Path, inputs: Path, notes: Path | None, kill_at: int | None) -> None:
         self._base, self._parent = str(base), str(inputs.parent)
@@ -123,7 +125,7 @@ def merge(base: Path, inputs: Path, notes: Path | None, kill_at: int | None, *op
         mock.patch.object(commits, "_write", steps.around("log", commits._write)),
     ):
         # One core of its own: then versions are stored, too, and still one thread does it all.
-        code = deliveries.run(base / "table", inputs, "--workers", "1", *options)
+        code = commands.run(base / "table", inputs, "--workers", "1", *options)
     sys.stdout.flush()
     os._exit(code)
 
@@ -138,8 +140,8 @@ def killed_after(base: Path, inputs: Path, seconds: float) -> None:
 
     sys.stdout = sys.stderr = open(base / "output.txt", "w")  # noqa: SIM115 (until it ends)
     with mock.patch.object(commits, "_write", slowly_killed):
-        deliveries.run(base / "table", inputs)
-    time.sleep(seconds)  # it was too late; being killed now is as good
+        commands.run(base / "table", inputs)
+    time.sleep(TIMEOUT_SECONDS)  # it has ended before; being killed now is as good
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +150,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("prepared")
     deliveries.deliver(base / "in" / "old.jsonl", OLD)
     assert in_fork(merge, base, base / "in", None, None) == 0
-    deliveries.deliver(base / "in" / "news.jsonl", NEWS, "{broken\n")
+    deliveries.deliver(base / "in" / "news.jsonl", NEWS, "{broken")
     return base
 
 
@@ -173,15 +175,15 @@ def check_readers(root: Path) -> None:
     So do plain readers, except while files are being settled, after the commit: then they see all
     rows of one of the two, and some of the other's.
     """
-    delta, plain = deliveries.delta_rows(root), deliveries.plain_rows(root)
+    delta, plain = tables.delta_rows(root), tables.plain_rows(root)
     assert delta in (BEFORE, AFTER)
     if delta == BEFORE:
         assert plain == BEFORE
     else:
         assert plain >= BEFORE or plain >= AFTER
         assert plain <= BEFORE | AFTER or plain <= BEFORE + AFTER
-        ids = {row[0] for row in plain}
-        assert ids >= {row[0] for row in BEFORE}
+        ids = {row.event_id for row in plain}
+        assert ids >= {row.event_id for row in BEFORE}
 
 
 def let_days_pass(root: Path) -> None:
@@ -208,14 +210,15 @@ def heal(base: Path, inputs: Path, *options: str) -> None:
     """The next run makes the table what it has to be, and leaves nothing behind."""
     sys.stdout = sys.stderr = open(base / "output.txt", "w")  # noqa: SIM115 (until it ends)
     root = base / "table"
-    assert deliveries.run(root, inputs, *options) == 0
+    assert commands.run(root, inputs, *options) == 0
     if options:  # what history there is goes with the first run that does not want any
-        assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == AFTER
-        assert deliveries.run(root, inputs) == 0
-    assert deliveries.delta_rows(root) == AFTER
-    assert deliveries.plain_rows(root) == AFTER
-    assert deliveries.strays(root) == []
-    assert deliveries.recorded(root) == ["news.jsonl", "old.jsonl"]
+        assert tables.delta_rows(root) == tables.plain_rows(root) == AFTER
+        assert commands.run(root, inputs) == 0
+    assert tables.delta_rows(root) == AFTER
+    assert tables.plain_rows(root) == AFTER
+    assert tables.strays(root) == []
+    assert verify(str(root)).findings == []
+    assert tables.recorded(root) == ["news.jsonl", "old.jsonl"]
     # What was published is recorded, whoever did it, and so is what could not be read.
     published = {commit["run"] for commit in DeltaTable(str(root)).history() if "run" in commit}
     assert published <= {path.stem for path in (root / "_eventsift" / "runs").iterdir()}
@@ -355,7 +358,7 @@ def test_a_full_disk(
             file.write(b"x" * 4096)
     os.truncate(filler, filler.stat().st_size - 4096 * free_pages)
 
-    code = deliveries.run(root, prepared / "in")
+    code = commands.run(root, prepared / "in")
     errors = capfd.readouterr().err
 
     if code:
@@ -364,11 +367,11 @@ def test_a_full_disk(
     published = not code or "But what it has done is published" in errors
     assert published or "Nothing was published; the table is as it was." in errors
     check_readers(root)
-    assert deliveries.delta_rows(root) == (AFTER if published else BEFORE)
+    assert tables.delta_rows(root) == (AFTER if published else BEFORE)
     filler.unlink()
-    assert deliveries.run(root, prepared / "in") == 0
-    assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == AFTER
-    assert deliveries.strays(root) == []
+    assert commands.run(root, prepared / "in") == 0
+    assert tables.delta_rows(root) == tables.plain_rows(root) == AFTER
+    assert tables.strays(root) == []
 
 
 def test_a_read_only_output(
@@ -379,9 +382,9 @@ def test_a_read_only_output(
     shutil.copytree(prepared / "table", root)
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
 
-    assert deliveries.run(root, prepared / "in") == 1
+    assert commands.run(root, prepared / "in") == 1
 
     errors = capfd.readouterr().err.splitlines()
     assert "Read-only file system" in errors[-2] and str(root) in errors[-2]
     assert errors[-1] == "Nothing was published; the table is as it was."
-    assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == BEFORE
+    assert tables.delta_rows(root) == tables.plain_rows(root) == BEFORE

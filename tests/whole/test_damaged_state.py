@@ -9,34 +9,25 @@ from pathlib import Path
 import pytest
 
 from pipeline import compact
-from pipeline.bookkeeping import ledger, recovery
+from pipeline.bookkeeping import ledger
 from pipeline.verify import check as verify
-from tests import deliveries
+from tests import commands, deliveries, tables
+from tests.crashes import killed_at
 from tests.deliveries import Event
 
 FIRST = [Event("a", 0), Event("b", 1440)]
 SECOND = [Event("a", 1), Event("c", 0)]
 
 
-class Killed(BaseException):
-    """Ends a run as a kill would: nobody clears up."""
-
-
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a table of two runs; the second was killed after its commit."""
-
-    def killed(*_: object, **__: object) -> None:
-        raise Killed
-
     base = tmp_path_factory.mktemp("prepared")
     deliveries.deliver(base / "in" / "1.jsonl", FIRST)
-    assert deliveries.run(base / "table", base / "in") == 0
-    deliveries.deliver(base / "in" / "2.jsonl", SECOND, "{broken\n")
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(ledger, "extend", killed)
-        patch.setattr(recovery, "abandon", killed)  # Beam makes an error of it
-        deliveries.run(base / "table", base / "in")
+    assert commands.run(base / "table", base / "in") == 0
+    deliveries.deliver(base / "in" / "2.jsonl", SECOND, "{broken")
+    with killed_at(ledger, "extend"):
+        commands.run(base / "table", base / "in")
     return base
 
 
@@ -87,7 +78,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 STATE = {
     "ledger": "_eventsift/ledger.arrow.zst",
     "record": "_eventsift/runs/*.json",
-    "mark": "_eventsift/alive/*",
+    "lease": "_eventsift/alive/*",
     "journal": "_eventsift/temp/*/journal.json",
     "inputs": "_eventsift/temp/*/inputs.arrow.zst",
 }
@@ -107,7 +98,7 @@ def test_damage_stops_no_run(
     damage: str,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """The run says in one line each what is damaged, and publishes all the same.
+    """The run says in one line each what is damaged, and publishes nevertheless.
 
     Seen to fail: `UnicodeDecodeError`, `IsADirectoryError`, and a run that waited for ever.
     """
@@ -115,15 +106,15 @@ def test_damage_stops_no_run(
     for path in paths.values():
         DAMAGES[damage](path)
 
-    assert deliveries.run(root, prepared / "in") == 0
+    assert commands.run(root, prepared / "in") == 0
 
-    expected = deliveries.oracle([*FIRST, *SECOND])
-    assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == expected
+    expected = deliveries.latest([*FIRST, *SECOND])
+    assert tables.delta_rows(root) == tables.plain_rows(root) == expected
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("eventsift:")]
-    # An earlier run's record is not read; a mark is needed only for a staging folder elsewhere; the
-    # list of inputs is known by a journal only, and the journal where the mark says who has died.
+    # An earlier run's record is not read; a lease is needed only for a staging folder elsewhere;
+    # the list of inputs is known by a journal only, and the journal where the lease says who died.
     told = {"ledger": "ledger.arrow.zst"}
-    if "mark" not in states or damage not in ("folder", "pipe"):
+    if "lease" not in states or damage not in ("folder", "pipe"):
         told["journal"] = "its journal is damaged"
     if "journal" not in states:
         told["inputs"] = "inputs.arrow.zst"
@@ -131,9 +122,9 @@ def test_damage_stops_no_run(
         assert len([line for line in lines if words in line]) == 1
     assert len(lines) <= len(states)
     # And what was set aside does not come up again.
-    assert deliveries.run(root, prepared / "in") == 0
+    assert commands.run(root, prepared / "in") == 0
     assert capfd.readouterr().err == ""
-    assert deliveries.recorded(root) == ["1.jsonl", "2.jsonl"]
+    assert tables.recorded(root) == ["1.jsonl", "2.jsonl"]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -149,11 +140,11 @@ def test_any_damage_to_several_files(root: Path, prepared: Path, seed: int) -> N
                     content[chance.randrange(len(content))] = chance.randrange(256)
             path.write_bytes(content)
 
-    assert deliveries.run(root, prepared / "in") == 0
+    assert commands.run(root, prepared / "in") == 0
 
-    expected = deliveries.oracle([*FIRST, *SECOND])
-    assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == expected
-    assert deliveries.recorded(root) == ["1.jsonl", "2.jsonl"]
+    expected = deliveries.latest([*FIRST, *SECOND])
+    assert tables.delta_rows(root) == tables.plain_rows(root) == expected
+    assert tables.recorded(root) == ["1.jsonl", "2.jsonl"]
 
 
 @pytest.mark.parametrize("names", [[""], ["/runs", "/alive", "/temp", "/new", "/rejects"]])
@@ -166,12 +157,12 @@ def test_a_file_in_a_folders_place(
         shutil.rmtree(folder, ignore_errors=True)
         folder.write_text("a file")
 
-    assert deliveries.run(root, prepared / "in") == 0
+    assert commands.run(root, prepared / "in") == 0
 
     said = capfd.readouterr().err
     assert all(f"{folder.name}.damaged-" in said for folder in folders)
-    expected = deliveries.oracle([*FIRST, *SECOND])
-    assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == expected
+    expected = deliveries.latest([*FIRST, *SECOND])
+    assert tables.delta_rows(root) == tables.plain_rows(root) == expected
 
 
 def test_a_damaged_record_of_a_dead_run_is_made_again(root: Path, prepared: Path) -> None:
@@ -180,7 +171,7 @@ def test_a_damaged_record_of_a_dead_run_is_made_again(root: Path, prepared: Path
     record = root / "_eventsift/runs" / f"{journal.parent.name}.json"
     record.write_text('{"run":')
 
-    assert deliveries.run(root, prepared / "in") == 0
+    assert commands.run(root, prepared / "in") == 0
 
     assert f'"run": "{record.stem}"' in record.read_text()
     assert (root / "_eventsift/rejects" / f"{record.stem}.jsonl").exists()
@@ -199,7 +190,7 @@ def test_a_damaged_log_is_named_with_the_way_out(
     DAMAGES[damage](damaged)
 
     if command == "run":
-        assert deliveries.run(root, prepared / "in") == 1
+        assert commands.run(root, prepared / "in") == 1
     else:
         main = {"compact": compact.main, "verify": verify.main}[command]
         assert main(["--output", str(root)]) == 1

@@ -1,7 +1,6 @@
 """``--dedup-days``: the same table if the promise is kept, and what becomes of it if not."""
 
 import itertools
-import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.verify.check import table_digest, verify
-from tests import deliveries
+from tests import commands, deliveries, tables
 from tests.deliveries import Event
 
 DAY = 1440
@@ -52,11 +51,11 @@ def test_kept_it_changes_nothing(promise: tuple[int, list[list[Event]]], chance:
             deliveries.deliver(base / "all" / f"{number}.jsonl", events)
         for number in chance.sample(range(len(files)), len(files)):
             path = base / "all" / f"{number}.jsonl"
-            assert deliveries.run(base / "with", path, "--dedup-days", str(days)) == 0
-        assert deliveries.run(base / "without", base / "all") == 0
+            assert commands.run(base / "with", path, "--dedup-days", str(days)) == 0
+        assert commands.run(base / "without", base / "all") == 0
 
-        expected = deliveries.oracle(itertools.chain(*files))
-        assert deliveries.delta_rows(base / "with") == expected
+        expected = deliveries.latest(itertools.chain(*files))
+        assert tables.delta_rows(base / "with") == expected
         assert table_digest(str(base / "with")) == table_digest(str(base / "without"))
     finally:
         shutil.rmtree(base)
@@ -66,12 +65,8 @@ def merge(base: Path, *events: Event, options: tuple[str, ...] = ()) -> dict[str
     """Delivers some events in a file of their own; the record of the run that merges them."""
     number = len(list(base.glob("in/*")))
     path = deliveries.deliver(base / "in" / f"{number}.jsonl", events)
-    assert deliveries.run(base / "table", path, *options) == 0
-    records = sorted((base / "table" / "_eventsift" / "runs").iterdir())
-    found: dict[str, Any] = json.loads(
-        max(records, key=lambda it: it.stat().st_mtime_ns).read_text()
-    )
-    return found
+    assert commands.run(base / "table", path, *options) == 0
+    return tables.newest_summary(base / "table")
 
 
 def horizon(days: int) -> tuple[str, str]:
@@ -103,7 +98,7 @@ def test_without_it_everything_is_searched(tmp_path: Path) -> None:
     """It is off unless asked for, however far versions lie apart."""
     merge(tmp_path, OLD)
     assert merge(tmp_path, NEW)["horizon"] is None
-    assert deliveries.delta_rows(tmp_path / "table") == deliveries.oracle([NEW])
+    assert tables.delta_rows(tmp_path / "table") == deliveries.latest([NEW])
 
 
 def test_a_delivery_without_events_searches_nothing(tmp_path: Path) -> None:
@@ -111,8 +106,8 @@ def test_a_delivery_without_events_searches_nothing(tmp_path: Path) -> None:
     merge(tmp_path, OLD)
     path = tmp_path / "broken.jsonl"
     path.write_text("{broken\n")
-    assert deliveries.run(tmp_path / "table", path, *horizon(3)) == 3  # every record is rejected
-    assert deliveries.delta_rows(tmp_path / "table") == deliveries.oracle([OLD])
+    assert commands.run(tmp_path / "table", path, *horizon(3)) == 3  # every record is rejected
+    assert tables.delta_rows(tmp_path / "table") == deliveries.latest([OLD])
 
 
 @pytest.fixture
@@ -129,9 +124,9 @@ class TestBroken:
 
     def test_the_check_finds_it(self, broken: Path) -> None:
         """The run cannot know; `verify` looks at the whole table."""
-        assert deliveries.delta_rows(broken / "table") == deliveries.oracle(
+        assert tables.delta_rows(broken / "table") == deliveries.latest(
             [OLD, Event("b", 0)]
-        ) + deliveries.oracle([NEW])
+        ) + deliveries.latest([NEW])
         (finding,) = verify(str(broken / "table")).findings
         assert "'a'" in finding
 
@@ -152,22 +147,22 @@ class TestBroken:
         """A run that sees both rows keeps the latest version only, and its counts agree."""
         merge(broken, version, options=options)
 
-        expected = deliveries.oracle([latest, Event("b", 0)])
-        assert deliveries.delta_rows(broken / "table") == expected
+        expected = deliveries.latest([latest, Event("b", 0)])
+        assert tables.delta_rows(broken / "table") == expected
         assert verify(str(broken / "table")).findings == []
 
     def test_a_later_version_leaves_what_is_out_of_sight(self, broken: Path) -> None:
         """With the option still too small, the row near it is superseded, the other one stays."""
         later = Event("a", 31 * DAY, 3)
         merge(broken, later, options=horizon(29))
-        expected = deliveries.oracle([OLD, Event("b", 0)]) + deliveries.oracle([later])
-        assert deliveries.delta_rows(broken / "table") == expected
+        expected = deliveries.latest([OLD, Event("b", 0)]) + deliveries.latest([later])
+        assert tables.delta_rows(broken / "table") == expected
 
     @pytest.mark.parametrize("options", [(), horizon(0)], ids=["without", "with"])
     def test_a_rebuild_heals_it(self, broken: Path, options: tuple[str, ...]) -> None:
         """It compares all versions with each other, whatever the option says."""
-        code = deliveries.run(broken / "table", broken / "in", "--rebuild", *options)
+        code = commands.run(broken / "table", broken / "in", "--rebuild", *options)
 
         assert code == 0
-        expected = deliveries.oracle([NEW, Event("b", 0)])
-        assert deliveries.delta_rows(broken / "table") == expected
+        expected = deliveries.latest([NEW, Event("b", 0)])
+        assert tables.delta_rows(broken / "table") == expected

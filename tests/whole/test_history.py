@@ -1,18 +1,19 @@
 """History on request: Delta readers see older versions, plain readers only the newest."""
 
 import itertools
-from collections import Counter
 from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
 
 from pipeline import compact
-from pipeline.bookkeeping import ledger, recovery
+from pipeline.bookkeeping import ledger
 from pipeline.command import options
 from pipeline.table.address import Table
-from tests import deliveries
-from tests.deliveries import Event, Row
+from tests import commands, deliveries, tables
+from tests.crashes import killed_at
+from tests.deliveries import Event
+from tests.oracle import Rows
 
 MEBIBYTE = 1 << 20
 DELIVERIES = [
@@ -22,14 +23,14 @@ DELIVERIES = [
 ]
 
 
-def run_all(root: Path, inputs: Path, *given: str) -> dict[int, Counter[Row]]:
+def run_all(root: Path, inputs: Path, *given: str) -> dict[int, Rows]:
     """Runs each delivery; the table's rows by version."""
     versions = {}
     for number, delivered in enumerate(DELIVERIES):
         deliveries.deliver(inputs / f"{number}.jsonl", delivered)
-        assert deliveries.run(root, inputs, *given) == 0
-        expected = deliveries.oracle(itertools.chain(*DELIVERIES[: number + 1]))
-        assert deliveries.plain_rows(root) == deliveries.delta_rows(root) == expected
+        assert commands.run(root, inputs, *given) == 0
+        expected = deliveries.latest(itertools.chain(*DELIVERIES[: number + 1]))
+        assert tables.plain_rows(root) == tables.delta_rows(root) == expected
         versions[DeltaTable(str(root)).version()] = expected
     return versions
 
@@ -38,7 +39,7 @@ def test_older_versions_can_be_read(tmp_path: Path) -> None:
     """Every version since the option was given; plain readers see the newest table all the time."""
     versions = run_all(tmp_path / "table", tmp_path / "in", "--keep-history", "7d")
 
-    found = {version: deliveries.delta_rows(tmp_path / "table", version) for version in versions}
+    found = {version: tables.delta_rows(tmp_path / "table", version) for version in versions}
     assert len(versions) == 3
     assert found == versions
 
@@ -51,8 +52,8 @@ def test_compaction_keeps_it(tmp_path: Path) -> None:
     compact.compact(Table(str(root)), "compaction", MEBIBYTE, keep_seconds=7 * 86_400)
 
     newest = list(versions.values())[-1]
-    assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == newest
-    assert {v: deliveries.delta_rows(root, v) for v in versions} == versions
+    assert tables.delta_rows(root) == tables.plain_rows(root) == newest
+    assert {v: tables.delta_rows(root, v) for v in versions} == versions
 
 
 def test_a_run_without_the_option_ends_it(tmp_path: Path) -> None:
@@ -61,11 +62,11 @@ def test_a_run_without_the_option_ends_it(tmp_path: Path) -> None:
     run_all(root, tmp_path / "in", "--keep-history", "7d")
     deliveries.deliver(tmp_path / "in" / "more.jsonl", [Event("e", 9)])
 
-    assert deliveries.run(root, tmp_path / "in") == 0
+    assert commands.run(root, tmp_path / "in") == 0
 
-    assert deliveries.strays(root) == []
-    expected = deliveries.oracle([*itertools.chain(*DELIVERIES), Event("e", 9)])
-    assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == expected
+    assert tables.strays(root) == []
+    expected = deliveries.latest([*itertools.chain(*DELIVERIES), Event("e", 9)])
+    assert tables.delta_rows(root) == tables.plain_rows(root) == expected
 
 
 def test_it_can_begin_later(tmp_path: Path) -> None:
@@ -77,23 +78,23 @@ def test_it_can_begin_later(tmp_path: Path) -> None:
     versions = {}
     for number in (10, 11):
         # Every partition gets news, so that no file from before is left.
-        news = [event._replace(minute=event.minute + number) for event in expected[-4:]]
+        news = [event._replace(timestamp=event.timestamp + number) for event in expected[-4:]]
         news += [Event("a", number, number)]
         deliveries.deliver(inputs / f"{number}.jsonl", news)
-        assert deliveries.run(root, inputs, *given) == 0
+        assert commands.run(root, inputs, *given) == 0
         expected += news
-        assert deliveries.plain_rows(root) == deliveries.delta_rows(root)
-        assert deliveries.plain_rows(root) == deliveries.oracle(expected)
-        versions[DeltaTable(str(root)).version()] = deliveries.oracle(expected)
+        assert tables.plain_rows(root) == tables.delta_rows(root)
+        assert tables.plain_rows(root) == deliveries.latest(expected)
+        versions[DeltaTable(str(root)).version()] = deliveries.latest(expected)
 
-    assert {v: deliveries.delta_rows(root, v) for v in versions} == versions
+    assert {v: tables.delta_rows(root, v) for v in versions} == versions
 
 
 def test_without_it_superseded_files_go_at_once(tmp_path: Path) -> None:
     """The default: nothing but the newest table takes up room."""
     run_all(tmp_path / "table", tmp_path / "in")
 
-    assert deliveries.strays(tmp_path / "table") == []
+    assert tables.strays(tmp_path / "table") == []
 
 
 def test_the_log_sets_the_limit(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,13 +105,7 @@ def test_the_log_sets_the_limit(capsys: pytest.CaptureFixture[str]) -> None:
     assert "'8d' is more than 7d" in capsys.readouterr().err
 
 
-class Killed(BaseException):
-    """Ends a run as a kill would: nobody clears up."""
-
-
-def test_a_run_killed_after_its_commit_keeps_its_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_killed_after_its_commit_keeps_its_files(tmp_path: Path) -> None:
     """Live files stay under the hidden folder then, where those of other dead runs are removed.
 
     Seen to fail with `recovery.clear` not asking whether a dead run was published.
@@ -118,14 +113,9 @@ def test_a_run_killed_after_its_commit_keeps_its_files(
     root, inputs, given = tmp_path / "table", tmp_path / "in", ("--keep-history", "1h")
     deliveries.deliver(inputs / "0.jsonl", DELIVERIES[0])
 
-    def killed(*_: object, **__: object) -> None:
-        raise Killed
+    with killed_at(ledger, "extend"):
+        commands.run(root, inputs, *given)
+    assert commands.run(root, inputs, *given) == 0
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(ledger, "extend", killed)
-        patch.setattr(recovery, "abandon", killed)  # Beam makes an error of it
-        deliveries.run(root, inputs, *given)
-    assert deliveries.run(root, inputs, *given) == 0
-
-    expected = deliveries.oracle(DELIVERIES[0])
-    assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == expected
+    expected = deliveries.latest(DELIVERIES[0])
+    assert tables.delta_rows(root) == tables.plain_rows(root) == expected

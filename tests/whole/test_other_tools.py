@@ -5,102 +5,38 @@ something else, the same delivery again, a compaction, a check, a rebuild. What 
 operation is what a reader of the log sees then.
 """
 
-import datetime
-import itertools
 import os
 import shutil
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from pipeline import compact
-from pipeline.table import delta
 from pipeline.table.address import Table
 from pipeline.verify import check as verify
-from tests import deliveries
-from tests.deliveries import Event, Row
+from tests import deliveries, tables
+from tests.deliveries import MIDNIGHT, Event
+from tests.whole.cases import DELIVERED, DELIVERIES, HISTORY, Case, known, lent, make, without
 
 MEBIBYTE = 1 << 20
-HISTORY = ("--keep-history", "7d")
-DELIVERIES = [
-    [Event("a", 0, 1), Event("b", 1, 1), Event("c", 1440, 1), Event("d", 3, 1, "x/y", "Shop ü")],
-    [Event("a", 5, 2), Event("e", 2, 2), Event("f", 6, 2), Event("g", 1441, 2)],
-]
-DELIVERED = list(itertools.chain(*DELIVERIES))
-
-
-class Case(NamedTuple):
-    """A table, where its deliveries are, and the options that every run of it is given."""
-
-    root: Path
-    inputs: Path
-    options: tuple[str, ...]
-
-    def run(self, *options: str) -> None:
-        """Runs the job."""
-        assert deliveries.run(self.root, self.inputs, *self.options, *options) == 0
-
-    def deliver(self, *events: Event) -> None:
-        """Delivers events in a file of their own, and runs the job."""
-        number = len(list(self.inputs.iterdir()))
-        deliveries.deliver(self.inputs / f"{number}.jsonl", events)
-        self.run()
-
-    def rows(self) -> Counter[Row]:
-        """What a reader of the log sees."""
-        return known(deliveries.delta_rows(self.root))
-
-    def has(self, expected: Counter[Row]) -> None:
-        """Every reader sees these rows, and the independent check finds nothing."""
-        assert self.rows() == expected
-        assert known(deliveries.plain_rows(self.root)) == expected
-        assert verify.verify(str(self.root)).findings == []
 
 
 @pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Path]:
-    """Tables that have seen both deliveries, without and with history; by their options."""
-    found: dict[tuple[str, ...], Path] = {}
-    for options in ((), HISTORY):
-        folder = tmp_path_factory.mktemp("table")
-        case = Case(folder / "table", folder / "in", options)
-        case.inputs.mkdir()
-        for delivered in DELIVERIES:
-            case.deliver(*delivered)
-        case.has(deliveries.oracle(DELIVERED))
-        found[options] = folder
-    return found
+def cases(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], Case]:
+    """Tables without and with history, by their options."""
+    return {options: make(tmp_path_factory.mktemp("table"), options) for options in ((), HISTORY)}
 
 
 @pytest.fixture(params=[(), HISTORY], ids=["", "history"])
 def case(
-    request: pytest.FixtureRequest, tables: dict[tuple[str, ...], Path], tmp_path: Path
-) -> Case:
-    """A table of its own for a test, to be run with these options."""
-    # The same place for all, as the ledger knows the files by their paths.
-    folder = tables[request.param]
-    backup = tmp_path / "backup"
-    shutil.copytree(folder, backup)
-    request.addfinalizer(lambda: (shutil.rmtree(folder), shutil.move(backup, folder)))
-    return Case(folder / "table", folder / "in", request.param)
-
-
-def known(rows: Counter[Row]) -> Counter[Row]:
-    """Rows in which nanoseconds that another tool has left out are 0."""
-    found: Counter[Row] = Counter()
-    for row, count in rows.items():
-        found[(*row[:2], row[2] or 0, *row[3:])] += count
-    return found
-
-
-def without(rows: Counter[Row], *ids: str) -> Counter[Row]:
-    """All rows but those of some events."""
-    return Counter({row: count for row, count in rows.items() if row[0] not in ids})
+    request: pytest.FixtureRequest, cases: dict[tuple[str, ...], Case], tmp_path: Path
+) -> Iterator[Case]:
+    """A table that a test may change, to be run with these options."""
+    with lent(cases[request.param], tmp_path / "backup") as case:
+        yield case
 
 
 # What another tool may do
@@ -129,7 +65,7 @@ def update(table: DeltaTable) -> None:
 
 def merge(table: DeltaTable) -> None:
     """A new version of one event, and one more."""
-    source = deliveries.content([Event("a", 8, 8), Event("m", 9, 9)])
+    source = tables.content([Event("a", 8, 8), Event("m", 9, 9)])
     merging = table.merge(source, "t.event_id = s.event_id", source_alias="s", target_alias="t")
     merging.when_matched_update_all().when_not_matched_insert_all().execute()
 
@@ -137,12 +73,12 @@ def merge(table: DeltaTable) -> None:
 def append(table: DeltaTable) -> None:
     """Events beside those that are there, unsorted; some in a partition of their own."""
     events = [Event("x", 20, 1), Event("y", 10, 1), Event("z", 3000, 1, "new")]
-    write_deltalake(table, deliveries.content(events), mode="append")
+    write_deltalake(table, tables.content(events), mode="append")
 
 
 def append_less(table: DeltaTable) -> None:
     """Other units of time, other texts, another order, and columns left out."""
-    events = deliveries.content([Event("x", 20, 1), Event("y", 10, 1)])
+    events = tables.content([Event("x", 20, 1), Event("y", 10, 1)])
     columns = {name: events[name] for name in reversed(events.column_names)}
     columns["timestamp"] = columns["timestamp"].cast(pa.timestamp("ms", "UTC"))
     columns["data"] = columns["data"].cast(pa.large_string())
@@ -153,14 +89,12 @@ def append_less(table: DeltaTable) -> None:
 
 def overwrite(table: DeltaTable) -> None:
     """The table, with less than it had."""
-    write_deltalake(
-        table, deliveries.content([Event("a", 7, 7), Event("b", 1, 1)]), mode="overwrite"
-    )
+    write_deltalake(table, tables.content([Event("a", 7, 7), Event("b", 1, 1)]), mode="overwrite")
 
 
 def overwrite_part(table: DeltaTable) -> None:
     """One day."""
-    news = deliveries.content([Event("g", 1450, 9)])
+    news = tables.content([Event("g", 1450, 9)])
     write_deltalake(table, news, mode="overwrite", predicate="day = 9")
 
 
@@ -243,7 +177,7 @@ def another_event(case: Case) -> None:
     """Nothing that was touched is delivered, but its partition has news."""
     truth = case.rows()
     case.deliver(Event("n", 30, 1), Event("o", 1500, 1))
-    case.has(truth + deliveries.oracle([Event("n", 30, 1), Event("o", 1500, 1)]))
+    case.has(truth + deliveries.latest([Event("n", 30, 1), Event("o", 1500, 1)]))
 
 
 def the_touched_events(case: Case) -> None:
@@ -251,31 +185,24 @@ def the_touched_events(case: Case) -> None:
     news = [Event(name, 40, 5) for name in "adxm"]
     truth = case.rows()
     case.deliver(*news)
-    case.has(without(truth, *"adxm") + deliveries.oracle(news))
+    case.has(without(truth, *"adxm") + deliveries.latest(news))
 
 
 def earlier_versions(case: Case) -> None:
     """What is earlier than what is there is superseded, as ever."""
     truth = case.rows()
-    there = [row[0] for row in truth]
+    there = [row.event_id for row in truth]
     case.deliver(*(Event(name, -1, 0) for name in there), Event("n", 30, 1))
-    case.has(truth + deliveries.oracle([Event("n", 30, 1)]))
+    case.has(truth + deliveries.latest([Event("n", 30, 1)]))
 
 
 def equal_times(case: Case) -> None:
     """Of versions with one timestamp the content decides, for which the payload is read."""
     truth = case.rows()
-    case.deliver(
-        *(Event(row[0], int((row[1] - midnight()).total_seconds()) // 60, 3) for row in truth)
-    )
+    case.deliver(*(Event(row.event_id, (row.micros - MIDNIGHT) // 60_000_000, 3) for row in truth))
     after = case.rows()
-    assert {row[0] for row in after} == {row[0] for row in truth}
+    assert {row.event_id for row in after} == {row.event_id for row in truth}
     case.has(after)
-
-
-def midnight() -> datetime.datetime:
-    """Of the day of most events."""
-    return datetime.datetime(2021, 1, 8, tzinfo=datetime.timezone.utc)
 
 
 def the_same_again(case: Case) -> None:
@@ -302,7 +229,7 @@ def a_check(case: Case) -> None:
 def a_rebuild(case: Case) -> None:
     """The table is what was delivered, and nothing else."""
     case.run("--rebuild")
-    case.has(deliveries.oracle(DELIVERED))
+    case.has(deliveries.latest(DELIVERED))
 
 
 NEXT = [
@@ -343,124 +270,30 @@ def test_the_job_goes_on(
 def test_an_event_that_was_appended_beside_itself_is_one_again(case: Case) -> None:
     """Another tool does not know that an event is there once; its next delivery mends that."""
     events = [Event("a", 50, 4), Event("b", 1, 1), Event("b", 1, 9), Event("z", 2, 2)]
-    write_deltalake(str(case.root), deliveries.content(events), mode="append")
+    write_deltalake(str(case.root), tables.content(events), mode="append")
 
     case.deliver(Event("a", 60, 5), Event("b", 60, 5))
 
-    expected = deliveries.oracle([*DELIVERED, Event("a", 60, 5), Event("b", 60, 5), events[-1]])
+    expected = deliveries.latest([*DELIVERED, Event("a", 60, 5), Event("b", 60, 5), events[-1]])
     case.has(expected)
 
 
-def damage_missing(path: Path) -> None:
-    """The file is gone."""
-    path.unlink()
-
-
-def damage_truncated(path: Path) -> None:
-    """The end of the file is gone."""
-    os.truncate(path, path.stat().st_size // 2)
-
-
-def damage_footer(path: Path) -> None:
-    """The file's table of contents makes no sense."""
-    content = path.read_bytes()
-    half = len(content) // 2
-    path.write_bytes(content[:half] + bytes(half - 8) + content[2 * half - 8 :])
-
-
-def damage_pages(path: Path) -> None:
-    """The rows make no sense."""
-    content = path.read_bytes()
-    path.write_bytes(content[:4] + b"\xff" * 200 + content[204:])
-
-
-def damage_pipe(path: Path) -> None:
-    """In its place is a pipe, which nobody ever writes to."""
-    path.unlink()
-    os.mkfifo(path)
-
-
-def damage_circle(path: Path) -> None:
-    """In its place is a link to itself."""
-    path.unlink()
-    path.symlink_to(path)
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        damage_missing,
-        damage_truncated,
-        damage_footer,
-        damage_pages,
-        damage_pipe,
-        damage_circle,
-    ],
-)
-def test_a_damaged_file_is_named_with_the_way_out(
-    case: Case, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The job, the compaction and the check name it; the rest is checked; a rebuild mends all."""
-    live = [file.path for file in delta.load(Table(str(case.root))).files if "day=08" in file.path]
-    live = live or [file.path for file in delta.load(Table(str(case.root))).files]
-    damage(case.root / live[0])
-    name = live[0].rpartition("/")[2]
-    deliveries.deliver(case.inputs / "more.jsonl", [Event(id, 90, 1) for id in "abcdefg"])
-    capsys.readouterr()
-
-    assert deliveries.run(case.root, case.inputs, *case.options) == 1
-    said = capsys.readouterr().err
-    assert name in said
-    assert "`verify`" in said
-    assert "`--rebuild`" in said
-    assert "faster" not in said
-    assert "Traceback" not in said
-
-    findings = verify.verify(str(case.root)).findings
-    assert any(name in finding for finding in findings)
-    assert not any(other in finding for finding in findings for other in live[1:])
-
-    case.run("--rebuild")
-    case.has(deliveries.oracle([*DELIVERED, *(Event(id, 90, 1) for id in "abcdefg")]))
-
-
-def test_a_version_without_its_files_is_named(
-    case: Case, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A table that was set back to a version whose files had been removed names missing files."""
-    if case.options:
-        pytest.skip("with history the files are there")
-    DeltaTable(str(case.root)).restore(1, ignore_missing_files=True)
-    deliveries.deliver(case.inputs / "more.jsonl", [Event(id, 90, 1) for id in "abcdefg"])
-
-    assert deliveries.run(case.root, case.inputs) == 1
-
-    said = capsys.readouterr().err
-    assert "is live in the log, but missing" in said
-    assert "faster" not in said
-    case.run("--rebuild")
-    case.has(deliveries.oracle([*DELIVERED, *(Event(id, 90, 1) for id in "abcdefg")]))
-
-
+@pytest.mark.parametrize("case", [HISTORY], indirect=True)  # without, the files are gone
 def test_an_older_version_comes_back_with_its_files(case: Case) -> None:
     """With history a table can be set back to what our own runs had replaced, and go on."""
-    if not case.options:
-        pytest.skip("without history the files are gone")
-    first = deliveries.oracle(DELIVERIES[0])
+    first = deliveries.latest(DELIVERIES[0])
     version = next(
         version
         for version in range(DeltaTable(str(case.root)).version())
-        if known(deliveries.delta_rows(case.root, version)) == first
+        if known(tables.delta_rows(case.root, version)) == first
     )
     DeltaTable(str(case.root)).restore(version)
     assert case.rows() == first
 
-    case.run()
-    there = case.rows()
-    assert there in (first, deliveries.oracle(DELIVERED))  # the ledger decides what is read again
-    case.has(there)
+    case.run()  # what came after that version is read again
+    case.has(deliveries.latest(DELIVERED))
     case.deliver(Event("n", 30, 1))
-    case.has(there + deliveries.oracle([Event("n", 30, 1)]))
+    case.has(deliveries.latest([*DELIVERED, Event("n", 30, 1)]))
 
 
 def test_a_partition_on_another_disk(case: Case, tmp_path: Path) -> None:
@@ -470,7 +303,7 @@ def test_a_partition_on_another_disk(case: Case, tmp_path: Path) -> None:
     news = [Event("a", 60, 5), Event("g", 1500, 5), Event("n", 30, 1)]
 
     case.deliver(*news)
-    case.has(deliveries.oracle([*DELIVERED, *news]))
+    case.has(deliveries.latest([*DELIVERED, *news]))
     compaction(case)
     case.deliver(Event("a", 61, 6))
-    case.has(deliveries.oracle([*DELIVERED, *news, Event("a", 61, 6)]))
+    case.has(deliveries.latest([*DELIVERED, *news, Event("a", 61, 6)]))

@@ -1,6 +1,6 @@
 """Tables from strangers, copies, and shared temp folders: nothing outside is touched or read.
 
-A table's own folder may hold marks, journals, lists and links that somebody has made up. Beside it
+A table's own folder may hold leases, journals, lists and links that somebody has made up. Beside it
 lies a victim, which must be the same, byte for byte, after a run, a rebuild and a compaction.
 """
 
@@ -14,9 +14,10 @@ import msgspec
 import pytest
 
 from pipeline import compact, storage
-from pipeline.bookkeeping import leases, ledger, places, recovery, state
+from pipeline.bookkeeping import leases, ledger, places, state
 from pipeline.table import commits
-from tests import deliveries
+from tests import commands, deliveries, tables
+from tests.crashes import killed_at
 from tests.deliveries import Event
 
 RUN = "20200101T000000-abcdef"
@@ -26,30 +27,19 @@ OLD = [Event("a", 0), Event("b", 1440), Event("c", 2880)]
 NEWS = [Event("a", 1), Event("d", 0)]
 
 
-class Killed(BaseException):
-    """Ends a run as a kill would: nobody clears up."""
-
-
-def killed(*_: object, **__: object) -> None:
-    """Raises it."""
-    raise Killed
-
-
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a table whose second run was killed after its commit, and deliveries."""
     base = tmp_path_factory.mktemp("prepared")
     deliveries.deliver(base / "in" / "old.jsonl", OLD[:1])
-    assert deliveries.run(base / "table", base / "in") == 0
-    deliveries.deliver(base / "in" / "more.jsonl", OLD[1:], "{broken\n")
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(ledger, "extend", killed)
-        patch.setattr(recovery, "abandon", killed)  # Beam makes an error of it
-        deliveries.run(base / "table", base / "in")
-    (mark,) = (base / "table/_eventsift/alive").iterdir()
+    assert commands.run(base / "table", base / "in") == 0
+    deliveries.deliver(base / "in" / "more.jsonl", OLD[1:], "{broken")
+    with killed_at(ledger, "extend"):
+        commands.run(base / "table", base / "in")
+    (lease,) = (base / "table/_eventsift/alive").iterdir()
     # It dies before it keeps its dead letters.
     shutil.rmtree(base / "table/_eventsift/rejects")
-    assert (base / "table/_eventsift/temp" / mark.name / "journal.json").exists()
+    assert (base / "table/_eventsift/temp" / lease.name / "journal.json").exists()
     deliveries.deliver(base / "in" / "news.jsonl", NEWS)
     return base
 
@@ -113,8 +103,8 @@ def link(path: Path, target: Path) -> None:
     path.symlink_to(target)
 
 
-def mark(root: Path, run: str = RUN, **fields: str) -> None:
-    """Makes up the mark of a dead run."""
+def make_up_lease(root: Path, run: str = RUN, **fields: str) -> None:
+    """Makes up the lease of a dead run."""
     known = {"run": run, "table": "", "root": str(root), "made": "", "token": "", "staging": ""}
     (root / "_eventsift/alive" / run).write_text(json.dumps(known | fields))
 
@@ -123,30 +113,30 @@ def link_folder(name: str) -> Callable[[Path, Path], None]:
     """Somebody makes one of our folders a link to the victim."""
 
     def plant(root: Path, victim: Path) -> None:
-        mark(root, staging=f"_eventsift/temp/{RUN}")
+        make_up_lease(root, staging=f"_eventsift/temp/{RUN}")
         link(root / name, victim)
 
     return plant
 
 
 def name_the_victim(root: Path, victim: Path) -> None:
-    """A mark of the old format."""
+    """A lease of the old format."""
     (root / "_eventsift/alive/20200101T000000-000000").write_text(str(victim))
 
 
 def name_the_victims_staging(root: Path, victim: Path) -> None:
-    """A mark that has everything right but the owner file."""
+    """A lease that has everything right but the owner file."""
     staging = victim / "_eventsift" / RUN
-    mark(root, staging=str(staging), made=str(victim.parent))
+    make_up_lease(root, staging=str(staging), made=str(victim.parent))
 
 
 def name_the_victim_relatively(root: Path, victim: Path) -> None:
     """A path that begins in the table and leaves it."""
-    mark(root, OTHER, staging=f"_eventsift/temp/../../../victim/_eventsift/{OTHER}")
+    make_up_lease(root, OTHER, staging=f"_eventsift/temp/../../../victim/_eventsift/{OTHER}")
 
 
-def link_the_mark(root: Path, victim: Path) -> None:
-    """The mark itself leads to the victim."""
+def link_the_lease(root: Path, victim: Path) -> None:
+    """The lease itself leads to the victim."""
     link(root / "_eventsift/alive" / RUN, victim / "secret")
 
 
@@ -213,8 +203,8 @@ def all_of(*plants: Callable[[Path, Path], None]) -> Callable[[Path, Path], None
 
 
 HOSTILE = {
-    "marks": all_of(name_the_victim, name_the_victims_staging, name_the_victim_relatively),
-    "files-linked": all_of(link_the_mark, link_all_files),
+    "leases": all_of(name_the_victim, name_the_victims_staging, name_the_victim_relatively),
+    "files-linked": all_of(link_the_lease, link_all_files),
     "state-linked": link_folder("_eventsift"),
     "alive-linked": link_folder("_eventsift/alive"),
     "folders-linked": all_of(
@@ -241,20 +231,20 @@ def test_a_strangers_table(
 ) -> None:
     """Every command does its work, and the victim is as it was; nothing of it gets into the table.
 
-    Seen to fail: the victim was deleted as a whole (a mark, a link), or copied to the rejects.
+    Seen to fail: the victim was deleted as a whole (a lease, a link), or copied to the rejects.
     """
     plant(root, victim)
     before = content(victim)
 
-    assert deliveries.run(root, prepared / "in") == 0
+    assert commands.run(root, prepared / "in") == 0
     assert content(victim) == before
-    assert deliveries.run(root, prepared / "in", "--rebuild") == 0
+    assert commands.run(root, prepared / "in", "--rebuild") == 0
     assert content(victim) == before
     assert compact.main(["--output", str(root)]) == 0
     assert content(victim) == before
 
-    expected = deliveries.oracle([*OLD, *NEWS])
-    assert deliveries.delta_rows(root) == deliveries.plain_rows(root) == expected
+    expected = deliveries.latest([*OLD, *NEWS])
+    assert tables.delta_rows(root) == tables.plain_rows(root) == expected
     kept = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
     assert not [path for path in kept if SECRET.encode() in path.read_bytes()]
     assert "Traceback" not in capfd.readouterr().err
@@ -267,16 +257,16 @@ def test_live_files_behind_a_link_are_not_given_up(
 
     Seen to fail with every link set aside: the table had lost its files.
     """
-    assert deliveries.run(root, prepared / "in", "--rebuild", "--keep-history", "7d") == 0
-    rows = deliveries.delta_rows(root)
+    assert commands.run(root, prepared / "in", "--rebuild", "--keep-history", "7d") == 0
+    rows = tables.delta_rows(root)
     (root / "_eventsift").rename(tmp_path / "elsewhere")
     link(root / "_eventsift", tmp_path / "elsewhere")
 
-    assert deliveries.run(root, prepared / "in") == 1
+    assert commands.run(root, prepared / "in") == 1
     assert compact.main(["--output", str(root)]) == 1
 
     assert "is not a folder of its own" in capsys.readouterr().err
-    assert deliveries.delta_rows(root) == rows
+    assert tables.delta_rows(root) == rows
 
 
 @pytest.mark.parametrize("elsewhere", [True, False])
@@ -295,7 +285,7 @@ def test_a_copy_of_a_table_leaves_the_original_alone(
         before = content(tmp_path / "temp"), content(root)
 
         assert compact.main(["--output", str(tmp_path / "backup")]) == 0
-        assert deliveries.run(tmp_path / "backup", prepared / "in") == 0
+        assert commands.run(tmp_path / "backup", prepared / "in") == 0
 
         assert (content(tmp_path / "temp"), content(root)) == before
         shutil.rmtree(staging)
@@ -306,40 +296,33 @@ def test_a_copy_of_a_table_leaves_the_original_alone(
     assert letters.stem == killed_run(root)
 
 
-def test_tables_can_share_a_temp_folder(
-    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tables_can_share_a_temp_folder(prepared: Path, tmp_path: Path) -> None:
     """Each clears up after its own dead runs; the other's, dead or alive, stay."""
     temp = tmp_path / "temp"
     temp.mkdir()
     (temp / "other.txt").write_text("somebody else's")
     options = ("--temp", str(temp))
     one, two = tmp_path / "one", tmp_path / "two"
-    with monkeypatch.context() as patch:
-        patch.setattr(recovery, "abandon", killed)
-        patch.setattr(commits, "commit", killed)
-        for root in (one, two):
-            with pytest.raises(Killed):
-                deliveries.run(root, prepared / "in", *options)
+    for root in (one, two):
+        with killed_at(commits, "commit"):
+            commands.run(root, prepared / "in", *options)
     staged = {path.parent.name for path in temp.rglob("owner.json")}
     assert len(staged) == 2
 
-    assert deliveries.run(one, prepared / "in", *options) == 0
+    assert commands.run(one, prepared / "in", *options) == 0
     left = {path.parent.name for path in temp.rglob("owner.json")}
     assert left == {path.name for path in (two / "_eventsift/alive").iterdir()}
-    assert deliveries.run(two, prepared / "in") == 0
+    assert commands.run(two, prepared / "in") == 0
 
     assert os.listdir(temp) == ["other.txt"]
-    expected = deliveries.oracle([*OLD, *NEWS])
-    assert deliveries.plain_rows(one) == deliveries.plain_rows(two) == expected
+    expected = deliveries.latest([*OLD, *NEWS])
+    assert tables.plain_rows(one) == tables.plain_rows(two) == expected
 
 
 @pytest.mark.parametrize(
     "spelled", ["{root}", "{root}/", "{root}/t/u", "{link}", "{root}/../table"]
 )
-def test_temp_in_the_table_means_the_default(
-    prepared: Path, tmp_path: Path, spelled: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_temp_in_the_table_means_the_default(prepared: Path, tmp_path: Path, spelled: str) -> None:
     """Also if the table is new; a run that is killed there blocks nobody.
 
     Seen to fail: the staged files made it somebody else's folder.
@@ -347,14 +330,12 @@ def test_temp_in_the_table_means_the_default(
     root = tmp_path / "table"
     (tmp_path / "link").symlink_to(root)
     given = spelled.format(root=root, link=tmp_path / "link")
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(recovery, "abandon", killed)
-        patch.setattr(commits, "commit", killed)
-        deliveries.run(root, prepared / "in", "--temp", given)
+    with killed_at(commits, "commit"):
+        commands.run(root, prepared / "in", "--temp", given)
     assert os.listdir(root) == ["_eventsift"]
 
-    assert deliveries.run(root, prepared / "in", "--temp", given) == 0
+    assert commands.run(root, prepared / "in", "--temp", given) == 0
 
-    assert deliveries.plain_rows(root) == deliveries.oracle([*OLD, *NEWS])
-    assert deliveries.strays(root) == []
+    assert tables.plain_rows(root) == deliveries.latest([*OLD, *NEWS])
+    assert tables.strays(root) == []
     assert sorted(os.listdir(root)) == ["_delta_log", "_eventsift", "domain=account"]

@@ -13,11 +13,11 @@ from unittest import mock
 import pytest
 
 from pipeline.steps import write
-from tests import deliveries
+from tests import commands, deliveries, tables
+from tests.commands import TIMEOUT_SECONDS, environment
 from tests.deliveries import Event
 from tests.forks import FORKS, ended, in_fork, start
 
-ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = int(os.environ.get("EVENTSIFT_ROUNDS", "3"))
 
 OLD = [Event(f"e{number}", number * 300, number) for number in range(12)]
@@ -30,7 +30,7 @@ def run(root: Path, inputs: Path, output: Path, gate: Barrier | None, *options: 
     sys.stdout = sys.stderr = open(output, "w")  # noqa: SIM115 (until it ends)
     if gate:
         gate.wait()
-    code = deliveries.run(root, inputs, *options)
+    code = commands.run(root, inputs, *options)
     sys.stdout.flush()
     os._exit(code)
 
@@ -60,10 +60,10 @@ def test_two_at_once(tmp_path: Path, same: bool, new: bool, attempt: int) -> Non
         if code:
             assert "run again" in output.read_text()
             assert in_fork(run, root, inputs, output, None) == 0
-    expected = deliveries.oracle([*([] if new else OLD), *ONE, *([] if same else TWO)])
-    assert deliveries.delta_rows(root) == expected
-    assert deliveries.plain_rows(root) == expected
-    assert deliveries.strays(root) == []
+    expected = deliveries.latest([*([] if new else OLD), *ONE, *([] if same else TWO)])
+    assert tables.delta_rows(root) == expected
+    assert tables.plain_rows(root) == expected
+    assert tables.strays(root) == []
     assert not [path for path in (tmp_path / "temp").rglob("*") if path.is_file()]
 
 
@@ -84,7 +84,7 @@ def waiting_run(root: Path, inputs: Path, output: Path, there: Flag, go: Flag, t
 def test_a_live_run_keeps_its_files(tmp_path: Path) -> None:
     """Others clear up what dead runs have left, nothing else; what was overtaken starts again.
 
-    Seen to fail with `leases.dead` taking every mark for a dead run's.
+    Seen to fail with `leases.dead` taking every lease for a dead run's.
     """
     root, temp = tmp_path / "table", tmp_path / "temp"
     one, two = (
@@ -105,9 +105,9 @@ def test_a_live_run_keeps_its_files(tmp_path: Path) -> None:
     assert ended(slow) == 0, (tmp_path / "slow.txt").read_text()
     assert before == after != []
     assert "another run was faster" in (tmp_path / "slow.txt").read_text()
-    assert deliveries.delta_rows(root) == deliveries.oracle([*OLD, *ONE, *TWO])
-    assert deliveries.plain_rows(root) == deliveries.oracle([*OLD, *ONE, *TWO])
-    assert deliveries.strays(root) == []
+    assert tables.delta_rows(root) == deliveries.latest([*OLD, *ONE, *TWO])
+    assert tables.plain_rows(root) == deliveries.latest([*OLD, *ONE, *TWO])
+    assert tables.strays(root) == []
     assert unpublished(root, temp) == []
 
 
@@ -146,9 +146,9 @@ def test_workers_end_with_a_killed_run(tmp_path: Path) -> None:
     # The workers hold the pipe open: it ends when the last of them has ended.
     done = subprocess.run(
         [sys.executable, str(script), str(folder)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=environment(),
         stdout=subprocess.PIPE,
-        timeout=30,
+        timeout=TIMEOUT_SECONDS,
     )
 
     assert done.returncode == -signal.SIGKILL
