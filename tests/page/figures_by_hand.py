@@ -20,7 +20,7 @@ from pipeline.keys.partitions import (
 from pipeline.page.gather import Gathered, Letter
 from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
-from pipeline.table.delta import TABLE_SCHEMA, Origin, Snapshot
+from pipeline.table.delta import TABLE_SCHEMA, Lineage, Snapshot
 
 NOW = datetime.datetime(2021, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
 HOSTILE = (
@@ -87,7 +87,7 @@ def gathered(
     root: str = "/table",
 ) -> Gathered:
     """What is known of a made-up table."""
-    snapshot = Snapshot(Origin("id", 1 if files else -1), tuple(sorted(files)))
+    snapshot = Snapshot(Lineage("id", 1 if files else -1), tuple(sorted(files)))
     return Gathered(root, snapshot, runs, 0, 0, letters)
 
 
