@@ -22,9 +22,6 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-from playwright.sync_api import sync_playwright
-
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "pictures"
 DELIVERIES = 12
@@ -90,6 +87,9 @@ def command(folder: Path, *arguments: str) -> str:
 
 def photograph(page: Path) -> None:
     """Photographs the beginning of a page, for a screen and for a phone."""
+    from PIL import Image
+    from playwright.sync_api import sync_playwright
+
     names = ("chromium", "chromium-browser", "google-chrome")
     chromium = next(filter(None, map(shutil.which, names)))
     shots = (
