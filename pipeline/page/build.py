@@ -49,7 +49,6 @@ def render(found: Figures) -> str:
         figures=found,
         style=Markup(style),
         digest=_digest(style),
-        levels=range(1, LEVELS + 1),
     )
 
 
@@ -66,6 +65,7 @@ def _template() -> jinja2.Template:
         "count": "{:,}".format,
         "size": amounts.size,
         "duration": amounts.duration,
+        "level": lambda from_the_end: LEVELS + 1 - from_the_end,
         "counted": amounts.counted,
     }
     environment.globals |= {
