@@ -25,7 +25,7 @@ from pipeline.command import attempts, beam_options, console, explain, options
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
 from pipeline.rows import parquet
-from pipeline.rows.parquet import WriteSettings
+from pipeline.rows.encoding import WriteSettings
 from pipeline.storage import stores
 from pipeline.table import commits, datafiles, settling
 from pipeline.table.address import Table
@@ -168,10 +168,10 @@ def main(arguments: Sequence[str]) -> int:
     engine = PipelineOptions(rest)
     beam_options.refuse_unknown(parser, engine, rest)
     root = storage.absolute(own.output)
+    stores.configure(engine)
     if problem := explain.missing_extra(root) or explain.unusable_folder("--output", root):
         console.say(f"eventsift: {problem}", error=True)
         return console.FAILED
-    stores.configure(engine)
     table = Table(root, stores.delta_options(root, engine))
 
     def work(run_id: str) -> int:

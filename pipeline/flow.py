@@ -40,13 +40,17 @@ def build(pipeline: beam.Pipeline, run: Run, workers: int = 0) -> beam.PCollecti
     versions = (read[tags.VERSIONS], scan[tags.VERSIONS]) | "versions" >> beam.Flatten()
     latest = versions | "latest" >> do.Latest(run, workers)
 
-    # Route by domain, event_type and date.
+    # Route by domain, event_type and date; what is large is cut into several shards.
+    cuts = (
+        read[tags.WEIGHTS]
+        | "large destinations" >> beam.CombineGlobally(dofns.CombineWeights(run)).without_defaults()
+    )
     origins = {
         tags.SLICES: read[tags.SLICES],
-        tags.LIVE: plan[tags.LIVE],
+        tags.LIVE: scan[tags.LIVE],
         tags.ROWS: latest[tags.ROWS],
     }
-    route = origins | "route" >> do.Route()
+    route = origins | "route" >> do.Route(run, cuts)
 
     # Write Parquet to dynamic destinations, without the rows that are superseded.
     write = route[tags.ROWS] | "write" >> do.Write(run, workers)

@@ -15,7 +15,7 @@ from pipeline import flow, storage
 from pipeline.bookkeeping import journal
 from pipeline.input import blocks
 from pipeline.keys import delivery_keys, versions
-from pipeline.rows import parquet, staging
+from pipeline.rows import encoding, staging
 from pipeline.run import Run
 from pipeline.steps import read, route, write
 from pipeline.steps.sizes import Sizes
@@ -107,7 +107,7 @@ def write_live(
     folder: Path, events: Sequence[Event], run_id: str = "r0", *, keeps_history: bool = False
 ) -> DataFile:
     """Writes events of one destination to one data file of the table at `folder`/out."""
-    settings = parquet.WriteSettings(f"{folder}/out", run_id, 1 << 28, keeps_history)
+    settings = encoding.WriteSettings(f"{folder}/out", run_id, 1 << 28, keeps_history)
     routed = [route.Routed(slices, b"") for slices in read_events(folder, events).slices]
     written, _ = write.write_shard(routed, settings)
     (file,) = written.files

@@ -12,7 +12,9 @@ from deltalake import DeltaTable
 from pipeline import compact, storage
 from pipeline.keys.partitions import Destination, directory
 from pipeline.rows import parquet, staging
-from pipeline.rows.parquet import Rows, WriteSettings
+from pipeline.rows.content import Rows
+from pipeline.rows.encoding import WriteSettings
+from pipeline.rows.live_rows import LiveFile
 from pipeline.steps import route, write
 from pipeline.table import commits, datafiles, settling
 from pipeline.table.address import Table
@@ -47,7 +49,7 @@ def staged(root: Path, events: list[Event], destination: Destination) -> Rows:
     batch = table_of(events).to_batches()[0].serialize().to_pybytes()
     path = root.with_name("staged")
     path.write_bytes(batch)
-    slice_ = staging.Slice(destination, str(path), 0, len(batch), 0, len(events))
+    slice_ = staging.Slice(destination, str(path), 0, len(batch), 0, len(events), 0)
     return Rows(slice_, np.empty(0, np.int64))
 
 
@@ -219,7 +221,7 @@ class TestCommand:
 def test_many_small_deliveries_leave_few_files(tmp_path: Path) -> None:
     """No small-file rot: a delivery folds small files of a destination into the one it writes.
 
-    Seen to fail with `write._rewritten` returning only files with superseded rows.
+    Seen to fail with `write._folded` returning only files with superseded rows.
     """
     root, settings = str(tmp_path), WriteSettings(str(tmp_path), "r", 256 * MEBIBYTE)
     live: list[DataFile] = []
@@ -229,7 +231,8 @@ def test_many_small_deliveries_leave_few_files(tmp_path: Path) -> None:
         kind = pa.DictionaryArray.from_arrays(pa.array([0] * 5, pa.int32()), ["same"])
         content = table_of(events).append_column("domain", kind).append_column("event_type", kind)
         _, slices = staging.stage(content, str(tmp_path / "temp"), 0, 1)
-        routed = [route.Routed(source, b"") for source in (*slices, *live)]
+        rows = [LiveFile(0, file, 100 * file.rows) for file in live]
+        routed = [route.Routed(source, b"") for source in (*slices, *rows)]
         written, _ = write.write_shard(routed, settings)
         storage.delete(storage.join(root, file.path) for file in written.replaced)
         live = [*(file for file in live if file not in written.replaced), *written.files]

@@ -15,9 +15,6 @@ from pipeline.storage.paths import STATE
 # What is set aside is renamed to its name, this, and the id of the run that did it.
 DAMAGED = ".damaged-"
 
-# The page that shows a table and its runs; see `page`.
-PAGE = f"{STATE}/page.html"
-
 # Within the table; where its runs stage if no other folder is given.
 TEMP_FOLDER = f"{STATE}/temp"
 

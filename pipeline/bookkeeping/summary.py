@@ -136,6 +136,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         rejects: The file with the dead letters; None if there are none.
         horizon: None without ``--dedup-days``.
         table: The table, and what has changed in it.
+        new_types: Domain and event_type of the events of which the table had none before.
         wall_seconds: From the beginning of the plan to the end of the commit.
         seconds: By step, added up over all cores.
         counts: All tallies, by step and name.
@@ -158,6 +159,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     rejects: str | None = None
     horizon: Horizon | None = None
     table: TableChange
+    new_types: list[tuple[str, str]] = []
     wall_seconds: float
     seconds: dict[str, float]
     counts: dict[str, int]

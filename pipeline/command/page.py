@@ -69,17 +69,22 @@ def _asked(parser: console.Parser, arguments: Sequence[str]) -> tuple[Table, str
     return Table(root, stores.delta_options(root, engine)), file
 
 
-def after_run(table: Table) -> None:
-    """Writes the page after a run. What goes wrong is only said: the run is over."""
+def after_run(table: Table) -> str:
+    """Writes the page after a run. What goes wrong is only said: the run is published.
+
+    Returns:
+        Where the page is; "" if it could not be written.
+    """
     try:
         from pipeline.page import build
 
-        build.write(table)
+        return build.write(table)
     except Exception as error:
         console.say(
             f"eventsift: the page could not be written, which changes nothing else: {error}",
             error=True,
         )
+        return ""
 
 
 if __name__ == "__main__":

@@ -16,25 +16,34 @@ from pipeline import processes, storage
 from pipeline.bookkeeping.summary import RunSummary
 from pipeline.graph import tags
 from pipeline.graph.cores import Cores, ParallelDoFn
-from pipeline.keys import delivery_keys, versions
+from pipeline.keys import delivery_keys, versions, weights
 from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.keys.partitions import day_number
 from pipeline.keys.versions import Packed
-from pipeline.rows.parquet import WriteSettings
+from pipeline.keys.weights import Cut
+from pipeline.rows.encoding import WriteSettings
+from pipeline.rows.live_rows import LiveFile
 from pipeline.rows.staging import Slices
 from pipeline.run import Run
 from pipeline.steps import commit, latest, plan, read, route, scan, write
 from pipeline.steps.latest import Superseded
 from pipeline.steps.plan import ReadTask, ScanTask
 from pipeline.steps.route import Routed
+from pipeline.steps.sizes import SHARDS_LIMIT
 from pipeline.steps.tally import Tally
 from pipeline.steps.write import Written
 
+# Of files in a store: each waits for two or three requests, and works for some milliseconds.
+_SCANS_AT_A_TIME = 16
+
 Keyed = tuple[int, Packed]
+
+# Weights of so many blocks are brought together at a time: fewer copies.
+_WEIGHTS_AT_A_TIME = 256
 
 
 class PlanRun(beam.DoFn):
-    """Run → Plan; tagged: a ReadTask for each block; for each live file a ScanTask, and LIVE."""
+    """Run → Plan; tagged: a ReadTask for each block, a ScanTask for each live file."""
 
     def process(self, run: Run) -> Iterator[Any]:
         """See `plan.plan`."""
@@ -43,13 +52,12 @@ class PlanRun(beam.DoFn):
             yield TaggedOutput(tags.READS, task)
         for live in planned.scans:
             yield TaggedOutput(tags.SCANS, live)
-            yield TaggedOutput(tags.LIVE, (live.number, live))
         yield TaggedOutput(tags.TALLIES, planned.tally())
         yield planned._replace(reads=[], scans=[])
 
 
 class ReadBlocks(ParallelDoFn):
-    """ReadTask → (bucket, versions); tagged: SLICES, DELIVERY_KEYS, REJECTS."""
+    """ReadTask → (bucket, versions); tagged: SLICES, WEIGHTS, DELIVERY_KEYS, REJECTS."""
 
     def __init__(self, run: Run, workers: int) -> None:
         super().__init__(Cores(workers, processes=True))
@@ -75,6 +83,7 @@ class ReadBlocks(ParallelDoFn):
         """The elements for a block."""
         yield from block.versions.split()
         yield TaggedOutput(tags.SLICES, (block.number, tuple(block.slices)))
+        yield TaggedOutput(tags.WEIGHTS, block.weights)
         yield TaggedOutput(tags.DELIVERY_KEYS, block.delivery_keys)
         if block.dead_letters:
             yield TaggedOutput(tags.REJECTS, block.dead_letters)
@@ -112,11 +121,37 @@ class CombineDeliveryKeys(beam.CombineFn):
         return accumulator
 
 
+class CombineWeights(beam.CombineFn):
+    """Weights of parts of the delivery → the cuts of its large destinations."""
+
+    def __init__(self, run: Run) -> None:
+        self._target_bytes = run.target_file_bytes
+
+    def create_accumulator(self) -> list[bytes]:
+        """Nothing."""
+        return []
+
+    def add_input(self, accumulator: list[bytes], element: bytes) -> list[bytes]:
+        """Adds those of a block."""
+        accumulator.append(element)
+        full = len(accumulator) >= _WEIGHTS_AT_A_TIME
+        return [weights.union(accumulator)] if full else accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[list[bytes]]) -> list[bytes]:
+        """See `weights.union`."""
+        return [weights.union(itertools.chain.from_iterable(accumulators))]
+
+    def extract_output(self, accumulator: list[bytes]) -> dict[int, Cut]:
+        """See `weights.cuts`; these shards come after those of small destinations."""
+        return weights.cuts(weights.union(accumulator), self._target_bytes, SHARDS_LIMIT)
+
+
 class ScanLiveFiles(ParallelDoFn):
-    """ScanTask, with the delivery's keys → (bucket, versions that may compete)."""
+    """ScanTask, with the delivery's keys → (bucket, versions that may compete); tagged: LIVE."""
 
     def __init__(self, run: Run, workers: int) -> None:
-        super().__init__(Cores(workers, processes=True))
+        waiting = 0 if storage.is_local(run.root) else _SCANS_AT_A_TIME
+        super().__init__(Cores(workers, processes=True, waiting=waiting))
         self._run = run
 
     def process(self, task: ScanTask, delivery: DeliveryKeys) -> Iterable[Keyed]:
@@ -125,15 +160,12 @@ class ScanLiveFiles(ParallelDoFn):
         if horizon is None or delivery_keys.near(delivery, day, horizon):
             yield from super().process(task, delivery)
         else:
-            yield from self.outputs(scan.pass_over(task.file, delivery))
+            yield from self.outputs(scan.pass_over(task, delivery))
 
     def call(self, element: ScanTask, *side_inputs: DeliveryKeys) -> Callable[[], Any]:
         """The scan of one file."""
         (delivery,) = side_inputs
-        number, file, sizes = element
-        return partial(
-            scan.scan_file, self._run.root, number, file, delivery, sizes.id_seed, sizes.buckets
-        )
+        return partial(scan.scan_file, self._run.root, element, delivery)
 
     def work_bytes(self, element: ScanTask) -> int:
         """Those of the event_ids, unless there is a filter: then only a few become Python's."""
@@ -142,6 +174,7 @@ class ScanLiveFiles(ParallelDoFn):
     def outputs(self, scanned: scan.Scanned) -> Iterator[Any]:
         """The elements for a live file."""
         yield from scanned.versions.split()
+        yield TaggedOutput(tags.LIVE, (scanned.number, scanned.live))
         counts = {
             "live_files": 1,
             "versions": scanned.rows,
@@ -187,18 +220,28 @@ class CombineLatest(ParallelDoFn):
 class RouteRows(beam.DoFn):
     """(origin number, its slices or live file, and superseded rows) → (shard, Routed)."""
 
-    def process(self, element: tuple[int, dict[str, Iterable[Any]]]) -> Iterator[Any]:
+    def __init__(self, run: Run) -> None:
+        self._target_bytes = run.target_file_bytes
+
+    def process(
+        self, element: tuple[int, dict[str, Iterable[Any]]], cuts: dict[int, Cut]
+    ) -> Iterator[Any]:
         """See `route`, the module."""
-        _, inputs = element
-        files: list[ScanTask] = list(inputs[tags.LIVE])
+        number, inputs = element
+        files: list[LiveFile] = list(inputs[tags.LIVE])
         blocks: list[tuple[Slices, ...]] = list(inputs[tags.SLICES])
         rows = route.superseded_rows(inputs[tags.ROWS])
-        for _, file, sizes in files:
-            yield route.live_file(file, sizes.shards, rows)
+        routed = [
+            one
+            for file in files
+            for one in route.live_file(number, file, rows, cuts, self._target_bytes)
+        ]
+        yield from routed
         slices = list(itertools.chain.from_iterable(blocks))
-        yield from route.block(slices, rows)
+        yield from route.block(slices, rows, cuts)
         counts = {
             "live_files": len(files),
+            "live_files_left": len(files) - len(routed),
             "blocks": len(blocks),
             "slices": sum(len(one.rows) for one in slices),
             "superseded": len(rows),

@@ -3,9 +3,10 @@
 PLAN = "plan"  # Plan
 READS = "reads"  # ReadTask
 SCANS = "scans"  # ScanTask
-LIVE = "live"  # (origin number, ScanTask)
+LIVE = "live"  # (origin number, live_rows.LiveFile)
 VERSIONS = "versions"  # (bucket, versions.Packed)
 SLICES = "slices"  # (origin number, its staging.Slices)
+WEIGHTS = "weights"  # weights of slices as bytes, see keys.weights
 DELIVERY_KEYS = "delivery_keys"  # DeliveryKeys
 REJECTS = "rejects"  # path of a file of dead letters
 ROWS = "rows"  # (origin number, superseded rows, int64 as bytes); (shard, Routed)

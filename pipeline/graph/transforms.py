@@ -13,6 +13,7 @@ from pipeline.graph import dofns, tags
 from pipeline.graph.dofns import Keyed
 from pipeline.keys import delivery_keys
 from pipeline.keys.delivery_keys import DeliveryKeys
+from pipeline.keys.weights import Cut
 from pipeline.run import Run
 from pipeline.steps.plan import ReadTask, ScanTask
 from pipeline.steps.route import Routed
@@ -30,28 +31,29 @@ class _Step(beam.PTransform[Any, Outputs]):
 
 
 class Plan(beam.PTransform[Any, Any]):
-    """Run → PLAN, READS, SCANS, LIVE."""
+    """Run → PLAN, READS, SCANS."""
 
     def expand(self, pcoll: beam.PCollection[Run]) -> Outputs:
         """One call of `plan.plan`."""
         return pcoll | beam.ParDo(dofns.PlanRun()).with_outputs(
-            tags.READS, tags.SCANS, tags.LIVE, tags.TALLIES, main=tags.PLAN
+            tags.READS, tags.SCANS, tags.TALLIES, main=tags.PLAN
         )
 
 
 class Read(_Step):
-    """READS → VERSIONS, SLICES, DELIVERY_KEYS, REJECTS."""
+    """READS → VERSIONS, SLICES, WEIGHTS, DELIVERY_KEYS, REJECTS."""
 
     def expand(self, pcoll: beam.PCollection[ReadTask]) -> Outputs:
         """Spreads the blocks over the workers and reads each."""
         outputs = beam.ParDo(dofns.ReadBlocks(self._run, self._workers)).with_outputs(
-            tags.SLICES, tags.DELIVERY_KEYS, tags.REJECTS, tags.TALLIES, main=tags.VERSIONS
+            *(tags.SLICES, tags.WEIGHTS, tags.DELIVERY_KEYS, tags.REJECTS, tags.TALLIES),
+            main=tags.VERSIONS,
         )
         return pcoll | "spread" >> beam.Reshuffle() | outputs
 
 
 class Scan(_Step):
-    """SCANS, with DELIVERY_KEYS by the whole delivery → VERSIONS."""
+    """SCANS, with DELIVERY_KEYS by the whole delivery → VERSIONS, LIVE."""
 
     def __init__(self, run: Run, workers: int, delivery: beam.PCollection[DeliveryKeys]) -> None:
         super().__init__(run, workers)
@@ -61,7 +63,9 @@ class Scan(_Step):
         """Spreads the live files over the workers and scans each."""
         scanner = dofns.ScanLiveFiles(self._run, self._workers)
         delivery = beam.pvalue.AsSingleton(self._delivery, delivery_keys.NOTHING)
-        outputs = beam.ParDo(scanner, delivery).with_outputs(tags.TALLIES, main=tags.VERSIONS)
+        outputs = beam.ParDo(scanner, delivery).with_outputs(
+            tags.LIVE, tags.TALLIES, main=tags.VERSIONS
+        )
         return pcoll | "spread" >> beam.Reshuffle() | outputs
 
 
@@ -81,15 +85,20 @@ class Latest(_Step):
 
 
 class Route(beam.PTransform[Any, Any]):
-    """SLICES, LIVE and superseded ROWS → ROWS by shard, with what is superseded."""
+    """SLICES, LIVE and superseded ROWS, with the cuts of destinations → ROWS by shard."""
+
+    def __init__(self, run: Run, cuts: beam.PCollection[dict[int, Cut]]) -> None:
+        super().__init__()
+        self._run = run
+        self._cuts = cuts
 
     def expand(self, pcoll: dict[str, beam.PCollection[tuple[int, Any]]]) -> Outputs:
         """Joins by origin."""
-        return (
-            pcoll
-            | "by origin" >> beam.CoGroupByKey()
-            | "split" >> beam.ParDo(dofns.RouteRows()).with_outputs(tags.TALLIES, main=tags.ROWS)
+        cuts = beam.pvalue.AsSingleton(self._cuts, {})
+        outputs = beam.ParDo(dofns.RouteRows(self._run), cuts).with_outputs(
+            tags.TALLIES, main=tags.ROWS
         )
+        return pcoll | "by origin" >> beam.CoGroupByKey() | "split" >> outputs
 
 
 class Write(_Step):

@@ -13,14 +13,14 @@ leave its directory nor share one with another value, on no file system and in n
 
 import datetime
 import functools
-import zlib
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import unquote
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import xxhash
 
 from pipeline.errors import shown
 
@@ -34,9 +34,13 @@ _ENCODED = [chr(byte) if byte in _KEPT else f"%{byte:02X}" for byte in range(256
 
 DAY_MICROS = 86_400_000_000
 _EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
+# A day's microseconds take 37 bits, so a position takes 63.
+SPREAD_BITS = 26
 
 # Below this many possible destinations a row, a table of all of them is cheaper than a sort.
 _TABLE_ENTRIES_PER_ROW = 16
+
+_Instants = TypeVar("_Instants", int, npt.NDArray[np.int64])
 
 
 class Destination(NamedTuple):
@@ -131,9 +135,31 @@ def directory(destination: Destination) -> str:
     )
 
 
+@functools.lru_cache(maxsize=1 << 14)
+def hash_of(destination: tuple[str, str, int, int, int]) -> int:
+    """Returns 64 bits that stand for the fields of a destination: the same on every machine."""
+    return xxhash.xxh3_64_intdigest(msgspec.json.encode(destination))
+
+
 def shard_of(destination: Destination, shards: int) -> int:
-    """Returns the shard in which a destination is written: the same on every machine."""
-    return zlib.crc32(msgspec.json.encode(destination)) % shards
+    """Returns the shard in which a destination is written, unless it is too large for one."""
+    return hash_of(destination) % shards
+
+
+def position(micros: _Instants, spread: _Instants) -> _Instants:
+    """Returns where in its destination something begins; large destinations are cut by it.
+
+    Args:
+        micros: An instant in microseconds since 1970, or an array of them.
+        spread: A number of `SPREAD_BITS` bits for each, which tells apart what lies at one instant.
+    """
+    return (micros % DAY_MICROS << SPREAD_BITS) | spread
+
+
+def instant(destination: Destination, position: int) -> int:
+    """Returns when something begins, in microseconds since 1970; see `position`."""
+    day = day_number(*destination[2:]) - _EPOCH_DAY
+    return day * DAY_MICROS + (position >> SPREAD_BITS)
 
 
 def day_number(year: int, month: int, day: int) -> int:

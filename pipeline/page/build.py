@@ -10,13 +10,15 @@ import jinja2
 from markupsafe import Markup
 
 from pipeline import amounts, storage
-from pipeline.bookkeeping import places
 from pipeline.page import flow, strips, words
 from pipeline.page.figures import Figures, figures
 from pipeline.page.gather import gather
 from pipeline.page.heat import LEVELS
+from pipeline.storage.paths import STATE
 from pipeline.table.address import Table
 from pipeline.table.datafiles import TableError
+
+PAGE = f"{STATE}/page.html"
 
 
 def write(table: Table, path: str = "") -> str:
@@ -36,7 +38,7 @@ def write(table: Table, path: str = "") -> str:
     found = gather(table)
     if found.snapshot.version < 0 and not found.runs:
         raise TableError(f"{found.root}: there is no table, and no run has left a summary")
-    path = path or storage.join(found.root, places.PAGE)
+    path = path or storage.join(found.root, PAGE)
     now = datetime.datetime.now(datetime.timezone.utc)
     storage.write_bytes(path, render(figures(found, now)).encode())
     return path

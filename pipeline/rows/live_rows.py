@@ -7,8 +7,8 @@ Readers of the table see no difference, so nobody who reads a live file here mus
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,45 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline import storage
+from pipeline.keys import partitions
+from pipeline.keys.partitions import Destination
 from pipeline.table import datafiles
 from pipeline.table.datafiles import FILE_SCHEMA, DataFile
 
 # Of files that must be converted: pieces whose texts stay far below the 2 GiB of an Arrow array.
 _BATCH_ROWS = 1 << 15
+
+
+class LiveFile(NamedTuple):
+    """The rows of a live file, on their way to whoever writes their destination.
+
+    Attributes:
+        shard: That of the destination; see `partitions.shard_of`.
+        file: The live file.
+        bytes: What the rows take in memory; see `encoding.content_bytes`.
+    """
+
+    shard: int
+    file: DataFile
+    bytes: int
+
+    @property
+    def destination(self) -> Destination:
+        """Where the rows belong."""
+        return self.file.destination
+
+    @property
+    def rows(self) -> int:
+        """How many they are."""
+        return self.file.rows
+
+    @property
+    def position(self) -> int:
+        """Where in their destination they begin: with the day, if more is not known."""
+        first, day = self.file.min_timestamp, partitions.instant(self.destination, 0)
+        # What the log says need only be a bound, in files of another tool.
+        return partitions.position(day if first is None else max(first, day), 0)
 
 
 @contextlib.contextmanager
@@ -51,8 +85,15 @@ def open_parquet(stream: BinaryIO) -> pq.ParquetFile:
     It checks the checksums of pages, which our own files have: a damaged page is an error, and its
     rows do not go on into new files. Spark may store a timestamp in 96 bits, which Arrow takes for
     nanoseconds unless told: these overflow outside of 1677 to 2262.
+
+    From a store, columns of a row group that lie side by side are fetched together.
     """
-    return pq.ParquetFile(stream, coerce_int96_timestamp_unit="us", page_checksum_verification=True)
+    return pq.ParquetFile(
+        stream,
+        coerce_int96_timestamp_unit="us",
+        page_checksum_verification=True,
+        pre_buffer=storage.is_remote(stream),
+    )
 
 
 def batches(parquet: pq.ParquetFile, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
@@ -64,8 +105,9 @@ def batches(parquet: pq.ParquetFile, names: Sequence[str], rows: int) -> Iterato
             yield _absent(min(left, rows), names)
             left -= rows
         return
-    for batch in parquet.iter_batches(rows, columns=there, use_threads=False):
-        yield conform(pa.Table.from_batches([batch]), names)
+    for group in range(parquet.num_row_groups):
+        for batch in parquet.iter_batches(rows, [group], columns=there, use_threads=False):
+            yield conform(pa.Table.from_batches([batch]), names)
 
 
 def read(parquet: pq.ParquetFile, names: Sequence[str]) -> pa.Table:
@@ -77,19 +119,24 @@ def read(parquet: pq.ParquetFile, names: Sequence[str]) -> pa.Table:
 
 def take(parquet: pq.ParquetFile, rows: npt.NDArray[np.int64], names: Sequence[str]) -> pa.Table:
     """Returns some rows of a file, ascending; reads only the row groups that have any."""
-    taken = [_absent(0, names)]
+    return pa.concat_tables([_absent(0, names), *taken(parquet, rows, names)])
+
+
+def taken(
+    parquet: pq.ParquetFile, rows: npt.NDArray[np.int64], names: Sequence[str]
+) -> Iterator[pa.Table]:
+    """Yields some rows of a file, ascending, as `take` does, a few at a time."""
     there = _there(parquet, names)
     first = 0
     for group in range(parquet.num_row_groups):
         count = parquet.metadata.row_group(group).num_rows
         start, end = np.searchsorted(rows, [first, first + count])
         if end > start and there:
-            content = parquet.read_row_group(group, columns=there, use_threads=False)
-            taken += _taken(content, rows[start:end] - first, names)
+            batches = parquet.iter_batches(_BATCH_ROWS, [group], there, use_threads=False)
+            yield from _taken(batches, rows[start:end] - first, names)
         elif end > start:
-            taken.append(_absent(int(end - start), names))
+            yield _absent(int(end - start), names)
         first += count
-    return pa.concat_tables(taken)
 
 
 def conform(content: pa.Table, names: Sequence[str]) -> pa.Table:
@@ -106,23 +153,20 @@ def conform(content: pa.Table, names: Sequence[str]) -> pa.Table:
 
 
 def _taken(
-    content: pa.Table, rows: npt.NDArray[np.int64], names: Sequence[str]
+    batches: Iterable[pa.RecordBatch], rows: npt.NDArray[np.int64], names: Sequence[str]
 ) -> Iterator[pa.Table]:
-    """Takes some rows, ascending, piece by piece: no array holds more than 2 GiB of texts.
-
-    What must be converted is so before: not all kinds of text can be taken.
-    """
-    schema = content.schema
-    ready = all(schema.field(name).type == FILE_SCHEMA.field(name).type for name in schema.names)
+    """Takes some rows, ascending, of batches that follow each other."""
     first = 0
-    for batch in content.to_batches():
-        piece = pa.Table.from_batches([batch])
+    for batch in batches:
         start, end = np.searchsorted(rows, [first, first + len(batch)])
-        own = pa.array(rows[start:end] - first)
-        if ready:
-            yield conform(piece.take(own), names)
-        else:
-            yield conform(piece, names).take(own)
+        if end > start:
+            piece = pa.Table.from_batches([batch])
+            own = pa.array(rows[start:end] - first)
+            # What must be converted is so before: not all kinds of text can be taken.
+            is_ready = all(
+                field.type == FILE_SCHEMA.field(field.name).type for field in batch.schema
+            )
+            yield conform(piece.take(own), names) if is_ready else conform(piece, names).take(own)
         first += len(batch)
 
 

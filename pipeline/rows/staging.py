@@ -7,22 +7,27 @@ of it. (Arrow columnar format, "Encapsulated message format".)
 """
 
 import itertools
-import operator
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline import storage
-from pipeline.keys import partitions
+from pipeline.keys import delivery_keys, partitions, weights
 from pipeline.keys.partitions import Destination
 from pipeline.table.datafiles import FILE_SCHEMA
 
+# A larger slice is cut: fine enough to bring rows together by time, coarse enough for each to be a
+# request to an object store.
+_SLICE_BYTES = 1 << 20
+_POSITION_BYTES = 8
+
 
 class Slice(NamedTuple):
-    """The rows of one destination in a staged file.
+    """Rows of one destination in a staged file.
 
     Attributes:
         destination: Where they belong.
@@ -31,6 +36,7 @@ class Slice(NamedTuple):
         bytes: How long it is.
         first_row: The row in its block of the first of them.
         rows: How many they are.
+        position: Where in the destination they begin; see `partitions.position`.
     """
 
     destination: Destination
@@ -39,6 +45,7 @@ class Slice(NamedTuple):
     bytes: int
     first_row: int
     rows: int
+    position: int
 
 
 class Slices(NamedTuple):
@@ -50,9 +57,10 @@ class Slices(NamedTuple):
         shard: See `partitions.shard_of`.
         path: The staged file.
         first_row: The row in its block of the first of them.
-        destinations: Where their rows belong: the fields of each.
-        rows: How many they are, for each destination.
+        destinations: Where their rows belong: the fields of each slice's.
+        rows: How many they are, for each slice.
         offsets: Where in the file each record batch begins, and where the last one ends.
+        positions: See `Slice.position`, for each slice; int64 as bytes.
     """
 
     shard: int
@@ -61,16 +69,31 @@ class Slices(NamedTuple):
     destinations: tuple[tuple[str, str, int, int, int], ...]
     rows: tuple[int, ...]
     offsets: tuple[int, ...]
+    positions: bytes
 
     def each(self) -> Iterator[Slice]:
         """Yields the slices."""
         first_row = self.first_row
         borders = itertools.pairwise(self.offsets)
-        for destination, rows, (start, end) in zip(
-            self.destinations, self.rows, borders, strict=True
+        positions = np.frombuffer(self.positions, np.int64).tolist()
+        for destination, rows, (start, end), position in zip(
+            self.destinations, self.rows, borders, positions, strict=True
         ):
-            yield Slice(Destination(*destination), self.path, start, end - start, first_row, rows)
+            place = self.path, start, end - start, first_row, rows, position
+            yield Slice(Destination(*destination), *place)
             first_row += rows
+
+    def part(self, shard: int, start: int, end: int) -> "Slices":
+        """Returns the slices from number `start` to before `end`, as those of another shard."""
+        return Slices(
+            shard,
+            self.path,
+            self.first_row + sum(self.rows[:start]),
+            self.destinations[start:end],
+            self.rows[start:end],
+            self.offsets[start : end + 1],
+            self.positions[_POSITION_BYTES * start : _POSITION_BYTES * end],
+        )
 
 
 def stage(
@@ -99,52 +122,89 @@ def stage(
     places = np.empty(len(destinations), np.int16 if len(destinations) < 1 << 15 else np.int32)
     places[[code for _, code in by_shard]] = np.arange(len(destinations))
     order = np.argsort(places[codes], kind="stable")
+    slice_rows = max(1, _SLICE_BYTES * len(events) // events.select(FILE_SCHEMA.names).nbytes)
+    members, starts = _cut(order, micros, np.bincount(places[codes]), slice_rows)
     events = events.take(pa.array(order))
-    (staged,) = events.select(FILE_SCHEMA.names).combine_chunks().to_batches()
-    rows_of = np.bincount(codes).tolist()
+    positions = _positions(events["event_id"], micros[order], starts)
     path = storage.join(directory, f"{uuid.uuid4().hex}.arrow")
+    borders = [*starts.tolist(), len(events)]
+    offsets = _write(events, borders, path)
     found = []
-    row = offset = 0
-    with storage.create(path) as file:
-        for shard, members in itertools.groupby(by_shard, operator.itemgetter(0)):
-            own = [code for _, code in members]
-            rows = tuple(rows_of[code] for code in own)
-            starts = itertools.accumulate(rows, initial=row)
-            batches = [staged.slice(*part).serialize() for part in zip(starts, rows, strict=False)]
-            file.writelines(batches)
-            offsets = itertools.accumulate((batch.size for batch in batches), initial=offset)
-            found.append(
-                Slices(
-                    shard,
-                    path,
-                    first_row + row,
-                    tuple(destinations[code][:] for code in own),
-                    rows,
-                    tuple(offsets),
-                )
-            )
-            row += sum(rows)
-            offset = found[-1].offsets[-1]
+    end = 0
+    for shard, own in itertools.groupby(by_shard[member][0] for member in members):
+        first, end = end, end + len(list(own))
+        fields = tuple(destinations[by_shard[member][1]][:] for member in members[first:end])
+        rows = tuple(
+            after - before for before, after in itertools.pairwise(borders[first : end + 1])
+        )
+        place = shard, path, first_row + borders[first], fields, rows
+        found.append(
+            Slices(*place, tuple(offsets[first : end + 1]), positions[first:end].tobytes())
+        )
     return events, found
 
 
+def _cut(
+    order: npt.NDArray[np.int64],
+    micros: npt.NDArray[np.int64],
+    rows_of: npt.NDArray[np.int64],
+    slice_rows: int,
+) -> tuple[list[int], npt.NDArray[np.int64]]:
+    """Cuts destinations into slices: most into one, large ones into several, by time.
+
+    Args:
+        order: The rows, destination by destination; those of large ones are put in order of time.
+        micros: When each row was.
+        rows_of: How many rows each destination has.
+        slice_rows: What a slice should not exceed.
+
+    Returns:
+        For each slice the number of its destination, and where in `order` it begins.
+    """
+    firsts = np.cumsum(rows_of) - rows_of
+    counts = -(-rows_of // slice_rows)
+    for large in np.flatnonzero(counts > 1).tolist():
+        rows = order[firsts[large] : firsts[large] + rows_of[large]]
+        rows[:] = rows[np.argsort(micros[rows])]
+    members = np.repeat(np.arange(len(counts)), counts)
+    within = np.arange(len(members)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return members.tolist(), firsts[members] + within * rows_of[members] // counts[members]
+
+
+def _positions(
+    ids: pa.ChunkedArray, micros: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The positions of the slices that begin at the rows `starts`; shape (n,)."""
+    hashes = delivery_keys.hash_ids(ids.take(pa.array(starts)).combine_chunks(), 0)
+    spread = hashes >> np.uint64(64 - partitions.SPREAD_BITS)
+    return partitions.position(np.minimum.reduceat(micros, starts), spread.astype(np.int64))
+
+
+def _write(events: pa.Table, borders: Sequence[int], path: str) -> list[int]:
+    """Writes a record batch for the rows between each two borders; where they begin and end."""
+    (staged,) = events.select(FILE_SCHEMA.names).combine_chunks().to_batches()
+    offsets = [0]
+    with storage.create(path) as file:
+        for start, end in itertools.pairwise(borders):
+            batch = staged.slice(start, end - start).serialize()
+            file.write(batch)
+            offsets.append(offsets[-1] + batch.size)
+    return offsets
+
+
+def weights_of(slices: Sequence[Slices]) -> bytes:
+    """Returns the weights of slices; see `weights`, the module."""
+    return weights.pack(
+        [partitions.hash_of(fields) for one in slices for fields in one.destinations],
+        b"".join(one.positions for one in slices),
+        [end - start for one in slices for start, end in itertools.pairwise(one.offsets)],
+    )
+
+
 def read_slices(slices: Sequence[Slice]) -> list[pa.RecordBatch]:
-    """The staged rows of each slice. What lies side by side is read in one go."""
-    reads: list[list[int]] = []
-    end = ("", 0)
-    for number in sorted(range(len(slices)), key=lambda number: slices[number][1:3]):
-        slice_ = slices[number]
-        if (slice_.path, slice_.offset) != end:
-            reads.append([])
-        reads[-1].append(number)
-        end = (slice_.path, slice_.offset + slice_.bytes)
-    found: dict[int, pa.RecordBatch] = {}
-    for together in reads:
-        path, start = slices[together[0]].path, slices[together[0]].offset
-        size = sum(slices[number].bytes for number in together)
-        content = pa.py_buffer(storage.read_part(path, start, size))
-        for number in together:
-            slice_ = slices[number]
-            own = content.slice(slice_.offset - start, slice_.bytes)
-            found[number] = pa.ipc.read_record_batch(own, FILE_SCHEMA)
-    return [found[number] for number in range(len(slices))]
+    """Returns the staged rows of each slice."""
+    parts = [storage.Part(slice_.path, slice_.offset, slice_.bytes) for slice_ in slices]
+    return [
+        pa.ipc.read_record_batch(pa.py_buffer(content), FILE_SCHEMA)
+        for content in storage.read_parts(parts)
+    ]

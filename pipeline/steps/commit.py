@@ -132,6 +132,14 @@ class _Change(NamedTuple):
         """The partitions that get new files."""
         return {directory(file.destination) for file in self.add}
 
+    @property
+    def types_written_only(self) -> list[tuple[str, str]]:
+        """The types that get new files and lose none; if the table has no others, they are new."""
+        written, lost = (
+            {file.destination[:2] for file in files} for files in (self.add, self.remove)
+        )
+        return sorted(written - lost)
+
     def counts(self, outcome: Outcome) -> dict[str, int]:
         """Returns what the commit has to say, for `disagreements`."""
         return {
@@ -196,6 +204,7 @@ def _summary(
             files_written=len(change.add),
             files_replaced=len(change.remove),
         ),
+        new_types=change.types_written_only,
         wall_seconds=round(time.time() - planned.began, 3),
         seconds={step: round(total, 3) for step, total in seconds.items()},
         counts=dict(sorted(counts.items())),

@@ -25,8 +25,8 @@ from pipeline.input.rejects import Reject
 from pipeline.keys import delivery_keys, partitions, versions
 from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.keys.versions import Bucketed
-from pipeline.rows import staging
-from pipeline.steps import batches
+from pipeline.keys.weights import Packed
+from pipeline.rows import batches, staging
 from pipeline.steps.sizes import Sizes
 
 # What is decoded together. The objects that come of it stay in the processor's cache, and their
@@ -67,6 +67,7 @@ class BlockRead(NamedTuple):
         rows: Events staged.
         slices: Where their payloads lie.
         versions: Their versions by bucket.
+        weights: How many bytes these have, and where; see `weights`, the module.
         delivery_keys: What they add to the filter for the table's rows.
         rejected: How many records were refused, by reason.
         dead_letters: The file that holds them, "" if there are none.
@@ -78,6 +79,7 @@ class BlockRead(NamedTuple):
     bytes: int
     rows: int
     slices: list[staging.Slices]
+    weights: Packed
     versions: Bucketed
     delivery_keys: DeliveryKeys
     rejected: Counter[str]
@@ -136,6 +138,7 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
         bytes=counts["bytes"],
         rows=rows,
         slices=slices,
+        weights=staging.weights_of(slices),
         versions=versions.by_bucket(together, sizes.buckets, directory),
         delivery_keys=delivery_keys.collect(
             sizes.filter_size,
@@ -183,15 +186,15 @@ def _parts(
     limits = settings.part_bytes, settings.max_event_bytes
     small: list[tuple[str, bytes]] = []
     small_bytes = 0
-    for piece in block.pieces:
-        if piece.start or piece.end > _SMALL * settings.part_bytes:
-            with storage.open_read(piece.path) as stream:
+    for piece, stream in zip(block.pieces, storage.open_ranges(block.ranges), strict=True):
+        with stream:
+            if piece.start or piece.end > _SMALL * settings.part_bytes:
                 yield from streams.parts(stream, piece, *limits)
                 counts["bytes"] += stream.tell() - piece.start
                 if settings.sizes.forget and storage.is_local(piece.path):
                     storage.forget(stream, piece.start, piece.end)
-            continue
-        data = storage.read_part(piece.path, 0, piece.end)
+                continue
+            data = stream.read(piece.end)
         counts["bytes"] += len(data)
         if not (borders.is_between_borders(data) and sniff.is_json(data[: sniff.HEAD_BYTES])):
             yield from streams.parts(io.BytesIO(data), piece, *limits)

@@ -20,7 +20,7 @@ _BUCKETS_LIMIT = (1 << 15) - 1
 # tenth) of the table. Elements for thousands of destinations in each block would take longer than
 # their rows.
 _SHARD_BYTES = 4 << 20
-_SHARDS_LIMIT = 512
+SHARDS_LIMIT = 512
 _TABLE_RATIO = 10
 # What is staged takes two thirds of the input's size, and should stay in the system's memory until
 # it is written.
@@ -62,7 +62,7 @@ def divide(files: Sequence[storage.FileInfo], live: Sequence[DataFile]) -> Sizes
     return Sizes(
         id_seed=secrets.randbits(64),
         buckets=min(max(1, -(-content // _BUCKET_BYTES)), _BUCKETS_LIMIT),
-        shards=min(max(1, -(-written // _SHARD_BYTES)), _SHARDS_LIMIT),
+        shards=min(max(1, -(-written // _SHARD_BYTES)), SHARDS_LIMIT),
         filter_size=delivery_keys.size_for(ids, sum(file.rows for file in live)),
         forget=sum(file.bytes for file in files) > _MEMORY_SHARE * _memory_bytes(),
     )

@@ -70,7 +70,11 @@ EQUATIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("blocks read = blocks routed", ("read.blocks",), ("route.blocks",)),
     ("slices staged = slices routed", ("read.slices",), ("route.slices",)),
     ("slices routed = slices written", ("route.slices",), ("write.slices",)),
-    ("live files routed = live files written", ("route.live_files",), ("write.live_files",)),
+    (
+        "live files routed = live files written or left as they are",
+        ("route.live_files",),
+        ("write.live_files", "route.live_files_left"),
+    ),
     (
         "versions sent = versions combined",
         ("read.versions", "scan.versions"),

@@ -8,9 +8,8 @@ import pytest
 
 from pipeline import storage
 from pipeline.command import console, job, page
+from tests.commands import ROOT
 from tests.deliveries import Event, deliver
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -29,10 +28,10 @@ def made(tmp_path: Path) -> Path:
 def test_a_run_ends_with_the_page(
     arguments: list[str], made: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It shows the run, whose report says where it is; nothing else is left beside it."""
+    """It shows the run, and the last line says where it is; nothing else is left beside it."""
     assert job.main(arguments) == console.DONE
 
-    assert f"\n  page         {made}\n" in capsys.readouterr().out
+    assert capsys.readouterr().out.splitlines()[-1] == f"As a page: {made}"
     assert "1 read = 1 kept + 0 superseded + 0 exact duplicates + 0 rejected" in made.read_text()
     assert "An orange mark shows where the last run wrote files: 1 partition." in made.read_text()
     assert not list(made.parent.glob(".page*"))
@@ -54,7 +53,7 @@ def test_no_page_switches_it_off(
     """And nothing that only a page needs is imported; without the option it is imported late."""
     assert job.main([*arguments, "--no-page"]) == console.DONE
 
-    assert "page.html" not in capsys.readouterr().out
+    assert "As a page" not in capsys.readouterr().out
     assert not made.exists()
     program = "import sys; from pipeline.command import job; print('jinja2' in sys.modules)"
     done = subprocess.run(

@@ -10,23 +10,22 @@ import pytest
 from pipeline import processes
 from pipeline.graph import dofns, tags
 from pipeline.keys import versions
-from pipeline.keys.partitions import Destination, shard_of
+from pipeline.keys.partitions import Destination
 from pipeline.rows import staging
+from pipeline.rows.live_rows import LiveFile
 from pipeline.steps.latest import Superseded
-from pipeline.steps.plan import ScanTask
 from pipeline.steps.route import Routed
-from pipeline.steps.sizes import Sizes
 from pipeline.steps.tally import Tally
 from pipeline.steps.write import Written
 from pipeline.table.datafiles import DataFile
-from tests.by_hand import ID_SEED, NO_FILTER, new_run, read_events
+from tests.by_hand import new_run, read_events
 from tests.deliveries import Event
 from tests.graph.outputs import MAIN, by_tag, tally_of
 
 BLOCK = versions.FIRST_BLOCK
 MONDAY = Destination("account", "created", 2021, 1, 8)
 TUESDAY = Destination("account", "created", 2021, 1, 9)
-LIVE_FILE = DataFile("live.parquet", MONDAY, 10, 100, None, None)
+LIVE = LiveFile(3, DataFile("live.parquet", MONDAY, 10, 100, None, None), 1000)
 
 
 def numbers(rows: bytes) -> list[int]:
@@ -134,30 +133,26 @@ class TestCombineLatest:
         ]
 
 
-SHARDS = 4
-
-
 def staged(*destinations: Destination, first_row: int = 0) -> staging.Slices:
     """Slices of five rows for each destination, of a file that nobody opens."""
     rows = (5,) * len(destinations)
     offsets = tuple(range(0, 100 * len(destinations) + 1, 100))
     fields = tuple(one[:] for one in destinations)
-    return staging.Slices(3, "x.arrow", first_row, fields, rows, offsets)
+    positions = bytes(8 * len(destinations))
+    return staging.Slices(3, "x.arrow", first_row, fields, rows, offsets, positions)
 
 
 def route(
     origin: int,
     slices: Sequence[staging.Slices] | None = None,
-    files: Sequence[DataFile] = (),
+    files: Sequence[LiveFile] = (),
     rows: Sequence[Sequence[int]] = (),
 ) -> dict[str, list[Any]]:
     """Routes what belongs to one origin."""
     superseded = [np.array(some, np.int64).tobytes() for some in rows]
-    sizes = Sizes(ID_SEED, 1, SHARDS, NO_FILTER)
-    tasks = [ScanTask(origin, file, sizes) for file in files]
     blocks = [] if slices is None else [tuple(slices)]
-    groups = {tags.SLICES: blocks, tags.LIVE: tasks, tags.ROWS: superseded}
-    return by_tag(dofns.RouteRows().process((origin, groups)))
+    groups = {tags.SLICES: blocks, tags.LIVE: files, tags.ROWS: superseded}
+    return by_tag(dofns.RouteRows(new_run(Path())).process((origin, groups), {}))
 
 
 def routed(found: dict[str, list[Any]]) -> list[tuple[int, Any, list[int]]]:
@@ -184,6 +179,7 @@ class TestRouteRows:
         assert routed(found) == [(3, first, [0, 4, 5, 9]), (1, second, [0, 4])]
         assert tally_of(found, "route") == {
             "live_files": 0,
+            "live_files_left": 0,
             "blocks": 1,
             "slices": 3,
             "superseded": 6,
@@ -191,10 +187,11 @@ class TestRouteRows:
 
     def test_a_live_file(self) -> None:
         """Its rows are counted from the file's first; it goes where its destination's slices go."""
-        found = route(0, files=[LIVE_FILE], rows=[[7], [2]])
-        assert routed(found) == [(shard_of(MONDAY, SHARDS), LIVE_FILE, [2, 7])]
+        found = route(0, files=[LIVE], rows=[[7], [2]])
+        assert routed(found) == [(3, LIVE, [2, 7])]
         assert tally_of(found, "route") == {
             "live_files": 1,
+            "live_files_left": 0,
             "blocks": 0,
             "slices": 0,
             "superseded": 2,
@@ -236,7 +233,7 @@ class TestWriteDestinations:
     def test_a_shard_without_news_is_only_counted(self, tmp_path: Path) -> None:
         """There is nothing to commit of it (invariant 6)."""
         step = dofns.WriteDestinations(new_run(tmp_path), 0)
-        found = by_tag(step.process((7, [Routed(LIVE_FILE, b"")])))
+        found = by_tag(step.process((7, [Routed(LIVE, b"")])))
         assert MAIN not in found
         assert tally_of(found, "write")["live_files"] == 1
 

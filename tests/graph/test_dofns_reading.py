@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.graph import dofns, tags
 from pipeline.keys import delivery_keys, versions
-from pipeline.keys.partitions import Destination, day_number
+from pipeline.keys.partitions import Destination, day_number, shard_of
+from pipeline.rows.live_rows import LiveFile
 from pipeline.steps import read
 from pipeline.steps.plan import ScanTask
 from pipeline.steps.sizes import Sizes
@@ -26,7 +27,7 @@ class TestPlanRun:
     """Every part of the plan travels by itself."""
 
     def test_outputs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A task for each block and live file, and the live files by number for routing."""
+        """A task for each block and live file."""
         deliver(tmp_path / "in" / "1.jsonl", [Event("a")])
         plan = dofns.plan.plan(new_run(tmp_path))
         scans = [ScanTask(n, LIVE_FILE._replace(rows=n), plan.reads[0].sizes) for n in range(2)]
@@ -37,7 +38,6 @@ class TestPlanRun:
 
         assert found[tags.READS] == plan.reads
         assert found[tags.SCANS] == scans
-        assert found[tags.LIVE] == [(scan.number, scan) for scan in scans]
         assert found[MAIN] == [plan._replace(reads=[], scans=[])]
         assert tally_of(found, "plan") == {
             "files": 1,
@@ -106,6 +106,7 @@ class TestReadBlocks:
         kind = versions.Stored if store_versions else bytes
         assert {type(part) for _, part in found[MAIN]} == {kind}
         assert found[tags.SLICES] == [(BLOCK, tuple(block.slices))]
+        assert found[tags.WEIGHTS] == [block.weights]
         assert found[tags.DELIVERY_KEYS] == [block.delivery_keys]
         assert found[tags.REJECTS] == [block.dead_letters]
         assert tally_of(found, "read") == {
@@ -140,12 +141,15 @@ class TestScanLiveFiles:
         delivery = delivery_keys.NOTHING._replace(blocks=3)
 
         found = by_tag(
-            scanner.process(ScanTask(7, file, Sizes(ID_SEED, 1, 1, NO_FILTER)), delivery)
+            scanner.process(ScanTask(7, file, Sizes(ID_SEED, 1, 4, NO_FILTER)), delivery)
         )
 
         ((bucket, part),) = found[MAIN]
         locations = versions.unpack([part])["location"].tolist()
         assert (bucket, locations) == (0, [7 << versions._ROW_BITS, (7 << versions._ROW_BITS) + 1])
+        ((number, live),) = found[tags.LIVE]
+        assert (number, live.shard, live.file) == (7, shard_of(file.destination, 4), file)
+        assert 2 * 23 < live.bytes < 1000
         assert tally_of(found, "scan") == {
             "live_files": 1,
             "versions": 2,
@@ -166,6 +170,7 @@ class TestScanLiveFiles:
         )
 
         assert MAIN not in found
+        assert found[tags.LIVE] == [(7, LiveFile(0, file, 0))]
         assert tally_of(found, "scan") == {
             "live_files": 1,
             "versions": 0,

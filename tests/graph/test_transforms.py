@@ -10,11 +10,12 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipeline.bookkeeping import journal
-from pipeline.graph import tags
+from pipeline.graph import dofns, tags
 from pipeline.graph import transforms as do
 from pipeline.keys import delivery_keys, versions
 from pipeline.keys.partitions import directory
 from pipeline.rows import staging
+from pipeline.rows.live_rows import LiveFile
 from pipeline.steps import plan, route, sizes, write
 from pipeline.steps.tally import Tally, add_up
 from pipeline.table import delta
@@ -78,7 +79,6 @@ def test_plan(tmp_path: Path) -> None:
             label="plan",
         )
         assert_that(step[tags.SCANS], equal_to([]), label="scans")
-        assert_that(step[tags.LIVE], equal_to([]), label="live")
         assert_counts(step, {"plan.blocks": 1, "plan.live_files": 0})
 
 
@@ -137,7 +137,7 @@ def test_read(tmp_path: Path, workers: int) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_scan(tmp_path: Path, workers: int) -> None:
-    """SCANS, with the DELIVERY_KEYS of all blocks → VERSIONS."""
+    """SCANS, with the DELIVERY_KEYS of all blocks → VERSIONS, LIVE."""
     files = [
         write_live(tmp_path, [Event("a"), Event("b")]),
         write_live(tmp_path, [Event("c"), Event("d")], "r00"),
@@ -157,6 +157,13 @@ def test_scan(tmp_path: Path, workers: int) -> None:
                 )
             ),
             label="versions",
+        )
+        assert_that(
+            step[tags.LIVE],
+            is_true_of(
+                lambda found: sorted((n, live.file) for n, live in found) == [*enumerate(files)]
+            ),
+            label="live",
         )
         assert_counts(step, {"scan.live_files": 2, "scan.versions": 2, "scan.comparisons": 2})
 
@@ -214,10 +221,10 @@ def test_route(tmp_path: Path) -> None:
     with local_pipeline() as pipeline:
         sources = {
             tags.SLICES: pipeline | "slices" >> beam.Create([(BLOCK, (staged,))]),
-            tags.LIVE: pipeline | "live" >> beam.Create([(0, plan.ScanTask(0, file, SIZES))]),
+            tags.LIVE: pipeline | "live" >> beam.Create([(0, LiveFile(0, file, 100))]),
             tags.ROWS: pipeline | "rows" >> beam.Create([(0, rows), (BLOCK, rows)]),
         }
-        step = sources | do.Route()
+        step = sources | do.Route(new_run(tmp_path), pipeline | "cuts" >> beam.Create([{}]))
         assert_that(
             step[tags.ROWS],
             is_true_of(
@@ -293,22 +300,26 @@ def test_the_steps_together(tmp_path: Path) -> None:
     with local_pipeline() as pipeline:
         planned = pipeline | beam.Create([run]) | "p" >> do.Plan()
         read = planned[tags.READS] | "r" >> do.Read(run, 0)
-        superseded = read[tags.VERSIONS] | "l" >> do.Latest(run, 0)
+        delivery = read[tags.DELIVERY_KEYS] | beam.CombineGlobally(dofns.CombineDeliveryKeys())
+        scan = planned[tags.SCANS] | "s" >> do.Scan(run, 0, delivery)
+        found = (read[tags.VERSIONS], scan[tags.VERSIONS]) | beam.Flatten()
+        superseded = found | "l" >> do.Latest(run, 0)
+        cuts = read[tags.WEIGHTS] | "c" >> beam.CombineGlobally(dofns.CombineWeights(run))
         sources = {
             tags.SLICES: read[tags.SLICES],
-            tags.LIVE: planned[tags.LIVE],
+            tags.LIVE: scan[tags.LIVE],
             tags.ROWS: superseded[tags.ROWS],
         }
-        route = sources | "ro" >> do.Route()
+        route = sources | "ro" >> do.Route(run, cuts)
         write = route[tags.ROWS] | "w" >> do.Write(run, 0)
-        steps = [planned, read, superseded, route, write]
+        steps = [planned, read, scan, superseded, route, write]
         outcome = {
             tags.PLAN: planned[tags.PLAN],
             tags.TALLIES: [step[tags.TALLIES] for step in steps] | "t" >> beam.Flatten(),
             tags.WRITTEN: write[tags.WRITTEN],
             tags.REJECTS: read[tags.REJECTS],
         }
-        outcome | "c" >> do.Commit(run)
+        outcome | do.Commit(run)
     assert delta_rows(run.root) == latest(events)
     assert delta.load(run.table).version == 1
     assert journal.RUNS in str(next((tmp_path / "out").rglob("r1.json")))

@@ -65,6 +65,7 @@ def test_template_tells_the_default(name: str) -> None:
         ("max-rejected", "0.5%"),
         ("target-file-mb", "128"),
         ("keep-history", "7d"),
+        ("report-json", "gs://bucket/report.json"),
         ("workers", "0"),
     ],
 )

@@ -16,7 +16,10 @@ from pipeline import compact
 from pipeline.keys import delivery_keys
 from pipeline.keys.partitions import Destination
 from pipeline.rows import live_rows, parquet
+from pipeline.rows.encoding import WriteSettings
 from pipeline.steps import scan
+from pipeline.steps.plan import ScanTask
+from pipeline.steps.sizes import Sizes
 from pipeline.table import commits, datafiles, delta, log, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import FILE_SCHEMA, DataFile
@@ -39,6 +42,11 @@ def rows(**columns: pa.Array) -> pa.Table:
             **columns,
         }
     )
+
+
+def task(file: DataFile) -> ScanTask:
+    """What the scan of a live file is asked to do."""
+    return ScanTask(0, file, Sizes(7, 1, 1, delivery_keys.Size(0, False)))
 
 
 def written(root: Path, content: pa.Table, **options: Any) -> DataFile:
@@ -169,8 +177,8 @@ def test_rows_with_nulls_compete_with_nobody_and_are_kept(
     file = written(root, texts_as(pa.string_view() if by_view else pa.string(), content))
     nothing = delivery_keys.DeliveryKeys(delivery_keys.Size(0, False), (), 1, frozenset())
 
-    scanned = scan.scan_file(str(root), 0, file, nothing, 7, 1)
-    (copy,) = parquet.merge_files([file], parquet.WriteSettings(str(root), "r1", 1 << 20))
+    scanned = scan.scan_file(str(root), task(file), nothing)
+    (copy,) = parquet.merge_files([file], WriteSettings(str(root), "r1", 1 << 20))
 
     complete = [row for row in found if row[0] is not None and row[1] is not None]
     assert scanned.rows == len(complete)
@@ -231,9 +239,9 @@ class TestDamage:
             if use == "read":
                 self.read(root, file)
             elif use == "scan":
-                scan.scan_file(root, 0, file, delivery_keys.NOTHING, 7, 1)
+                scan.scan_file(root, task(file), delivery_keys.NOTHING)
             elif use == "write":
-                parquet.merge_files([file], parquet.WriteSettings(root, "r3", 1 << 20))
+                parquet.merge_files([file], WriteSettings(root, "r3", 1 << 20))
             else:
                 compact.compact(Table(root), "r3", 1 << 20)
 
@@ -251,7 +259,7 @@ class TestDamage:
         root = tmp_path_factory.mktemp("table")
         file = written(root, rows())
         (file,) = parquet.merge_files(
-            [file], parquet.WriteSettings(str(root), "20210108T000000-0a1b2c", 1 << 20)
+            [file], WriteSettings(str(root), "20210108T000000-0a1b2c", 1 << 20)
         )
         with live_rows.open_rows(str(root), file) as found:
             right = live_rows.read(found, NAMES)

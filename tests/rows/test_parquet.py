@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.keys.partitions import Destination
-from pipeline.rows import parquet
-from pipeline.rows.parquet import Rows, WriteSettings
+from pipeline.rows import content, encoding, merging, parquet
+from pipeline.rows.content import Rows
+from pipeline.rows.encoding import WriteSettings
+from pipeline.rows.live_rows import LiveFile
 from pipeline.table import datafiles
 from pipeline.table.datafiles import DataFile
 from tests.by_hand import read_events, slices_of, write_live
@@ -33,12 +35,14 @@ def staged(folder: Path, events: Sequence[Event], superseded: Sequence[int] = ()
 
 def live(folder: Path, events: Sequence[Event], superseded: Sequence[int] = ()) -> Rows:
     """The events as rows of a live file."""
-    return Rows(write_live(folder, events), np.array(superseded, np.int64))
+    return Rows(
+        LiveFile(0, write_live(folder, events), 100 * len(events)), np.array(superseded, np.int64)
+    )
 
 
 def write(folder: Path, rows: Sequence[Rows], target_bytes: int = 1 << 28) -> list[DataFile]:
     """Writes one destination."""
-    settings = parquet.WriteSettings(f"{folder}/out", "r1", target_bytes)
+    settings = WriteSettings(f"{folder}/out", "r1", target_bytes)
     return list(parquet.write([rows], settings))
 
 
@@ -94,14 +98,14 @@ class TestContent:
         """
         rows.sort(key=lambda row: row[0])  # destination by destination
         micros = np.array([instant for _, instant, _ in rows], np.int64)
-        content = pa.table(
+        table = pa.table(
             {
                 "timestamp": pa.array(micros).cast(pa.timestamp("us", "UTC")),
                 "event_id": pa.array([id_ for *_, id_ in rows], pa.string()),
             }
         )
         numbers = np.array([number for number, *_ in rows], np.int32)
-        order = parquet._in_order(content, numbers, micros)
+        order = content.in_order(table, numbers, micros)
         assert [rows[row] for row in order] == sorted(rows)
 
     def test_the_description_is_true(self, tmp_path: Path) -> None:
@@ -125,7 +129,7 @@ class TestContent:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Readers skip row groups by timestamp, and we by event_id."""
-        monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 2)
+        monkeypatch.setattr(encoding, "ROW_GROUP_ROWS", 2)
 
         (file,) = write(tmp_path, [staged(tmp_path, [event(f"e{n}", n) for n in range(5)])])
 
@@ -172,9 +176,10 @@ class TestContent:
             staged(tmp_path / "new", events[40:]),
         ]
         plain = contents(tmp_path, write(tmp_path, parts))
-        monkeypatch.setattr(parquet, "_TEXT_LIMIT_BYTES", limit)
+        monkeypatch.setattr(merging, "GROUP_BYTES", limit)
+        monkeypatch.setattr(merging, "_PIECE_BYTES", limit)
 
-        files = write(tmp_path, parts)
+        files = list(parquet.write_large(parts, WriteSettings(f"{tmp_path}/out", "r1", 1 << 28)))
 
         assert contents(tmp_path, files) == plain
         groups = pq.ParquetFile(f"{tmp_path}/out/{files[0].path}").num_row_groups
@@ -217,8 +222,8 @@ class TestEncodings:
         if earlier:
             texts = dict.fromkeys(("event_id", "data"), "DELTA_LENGTH_BYTE_ARRAY")
             numbers = dict.fromkeys(("timestamp", "nanos"), "DELTA_BINARY_PACKED")
-            monkeypatch.setattr(parquet, "_DICTIONARY", False)
-            monkeypatch.setattr(parquet, "_ENCODINGS", {**texts, **numbers})
+            monkeypatch.setattr(encoding, "_DICTIONARY", False)
+            monkeypatch.setattr(encoding, "_ENCODINGS", {**texts, **numbers})
         events = [event(f"e{n}", n, data=f'"{n:020}"') for n in range(1000)]
         (file,) = write(tmp_path, [staged(tmp_path, events)])
 

@@ -9,7 +9,7 @@ import pytest
 from pipeline import storage
 from pipeline.bookkeeping import journal, ledger
 from pipeline.bookkeeping.summary import Events, Files, Spread, decode
-from pipeline.rows import parquet
+from pipeline.rows import encoding
 from pipeline.run import Run
 from pipeline.steps import commit, plan, route, write
 from pipeline.steps.commit import Outcome, ReconciliationError, TooManyPartitionsError
@@ -31,7 +31,7 @@ def outcome(run: Run, events: Sequence[Event], *lines: str) -> Outcome:
     deliver(folder / "in" / f"{run.id}.jsonl", events, *lines)
     planned = plan.plan(run)
     block = read_events(folder, events, *lines)
-    settings = parquet.WriteSettings(run.root, run.id, run.target_file_bytes)
+    settings = encoding.WriteSettings(run.root, run.id, run.target_file_bytes)
     written = [
         write.write_shard([route.Routed(slices, b"")], settings)[0] for slices in block.slices
     ]

@@ -7,7 +7,10 @@ import pytest
 from pipeline.input import events
 from pipeline.keys import delivery_keys, versions
 from pipeline.steps import scan
+from pipeline.steps.plan import ScanTask
+from pipeline.steps.sizes import Sizes
 from pipeline.table import datafiles
+from pipeline.table.datafiles import DataFile
 from tests.by_hand import ID_SEED, NO_FILTER, read_events, write_live
 from tests.deliveries import Event
 from tests.oracle import digest
@@ -23,6 +26,11 @@ LIVE = [
 ]
 
 
+def task(file: DataFile) -> ScanTask:
+    """What the scan of a live file is asked to do."""
+    return ScanTask(NUMBER, file, Sizes(ID_SEED, 3, 1, NO_FILTER))
+
+
 def scanned(
     folder: Path,
     live: Sequence[Event],
@@ -32,7 +40,7 @@ def scanned(
     """By row of the live file: event_id, timestamp and digest of those that compete."""
     file = write_live(folder, live)
     delivery = delivery_keys.union([read_events(folder, delivered, filter_size=size).delivery_keys])
-    found = scan.scan_file(f"{folder}/out", NUMBER, file, delivery, ID_SEED, 3)
+    found = scan.scan_file(f"{folder}/out", task(file), delivery)
     ids = sorted({event.id for event in live})
     names = dict(zip(events.hash_ids(ids, ID_SEED)[1].tolist(), ids, strict=True))
     rows = {}
@@ -113,7 +121,7 @@ class TestScan:
 
     def test_any_row_group_is_found(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Digests belong to their rows also where a file has many row groups."""
-        monkeypatch.setattr("pipeline.rows.parquet.ROW_GROUP_ROWS", 3)
+        monkeypatch.setattr("pipeline.rows.encoding.ROW_GROUP_ROWS", 3)
         live = [Event(f"e{n}", f"{MIDNIGHT}.00000{n}Z", data=str(n)) for n in range(10)]
 
         rows = scanned(tmp_path, live, [live[1], live[2], live[8]])
@@ -127,13 +135,12 @@ class TestScan:
         file = write_live(tmp_path, LIVE)
         part = read_events(tmp_path, [Event("new")], filter_size=FILTER).delivery_keys
         for blocks in (0, 1, 3):
-            found = scan.scan_file(
-                f"{tmp_path}/out", 0, file, delivery_keys.union([part] * blocks), ID_SEED, 1
-            )
+            delivery = delivery_keys.union([part] * blocks)
+            found = scan.scan_file(f"{tmp_path}/out", task(file), delivery)
             assert found.blocks == blocks
 
     def test_a_file_that_has_gone_is_a_conflict(self, tmp_path: Path) -> None:
         """Another run has superseded it: start again from the new table."""
         file = write_live(tmp_path, LIVE)._replace(path="gone.parquet")
         with pytest.raises(datafiles.ConflictError, match=r"gone\.parquet"):
-            scan.scan_file(f"{tmp_path}/out", 0, file, delivery_keys.NOTHING, ID_SEED, 1)
+            scan.scan_file(f"{tmp_path}/out", task(file), delivery_keys.NOTHING)

@@ -62,9 +62,12 @@ class Hop(NamedTuple):
 # The delivery keys of all blocks, brought together: the scan's side input.
 ALL_DELIVERY_KEYS = Hop("Scan", tags.DELIVERY_KEYS)
 OUTPUTS = {
-    "Plan": (tags.PLAN, tags.READS, tags.SCANS, tags.LIVE, tags.TALLIES),
-    "Read": (tags.VERSIONS, tags.SLICES, tags.DELIVERY_KEYS, tags.REJECTS, tags.TALLIES),
-    "Scan": (tags.VERSIONS, tags.TALLIES),
+    "Plan": (tags.PLAN, tags.READS, tags.SCANS, tags.TALLIES),
+    "Read": (
+        *(tags.VERSIONS, tags.SLICES, tags.WEIGHTS),
+        *(tags.DELIVERY_KEYS, tags.REJECTS, tags.TALLIES),
+    ),
+    "Scan": (tags.VERSIONS, tags.LIVE, tags.TALLIES),
     "Latest": (tags.ROWS, tags.TALLIES),
     "Route": (tags.ROWS, tags.TALLIES),
     "Write": (tags.WRITTEN, tags.TALLIES),
@@ -74,6 +77,9 @@ HOPS = [
     *(Hop("Route", tags.ROWS, kind) for kind in ("slices", "live file", "folded file")),
     ALL_DELIVERY_KEYS,
 ]
+# By these the work is divided; no row depends on them.
+WEIGHTS = Hop("Read", tags.WEIGHTS)
+HOPS.remove(WEIGHTS)
 INPUTS = ["PlanRun", "CombineLatest", "RouteRows", "WriteDestinations", "CommitRun"]
 
 
@@ -143,7 +149,7 @@ def test_every_hop_is_tried(tmp_path: Path) -> None:
         # These only bring the others together.
         if step.full_label not in ("Create", "versions", "tallies", "commit")
     }
-    assert outputs.pop("delivery keys") == {None}
+    assert outputs.pop("delivery keys") == outputs.pop("large destinations") == {None}
     assert outputs == {step.lower(): {None, *names[1:]} for step, names in OUTPUTS.items()}
 
 
@@ -178,6 +184,15 @@ class TestLossyRunner:
             assert delta_rows(merge.root) == latest(EVENTS_IN_ALL)
         else:
             assert_refuses(merge, lambda: run_graph(merge))
+
+    @pytest.mark.parametrize("copies", [0, 2], ids=["lost", "doubled"])
+    def test_weights_change_no_row(
+        self, merge: Run, monkeypatch: pytest.MonkeyPatch, copies: int
+    ) -> None:
+        """Without those of a block shards are less even, and that is all."""
+        err_at_output(monkeypatch, WEIGHTS, copies)
+        run_graph(merge._replace(target_file_bytes=100))
+        assert delta_rows(merge.root) == latest(EVENTS_IN_ALL)
 
     def test_the_message_says_what_is_wrong(
         self, merge: Run, monkeypatch: pytest.MonkeyPatch

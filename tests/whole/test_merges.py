@@ -80,7 +80,7 @@ def test_emptied_folders_go_and_untouched_files_stay(tmp_path: Path) -> None:
     """Invariant 6: files of other destinations keep name, inode, time and bytes.
 
     And a partition whose last row has moved away disappears, with the folders above it. Seen to
-    fail: `parquet._rewritten` that takes all live files.
+    fail: `write._folded` that takes all live files.
     """
     first = [
         Event("moves", "2021-01-08T10:00:00Z", domain="left", event_type="behind"),

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.steps import batches
+from pipeline.rows import batches
 
 
 @given(st.lists(st.integers(0, 9)), st.integers(1, 20))
