@@ -53,15 +53,20 @@ def run_job(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
-    from pipeline import imports
+    from pipeline import imports, notices
+    from pipeline.command import options
+    from pipeline.run import new_run_id
 
+    run_id = new_run_id()
+    if not options.is_quiet(arguments):
+        notices.begin(f"run {run_id}: starting")
     imports.quieten()
     imports.leave_out_unused()
     start_workers_early(arguments)
-    return _import_job()(arguments)
+    return _import_job()(arguments, run_id)
 
 
-def _import_job() -> Callable[[Sequence[str]], int]:
+def _import_job() -> Callable[[Sequence[str], str], int]:
     """Returns `job.main`. What is imported stays, so the garbage collector never looks at it."""
     from pipeline import imports
 
