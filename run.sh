@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # eventsift's front door: makes its own Python environment, then runs what was asked.
-# Works with bash 3.2 (macOS) and newer. tests/project/test_run_sh.py says what it promises.
+# Works with bash 3.2 (macOS) and newer. tests/project/test_run_sh*.py say what it promises.
 # shellcheck disable=SC2030,SC2031 # test_pythons changes VENV in a subshell on purpose
 set -euo pipefail
 
@@ -18,8 +18,12 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   generate ...   sample events:   generate --events 1000 --output my           (generate --help)
   verify ...     check a published table, independently of the job
   compact ...    merge a table's small files
+  plan ...       tell what a run with the same options would do, without doing it
+  status ...     tell how a table is doing                                    (status --help)
+  page ...       show a table and its runs as one HTML file
   test ...       the tests, on all cores if no arguments are given (these go to pytest)
   test-pythons   the tests on every Python from 3.10 to 3.13 that is here
+  test-page      the tests of the page in Chromium (arguments go to pytest)
   test-engines   the tests on Flink, Spark, Prism, S3, ... (arguments go to pytest)
   soak [N]       deliveries, crashes, compactions at random, N long examples (default: 200)
   lint           ruff, mypy, and which package imports which
@@ -28,7 +32,8 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   --version      the version
   help           this text
 
-Paths given to run, generate, verify, compact and bench are relative to where you are.
+Paths given to run, generate, verify, compact, plan, status, page and bench are relative to where you
+are.
 
 Environment:
   PYTHON           the interpreter to build the environment with (default: the newest here)
@@ -41,7 +46,7 @@ say() { printf '%s\n' "$*" >&2; }
 # nearest WORD: asks whether the command was meant that begins most like the word.
 nearest() {
   local name found="" length=0 same
-  for name in run generate verify compact test test-pythons test-engines soak lint draw bench help; do
+  for name in run generate verify compact plan status page test test-pythons test-page test-engines soak lint draw bench help; do
     same=0
     while [[ -n "${name:same:1}" && "${name:same:1}" == "${1:same:1}" ]]; do same=$((same + 1)); done
     ((same <= length)) || { found="; did you mean ./run.sh $name?" && length=$same; }
@@ -115,7 +120,7 @@ checksum_of() {
   { printf '%s\n' "$ROOT" && "$1" -VV && cat "$ROOT/requirements.txt" "$ROOT/pyproject.toml"; } | cksum
 }
 
-# prepare [test|engines|bench]: makes $VENV hold the requirements, and those of the named extra.
+# prepare [test|page|engines|bench]: makes $VENV hold the requirements, and those of the named extra.
 # Each step that fails says why and exits, since `set -e` is off where `prepare && ...` stands.
 prepare() {
   local extra="${1:-}" python version checksum
@@ -148,10 +153,16 @@ prepare() {
         install test "$checksum" --no-build-isolation -c requirements.txt -e '.[test]'
       }
       ;;
+    page)
+      is_ready page "$checksum" || {
+        say "Installing the test tools and what drives the browser (once) ..."
+        install page "$checksum" --no-build-isolation -c requirements.txt -e '.[test,page]'
+      }
+      ;;
     engines)
       is_ready engines "$checksum" || {
-        say "Installing the test tools and what S3, HDFS and Dataflow need (once) ..."
-        install engines "$checksum" -c requirements.txt -e '.[test,aws,gcp,hdfs,spark]'
+        say "Installing the test tools and what Dataflow and Spark need (once) ..."
+        install engines "$checksum" -c requirements.txt -e '.[test,aws,gcp,spark]'
       }
       ;;
     bench)
@@ -260,7 +271,7 @@ command="${1:-demo}"
 [[ $# -eq 0 ]] || shift
 case "$command" in
   demo) demo ;;
-  run | generate | verify | compact)
+  run | generate | verify | compact | plan | status | page)
     prepare
     EVENTSIFT_PROGRAM=./run.sh module pipeline.cli "$command" "$@"
     ;;
@@ -274,6 +285,7 @@ case "$command" in
     run_tests "$@"
     ;;
   test-pythons) test_pythons "$@" ;;
+  test-page) prepare page && run_tests tests/page -m browser "$@" ;;
   test-engines)
     # An environment of its own: what engines and stores need must not change what is tested.
     [[ -n "${EVENTSIFT_VENV:-}" ]] || VENV="$ROOT/.venv-engines"

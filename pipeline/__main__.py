@@ -1,6 +1,6 @@
 """``python -m pipeline --input PATTERN… --output DIR``: runs the job, as ``eventsift run`` does.
 
-Nothing is imported at the top that takes time: worker processes import this module, too.
+Imports that take time stand in the block below: worker processes import this module, too.
 """
 
 if __name__ == "__main__":

@@ -44,6 +44,16 @@ def _verify(arguments: Sequence[str]) -> int:
     return main(arguments)
 
 
+def _page(arguments: Sequence[str]) -> int:
+    from pipeline import imports
+
+    imports.quieten()
+    imports.leave_out_unused()
+    from pipeline.command.page import main
+
+    return main(arguments)
+
+
 def _compact(arguments: Sequence[str]) -> int:
     from pipeline import imports
 
@@ -53,11 +63,33 @@ def _compact(arguments: Sequence[str]) -> int:
     return main(arguments)
 
 
+def _status(arguments: Sequence[str]) -> int:
+    from pipeline import imports
+
+    imports.leave_out_unused()
+    from pipeline.status.check import main
+
+    return main(arguments)
+
+
+def _plan(arguments: Sequence[str]) -> int:
+    from pipeline import imports
+
+    imports.quieten()
+    imports.leave_out_unused()
+    from pipeline.preview.command import main
+
+    return main(arguments)
+
+
 COMMANDS = {
     "run": _Command("keep the latest version of every event, as Parquet", _UNCHANGED, _run),
     "generate": _Command("make sample event files, with duplicates", "", _generate),
     "verify": _Command("check a table, independently of the job", "", _verify),
     "compact": _Command("merge a table's small files", _UNCHANGED, _compact),
+    "plan": _Command("tell what a run would do, without doing it", "", _plan),
+    "status": _Command("tell how a table is doing", "", _status),
+    "page": _Command("show a table and its runs as one HTML file", "", _page),
 }
 
 

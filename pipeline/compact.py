@@ -168,10 +168,10 @@ def main(arguments: Sequence[str]) -> int:
     engine = PipelineOptions(rest)
     beam_options.refuse_unknown(parser, engine, rest)
     root = storage.absolute(own.output)
+    stores.configure(engine)
     if problem := explain.missing_extra(root) or explain.unusable_folder("--output", root):
         console.say(f"eventsift: {problem}", error=True)
         return console.FAILED
-    stores.configure(engine)
     table = Table(root, stores.delta_options(root, engine))
 
     def work(run_id: str) -> int:

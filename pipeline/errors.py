@@ -1,4 +1,4 @@
-"""What stops a run, and how a value is shown in a message."""
+"""The error that stops a run, and how a message shows a value."""
 
 
 class EventsiftError(Exception):
@@ -6,6 +6,6 @@ class EventsiftError(Exception):
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """The `repr` of a value for a message, cut in the middle when longer than `limit`."""
+    """Returns the `repr` of a value for a message; the middle is cut if it exceeds `limit`."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 20]}…{text[-18:]}"

@@ -1,6 +1,6 @@
 """Notices: what a person should know although the run goes on, one line each on stderr.
 
-While Beam works, stderr is closed (see `runners.quiet`); what is said then appears right after it.
+While Beam works, stderr is closed (see `runners.quiet`), and notices are printed right after it.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ _held: list[str] | None = None
 
 
 def say(text: str) -> None:
-    """Prints a notice, now or when stderr is open again."""
+    """Prints a notice, at once or when stderr is open again."""
     line = f"eventsift: {' '.join(text.split())}"
     with _lock:
         if _held is None:
@@ -24,7 +24,7 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Keeps notices back within the ``with`` block, and prints each once when it ends."""
+    """Holds notices back within the ``with`` block, and prints each once when it ends."""
     global _held
     with _lock:
         _held = []

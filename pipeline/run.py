@@ -76,3 +76,12 @@ def new_run_id() -> str:
     """Returns a new id, of the time and something random: unique, and sorted by time."""
     now = datetime.datetime.now(datetime.timezone.utc)
     return f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def began(run_id: str) -> datetime.datetime | None:
+    """Returns when a run began, by its id; None if it is called otherwise."""
+    try:
+        found = datetime.datetime.strptime(run_id.partition("-")[0], "%Y%m%dT%H%M%S")
+    except ValueError:
+        return None
+    return found.replace(tzinfo=datetime.timezone.utc)

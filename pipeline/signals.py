@@ -1,14 +1,13 @@
-"""Being told to stop: SIGTERM, Ctrl-C (SIGINT) and the end of a terminal (SIGHUP).
+"""Requests to stop: SIGTERM, Ctrl-C (SIGINT) and the end of a terminal (SIGHUP).
 
-They end every command in the same way.
+They end every command in the same way. A signal can arrive at any line of any module. An exception
+raised there may be swallowed (in a destructor) or printed (by an import), so none is raised. A
+thread hears the signal, runs the actions registered with `before_ending`, and ends the process,
+whatever the main thread is doing.
 
-A signal can arrive at any line of any module. An exception raised there may be swallowed (in a
-destructor) or printed (by an import), so none is raised. A thread of its own hears the signal, runs
-what was registered with `before_ending`, and ends the process, wherever the main thread is.
-
-On SIGINT the process really dies of SIGINT: a shell's loop stops on Ctrl-C only then, and goes on
-after an exit with 130. SIGTERM ends with exit code 143, SIGHUP with 129; under `nohup`, nothing
-comes of it.
+On SIGINT the process really dies of SIGINT: only then does a loop in a shell stop on Ctrl-C; after
+an exit with 130 it would go on. SIGTERM ends with exit code 143, SIGHUP with 129. Under `nohup`
+SIGHUP is ignored.
 """
 
 import contextlib
@@ -28,8 +27,8 @@ _WORDS = {signal.SIGHUP: "hung up", signal.SIGINT: "interrupted", signal.SIGTERM
 # presses Ctrl-C again needs longer than this.
 _SAME_REQUEST_SECONDS = 0.5
 
-# Held by the listener for ever once it ends the process: then nobody enters or leaves a scope, and
-# nobody leaves the program with another exit code.
+# The listener never releases it once it ends the process. From then on no scope is entered or left,
+# and the program cannot end with another exit code.
 _lock = threading.Lock()
 _actions: list[Callable[[int], object]] = []
 _patience: "list[Patience]" = []
@@ -39,10 +38,10 @@ _ending_since = 0.0
 
 
 class Patience:
-    """What a command that finishes its work first has been asked.
+    """A request to stop, for a command that finishes its work first.
 
     Attributes:
-        number: The signal that asked the command to stop; 0 if none has.
+        number: The signal that asked the command to stop; 0 if none has come.
     """
 
     def __init__(self) -> None:
@@ -59,7 +58,7 @@ class Patience:
 
     @contextlib.contextmanager
     def saying(self, answer: Callable[[], object]) -> Iterator[None]:
-        """Within the ``with`` block, work that is finished first, a signal is answered."""
+        """Within the ``with`` block, which is finished first, answers a signal at once."""
         self._answer = answer
         try:
             yield
@@ -75,7 +74,7 @@ def install(name: str, last_word: str = "") -> None:
     """Makes the signals end this process; to be called before the imports that take time.
 
     Args:
-        name: The command's, for the message.
+        name: The name of the command, for the message.
         last_word: A sentence that is true as long as no `before_ending` scope is entered.
     """
     global _name, _last_word
@@ -91,7 +90,7 @@ def install(name: str, last_word: str = "") -> None:
 
 
 def is_heard(number: int) -> bool:
-    """Returns whether a signal ends a command: `nohup` makes those it starts deaf to SIGHUP."""
+    """Tells whether a signal ends this command: commands under `nohup` ignore SIGHUP."""
     return number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
 
 
@@ -100,7 +99,7 @@ def before_ending(action: Callable[[int], object]) -> Iterator[None]:
     """Runs an action if a signal ends the process within the ``with`` block; the last one first.
 
     Args:
-        action: It gets the signal's number, runs in a thread of its own while the block goes on,
+        action: Gets the number of the signal. It runs in another thread while the block goes on,
             and must not wait for the main thread.
     """
     with _lock:
@@ -108,20 +107,23 @@ def before_ending(action: Callable[[int], object]) -> Iterator[None]:
     try:
         yield
     finally:
-        with _lock:  # here the main thread waits for its end, if a signal has come
+        with _lock:  # if a signal has come, the main thread waits here until the process ends
             _actions.remove(action)
 
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Within the ``with`` block, which must be short and enter no other scope, nothing ends."""
+    """Lets no signal end the process within the ``with`` block.
+
+    The block must be short, and must not enter another scope.
+    """
     with _lock:
         yield
 
 
 @contextlib.contextmanager
 def patience() -> Iterator[Patience]:
-    """Within the ``with`` block the first signal is only noted; the second ends the process."""
+    """Only notes the first signal within the ``with`` block; the second ends the process."""
     asked = Patience()
     with _lock:
         _patience.append(asked)
@@ -134,7 +136,7 @@ def patience() -> Iterator[Patience]:
 
 @contextlib.contextmanager
 def speaking_through(fd: int) -> Iterator[None]:
-    """Within the ``with`` block standard error is closed to others, and `fd` is the real one."""
+    """Writes to `fd` within the ``with`` block, in which standard error is closed to others."""
     global _stderr_fd
     with _lock:
         before, _stderr_fd = _stderr_fd, fd
@@ -150,7 +152,7 @@ def leave(code: int) -> NoReturn:
     _lock.acquire()  # never released: from here on no signal changes the outcome
     if code == 128 + signal.SIGINT:
         die(signal.SIGINT)
-    for number in NUMBERS:  # Python's last steps would make them deadly again
+    for number in NUMBERS:  # while Python shuts down, they would be deadly again
         signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
 
@@ -160,17 +162,17 @@ def die(number: int) -> NoReturn:
     if number == signal.SIGINT:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-        else:  # where Python refuses to
+        else:  # Python refuses that in other threads
             ctypes.CDLL(None).signal(int(signal.SIGINT), None)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-        os.kill(os.getpid(), signal.SIGINT)  # the first process of a container survives it
+        os.kill(os.getpid(), signal.SIGINT)  # process 1 of a container survives it
     os._exit(128 + number)
 
 
 def _open_closed_streams() -> None:
-    """Lets standard streams that were closed (``>&-``) lead nowhere.
+    """Connects standard streams that were closed (``>&-``) to nowhere.
 
-    Else the next file that is opened gets their number, and what is printed.
+    Otherwise the next file that is opened would get their number, and all that is printed.
     """
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)

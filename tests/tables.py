@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.dataset as ds
@@ -89,7 +90,7 @@ def files_of(root: str | Path) -> dict[str, tuple[int, int, bytes]]:
 def strays(root: Path) -> list[str]:
     """The files under a table that are neither live nor the log's, nor what is kept of its runs."""
     adds = pa.table(DeltaTable(str(root)).get_add_actions()).to_pylist()
-    live = {action["path"] for action in adds}
+    live = {unquote(action["path"]) for action in adds}
     names = [str(path.relative_to(root)) for path in sorted(root.rglob("*")) if path.is_file()]
     return [name for name in names if name not in live and not _is_kept(name)]
 
@@ -102,7 +103,8 @@ def _is_kept(name: str) -> bool:
         )
     hidden = file.startswith(".")
     return not hidden and (
-        name == ledger.LEDGER or folder in ("_eventsift/runs", "_eventsift/rejects")
+        name in (ledger.LEDGER, "_eventsift/page.html")
+        or folder in ("_eventsift/runs", "_eventsift/rejects")
     )
 
 

@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.end_to_end import event, newest_record, write_events
 
 from pipeline import processes, start
 from pipeline.verify.check import verify
+from tests.deliveries import Event, deliver
+from tests.tables import newest_summary
 
 ROOT = Path(__file__).parent.parent
 
@@ -65,14 +66,14 @@ def test_a_plain_start_gives_the_same(tmp_path: Path) -> None:
         "left_out = any(isinstance(one, imports._NotThere) for one in sys.meta_path)\n"
         "print('tricks:', left_out, gc.get_freeze_count() > 0, begun)"
     )
-    events = [event(f"e{n}", "2021-01-08T10:00:00") for n in range(9)]
-    source = write_events(tmp_path / "a.jsonl", *events)
+    events = [Event(f"e{n}") for n in range(9)]
+    source = deliver(tmp_path / "a.jsonl", events)
     outcomes = []
     for table, switch, tricks in (("a", "", "True True [2]"), ("b", "1", "False False []")):
         arguments = ("--input", source, "--output", tmp_path / table, "--workers", "2")
         said = python(program, *arguments, EVENTSIFT_PLAIN_START=switch)
         assert said.splitlines()[-1] == f"tricks: {tricks}"
-        outcomes.append((verify(str(tmp_path / table)), newest_record(tmp_path / table)["counts"]))
+        outcomes.append((verify(str(tmp_path / table)), newest_summary(tmp_path / table)["counts"]))
     assert outcomes[0] == outcomes[1]
     assert outcomes[0][0].rows == len(events)
 

@@ -29,6 +29,8 @@ RUNS = f"{STATE}/runs"
 REJECTS = f"{STATE}/rejects"
 
 _STAGED = "journal.json"
+# Files of dead letters that are read while one is copied. Each may be as large as a block.
+_LETTERS_AHEAD = 4
 # A name for each block: 100 TB of input have 200 MB of them.
 _LIMIT_BYTES = 256 << 20
 
@@ -139,6 +141,7 @@ def keep(
             bytes=sum(file.bytes for file in now.files),
             partitions=len({file.destination for file in now.files}),
         ),
+        new_types=_new_types(journal.summary, now),
     )
     letters = [storage.join(staging, name) for name in journal.dead_letters]
     rejects, path = rejects_path(root, run_id), summary_path(root, run_id)
@@ -149,6 +152,20 @@ def keep(
     kept = (rejects, storage.join(root, ledger.LEDGER), path)
     durable.sync(filter(storage.exists, kept), root)
     return complete
+
+
+def _new_types(found: RunSummary, now: Snapshot) -> list[tuple[str, str]]:
+    """Returns which types are new of those that a run has written, and of which it replaced none.
+
+    They are not if the table has files of them that others have written.
+    """
+    own = f"part-{found.run}-"
+    others = {
+        file.destination[:2]
+        for file in now.files
+        if not file.path.rpartition("/")[2].startswith(own)
+    }
+    return [one for one in found.new_types if one not in others]
 
 
 def finish(table: Table, run: DeadRun, published: int, clearing: str = "run") -> None:
@@ -233,7 +250,4 @@ def _keep_rejects(path: str, dead_letters: Iterable[str]) -> None:
     if not staged:
         return
     with storage.create(path) as target:
-        for source in staged:
-            with storage.open_read(source) as letters:
-                while chunk := letters.read(1 << 20):
-                    target.write(chunk)
+        target.writelines(storage.each(storage.read_bytes, staged, staged[0], _LETTERS_AHEAD))

@@ -35,6 +35,18 @@ class DeadRun(NamedTuple):
     made: str = ""
 
 
+class Seen(NamedTuple):
+    """The runs of a table, by their ids; none where there are no locks.
+
+    Attributes:
+        alive: Runs under way.
+        dead: Runs that ended without cleaning up.
+    """
+
+    alive: list[str]
+    dead: list[str]
+
+
 @contextlib.contextmanager
 def hold(root: str, run_id: str, staging: str, table_id: str = "") -> Iterator[None]:
     """Shows within the ``with`` block that a run of the table at `root` is alive.
@@ -94,6 +106,26 @@ def dead(root: str, run_id: str) -> list[DeadRun]:
         except OSError:  # it is alive, or has just ended, or nobody can tell
             continue
     return found
+
+
+def look(root: str) -> Seen:
+    """Returns which runs of the table at `root` are alive, and which are dead; changes nothing.
+
+    A lock is held for a moment. A run that looks at the same time may take a dead one for alive,
+    and leaves it to the next run.
+    """
+    alive, ended = [], []
+    for name in filter(is_run_id, _names(root)):
+        with contextlib.suppress(DamagedError, FileNotFoundError):
+            try:
+                with locks.reading(_path(root, name)) as file:
+                    if file.read(1) or _has_begun(root, name):
+                        ended.append(name)
+            except BlockingIOError:
+                alive.append(name)
+            except PermissionError:
+                continue
+    return Seen(alive, ended)
 
 
 def others(root: str, run_id: str) -> bool:

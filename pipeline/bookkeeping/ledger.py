@@ -13,7 +13,7 @@ that has its events, and the whole ledger the version up to which it was checked
 """
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -75,9 +75,25 @@ def published(table: Table, run_id: str = "run", lineage: Lineage | None = None)
     found = _load(table.root, run_id)
     if not len(found.entries):
         return []
-    return listings.files_of(
-        _valid(table.root, found, lineage or delta.open_newest(table).lineage())
-    )
+    lineage = lineage or delta.open_newest(table).lineage()
+    valid = _valid(found, lineage, table.root, log.commits(table.root))
+    return listings.files_of(valid)
+
+
+def known(table: Table, lineage: Lineage) -> list[FileInfo]:
+    """As `published`, for those who only look: a damaged ledger stays where it is, and knows none.
+
+    Args:
+        table: The table.
+        lineage: Of the table as it is now.
+    """
+    try:
+        found = _read(table.root)
+    except DamagedError:
+        return []
+    if not len(found.entries):
+        return []
+    return listings.files_of(_valid(found, lineage, table.root, log.commits(table.root)))
 
 
 def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> list[FileInfo]:
@@ -126,12 +142,13 @@ def _renew(table: Table, added: pa.Table, lineage: Lineage, run_id: str) -> None
     found = _load(root, run_id)
     if found.checked.version > lineage.version:  # a run that published later was faster
         lineage = delta.open_newest(table).lineage()
-    before = _valid(root, found, lineage)
+    commits = log.commits(root)
+    before = _valid(found, lineage, root, commits)
     kept = pc.invert(pc.is_in(before["path"], added["path"].combine_chunks()))
     entries = pa.concat_tables([before.filter(kept), added])
     while entries.nbytes > LIMIT_BYTES:  # the oldest are forgotten, which costs time only
         entries = entries.slice(len(entries) // 2 + 1).combine_chunks()
-    checked = _Checked(lineage.identity, lineage.version, _commit_digest(root, lineage.version))
+    checked = _Checked(lineage.identity, lineage.version, _commit_digest(commits, lineage.version))
     metadata = {_CHECKED: msgspec.json.encode(checked)}
     content = listings.pack(entries.replace_schema_metadata(metadata))
     storage.write_bytes(storage.join(root, LEDGER), content)
@@ -143,7 +160,9 @@ def _renew(table: Table, added: pa.Table, lineage: Lineage, run_id: str) -> None
 # What is void
 
 
-def _valid(root: str, ledger: _Ledger, lineage: Lineage) -> pa.Table:
+def _valid(
+    ledger: _Ledger, lineage: Lineage, root: str, commits: Mapping[int, FileInfo]
+) -> pa.Table:
     """Returns the entries whose events the table has."""
     entries, checked = ledger.entries, ledger.checked
     none = entries.slice(0, 0)
@@ -153,20 +172,19 @@ def _valid(root: str, ledger: _Ledger, lineage: Lineage) -> pa.Table:
         return entries.filter(pa.array(valid & (versions < 0)))
     if checked.table != lineage.identity:
         return none
-    commits = log.commits(root)
     then = commits.get(checked.version)
     if then and checked.commit and _digest(then.path) != checked.commit:
         return none
     since = range(checked.version + 1, lineage.version + 1)
     if any(version not in commits for version in since):
         return none
-    for made, restored in log.restores(root, checked.version) if len(since) else ():
+    for made, restored in log.restores(root, checked.version, commits) if len(since) else ():
         valid &= (versions <= restored) | (versions > made)
     return entries.filter(pa.array(valid))
 
 
-def _commit_digest(root: str, version: int) -> str:
-    file = log.commits(root).get(version)
+def _commit_digest(commits: Mapping[int, FileInfo], version: int) -> str:
+    file = commits.get(version)
     return _digest(file.path) if file else ""
 
 
@@ -176,14 +194,25 @@ def _digest(path: str) -> str:
 
 def _load(root: str, run_id: str) -> _Ledger:
     """Returns the ledger; an empty one if there is none, or if a damaged one was set aside."""
-    path = storage.join(root, LEDGER)
     try:
-        entries = listings.unpack(state.read(path, LIMIT_BYTES), _SCHEMA)
+        return _read(root)
+    except DamagedError as error:
+        path = storage.join(root, LEDGER)
+        state.set_aside(path, run_id, f"{error}, so its files are read once more")
+        return _EMPTY
+
+
+def _read(root: str) -> _Ledger:
+    """Returns the ledger; an empty one if there is none.
+
+    Raises:
+        DamagedError: It is something else.
+    """
+    try:
+        entries = listings.unpack(state.read(storage.join(root, LEDGER), LIMIT_BYTES), _SCHEMA)
         checked = msgspec.json.decode(entries.schema.metadata[_CHECKED], type=_Checked)
-        return _Ledger(entries.replace_schema_metadata(None), checked)
     except FileNotFoundError:
         return _EMPTY
-    except (DamagedError, ValueError, KeyError, TypeError) as error:
-        why = str(error) if isinstance(error, DamagedError) else "does not name its table"
-        state.set_aside(path, run_id, f"{why}, so its files are read once more")
-        return _EMPTY
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedError("does not name its table") from error
+    return _Ledger(entries.replace_schema_metadata(None), checked)

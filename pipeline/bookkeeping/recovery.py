@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import time
 from collections.abc import Iterator, Sequence
 
 from pipeline import storage
@@ -11,7 +10,7 @@ from pipeline.bookkeeping import journal, leases, places, state
 from pipeline.bookkeeping.leases import DeadRun
 from pipeline.storage import FileInfo
 from pipeline.storage.paths import STATE
-from pipeline.table import delta, settling
+from pipeline.table import deletable, delta, settling
 from pipeline.table.address import Table
 from pipeline.table.datafiles import LEASES_FOLDER, NEW_FOLDER, TableError
 from pipeline.table.delta import Snapshot
@@ -163,8 +162,7 @@ def _remove_staged(root: str, run: DeadRun) -> None:
 
 def _temporary(files: Sequence[FileInfo]) -> Iterator[str]:
     """Yields the files that runs of eventsift had begun to write when they were killed."""
-    # A clock that was set forward makes nothing old: what is old is older than another file, too.
-    now = min(time.time(), max((file.modified for file in files), default=0.0))
+    now = deletable.now(files)
     for path, size, modified in files:
         if storage.is_temporary(path):
             yield path

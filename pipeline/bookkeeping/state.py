@@ -53,8 +53,6 @@ def read(path: str, limit_bytes: int) -> bytes:
             raise
         except OSError as error:
             raise DamagedError(f"cannot be read: {error.strerror or error}") from error
-    if not storage.exists(path):
-        raise FileNotFoundError(path)
     with storage.open_read(path) as file:
         return _limited(file.read(limit_bytes + 1), limit_bytes)
 

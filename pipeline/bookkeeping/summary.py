@@ -4,7 +4,13 @@ It is stored as JSON beside the table. Its fields are a public format: fields ma
 renamed.
 """
 
+from collections.abc import Mapping
+
 import msgspec
+
+# Up to this many days; what lies beyond the last one is in a class of its own, up to `Spread.most`.
+# Negative days lie in the future.
+DAYS = (-1, 0, 1, 2, 3, 5, 7, 10, 14, 21, 30, 60, 90, 180, 365, 730, 3650)
 
 
 class Files(msgspec.Struct, frozen=True):
@@ -82,6 +88,36 @@ class TableChange(msgspec.Struct, frozen=True):
     files_replaced: int = 0
 
 
+class Spread(msgspec.Struct, frozen=True):
+    """How events are spread over numbers of days.
+
+    Attributes:
+        least: The smallest number of days.
+        most: The greatest.
+        up_to: Events by the greatest number of days of their class: one of `DAYS`, or `most`.
+    """
+
+    least: int
+    most: int
+    up_to: dict[int, int]
+
+
+def spread(days: Mapping[int, int]) -> Spread | None:
+    """Returns how events are spread; None if there are none.
+
+    Args:
+        days: Events by their number of days.
+    """
+    if not days:
+        return None
+    least, most = min(days), max(days)
+    up_to: dict[int, int] = {}
+    for number, events in sorted(days.items()):
+        border = next((border for border in DAYS if number <= border), most)
+        up_to[border] = up_to.get(border, 0) + events
+    return Spread(least, most, up_to)
+
+
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The summary of one run.
 
@@ -100,9 +136,13 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         rejects: The file with the dead letters; None if there are none.
         horizon: None without ``--dedup-days``.
         table: The table, and what has changed in it.
+        new_types: Domain and event_type of the events of which the table had none before.
         wall_seconds: From the beginning of the plan to the end of the commit.
         seconds: By step, added up over all cores.
         counts: All tallies, by step and name.
+        lateness: Events by the days from their date to the run's; None where none was valid.
+        versions_apart: Versions that are not the latest, of the delivery and of what was searched
+            in the table, by the days from their date to that of the latest; None if there are none.
     """
 
     run: str
@@ -119,9 +159,12 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     rejects: str | None = None
     horizon: Horizon | None = None
     table: TableChange
+    new_types: list[tuple[str, str]] = []
     wall_seconds: float
     seconds: dict[str, float]
     counts: dict[str, int]
+    lateness: Spread | None = None
+    versions_apart: Spread | None = None
 
     @property
     def all_rejected(self) -> bool:

@@ -37,6 +37,8 @@ class Settings(NamedTuple):
         all_ended: Whether all workers of a run end with this process.
         verbose: Whether a failure is logged with its traceback.
         hints: More about an error for the person who reads its message; "" if there is nothing.
+        failed: Is told of a failure: the run, why, the version in which the run was published
+            before it (None if it was not), and the exit code.
     """
 
     table: Table
@@ -44,6 +46,7 @@ class Settings(NamedTuple):
     all_ended: bool = True
     verbose: bool = False
     hints: Callable[[BaseException], str] = lambda _: ""
+    failed: Callable[[str, str, int | None, int], None] = lambda *_: None
 
 
 def repeat(work: Callable[[str], int], settings: Settings, *, brief: bool = False) -> int:
@@ -68,35 +71,42 @@ def repeat(work: Callable[[str], int], settings: Settings, *, brief: bool = Fals
                 with leases.hold(settings.table.root, run_id, run.staging, identity):
                     return work(run_id)
             except KeyboardInterrupt:  # where this is called from Python
-                _fail(run, KeyboardInterrupt("interrupted"), settings)
-                return 128 + signal.SIGINT
+                code = 128 + signal.SIGINT
+                _fail(run, KeyboardInterrupt("interrupted"), settings, code)
+                return code
             except Exception as error:
                 if attempt == _ATTEMPTS - 1 or not reasons.is_a(ConflictError, error):
                     refused = reasons.is_a(TooManyRejectedError, error)
-                    _fail(run, error, settings, brief=brief and refused)
-                    return console.REJECTED if refused else console.FAILED
+                    code = console.REJECTED if refused else console.FAILED
+                    _fail(run, error, settings, code, brief=brief and refused)
+                    return code
                 _abandon(run, settings)
                 console.say("eventsift: another run was faster; starting again", error=True)
     raise AssertionError("the last attempt returns")
 
 
-def _fail(run: DeadRun, error: BaseException, settings: Settings, *, brief: bool = False) -> None:
+def _fail(
+    run: DeadRun, error: BaseException, settings: Settings, code: int, *, brief: bool = False
+) -> None:
     """Says why a run has failed and what has become of the table, and clears up after the run.
 
     Args:
         run: The run.
         error: Why it has failed.
         settings: See `repeat`.
+        code: The exit code.
         brief: Whether one line is enough, if it says that nothing was published.
     """
     if reasons.is_a(BrokenProcessPool, error):
         time.sleep(_GROUP_SECONDS)
     if settings.verbose:
         logging.getLogger(__name__).exception("the run failed")
-    console.say(f"eventsift: {reasons.of(error)}{settings.hints(error)}", error=True)
+    why = f"{reasons.of(error)}{settings.hints(error)}"
+    console.say(f"eventsift: {why}", error=True)
     version = _abandon(run, settings)
     if not brief or version is not None:
         console.say(recovery.outcome(version), error=True)
+    settings.failed(run.id, why, version, code)
 
 
 def _abandon(run: DeadRun, settings: Settings) -> int | None:

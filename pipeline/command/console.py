@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TextIO
 
-from pipeline import signals
+from pipeline import signals, storage
 
 # docs/options.md has a table of them; tests hold the two together. Signals add 129, 130 and 143.
 DONE, FAILED, USAGE, REJECTED = 0, 1, 2, 3
@@ -124,3 +124,8 @@ def _drop(stream: TextIO, problem: OSError) -> None:
     os.close(nowhere)
     if stream is sys.stdout and not isinstance(problem, BrokenPipeError):
         say(f"eventsift: standard output is lost: {problem.strerror}", error=True)
+
+
+def one_line(text: str) -> str:
+    """Returns a text of somebody else's in one line that does nothing to a terminal."""
+    return storage.shown(" ".join(text.split()))

@@ -9,6 +9,7 @@ import sys
 
 import pipeline
 from pipeline import storage
+from pipeline.storage import stores
 
 _HIDDEN = (".", "_")
 _WILDCARD = re.compile(r"[*?[]")
@@ -19,12 +20,7 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISREG, "a file"),
 )
-# What a path's scheme needs: the store's name, the extra, and the package that it brings.
-_EXTRAS = {
-    "s3": ("S3", "aws", "boto3"),
-    "gs": ("Google Cloud Storage", "gcp", "google.cloud.storage"),
-    "hdfs": ("HDFS", "hdfs", "hdfs"),
-}
+_STORES = ("s3", "gs", "hdfs")
 _STREAMS = ("a pipe", "a socket", "a device")
 
 
@@ -33,28 +29,21 @@ def missing_extra(path: str) -> str | None:
     if storage.is_local(path):
         return None
     scheme = path.partition("://")[0]
-    if scheme not in _EXTRAS:
-        stores = ", ".join(f"{known}://" for known in _EXTRAS)
-        return f"{path}: there is no store {scheme}://; give a local path, or one of {stores}"
-    store, extra, package = _EXTRAS[scheme]
-    if _is_installed(package):
+    if scheme not in _STORES:
+        known = ", ".join(f"{store}://" for store in _STORES)
+        return f"{path}: there is no store {scheme}://; give a local path, or one of {known}"
+    if scheme != "s3" or not stores.has_profile() or importlib.util.find_spec("boto3"):
         return None
     # In a checkout the extra comes with the tested versions.
     checkout = os.path.dirname(os.path.dirname(os.path.abspath(pipeline.__file__)))
-    what = f"'eventsift[{extra}]'"
+    what = "'eventsift[aws]'"
     if os.path.isfile(os.path.join(checkout, "setup.py")):
-        what = f"-c '{checkout}/requirements.txt' -e '{checkout}[{extra}]'"
+        what = f"-c '{checkout}/requirements.txt' -e '{checkout}[aws]'"
     return (
-        f"{path}: {store} needs the extra {extra!r}, which is not installed;"
-        f" install it with: {sys.executable} -m pip install {what}"
+        f"{path}: a profile of AWS's tools needs the extra 'aws', which is not installed; set"
+        " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install it with:"
+        f" {sys.executable} -m pip install {what}"
     )
-
-
-def _is_installed(package: str) -> bool:
-    try:
-        return importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:  # a package around it is not there
-        return False
 
 
 def not_a_folder(option: str, path: str) -> str | None:

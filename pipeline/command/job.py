@@ -12,19 +12,22 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 
 from pipeline import flow, processes, signals, storage
-from pipeline.bookkeeping import journal, listings, places, recovery, summary
+from pipeline.bookkeeping import dead_letters, journal, listings, places, recovery, summary
 from pipeline.command import (
     attempts,
     beam_options,
     console,
     explain,
     options,
+    page,
     reasons,
     report,
+    report_file,
     runner_checks,
     runners,
     watch,
 )
+from pipeline.errors import EventsiftError
 from pipeline.input import sources
 from pipeline.run import Run
 from pipeline.storage import FileInfo, stores
@@ -32,6 +35,10 @@ from pipeline.table.address import Table
 
 # How long an engine may take to answer that its job is cancelled.
 _CANCEL_SECONDS = 3.0
+
+
+class UnusableError(EventsiftError):
+    """A path on the command line cannot be used."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,13 +49,35 @@ def main(arguments: Sequence[str]) -> int:
         anything was published), 2 for a usage error, 3 if too many records were rejected, or all;
         129, 130 or 143 if a signal has stopped it.
     """
-    parser = options.parser()
+    try:
+        job = asked(options.parser(), arguments)
+    except UnusableError as error:
+        console.say(f"eventsift: {error}\n{recovery.outcome(None)}", error=True)
+        return console.FAILED
+    if job.own.watch is None:
+        return job.run()
+    inputs = [_absolute(pattern) for pattern in job.own.input]
+    return watch.watch(inputs, job.table, job.own.watch, job.run, job.temp)
+
+
+def asked(parser: console.Parser, arguments: Sequence[str]) -> "Job":
+    """Returns the job that a command line asks for. Nothing was written, or read of the input.
+
+    Args:
+        parser: The parser of the job's own options, which ends the program if they are wrong.
+        arguments: The command's arguments.
+
+    Raises:
+        UnusableError: A path on the command line cannot be used.
+    """
     beam_options.tell_beams_options(parser, arguments)
     own, rest = parser.parse_known_args(arguments)
     if not own.input or not own.output:
         parser.error("--input and --output are needed, e.g. --input 'in/*.jsonl' --output out/")
     if own.rebuild and own.watch is not None:
         parser.error("--rebuild replaces the table once, --watch never ends: choose one")
+    if own.report_json == report_file.STDOUT and own.watch is not None:
+        parser.error("--watch speaks on standard output: give --report-json a file")
     engine = PipelineOptions(rest)
     if own.verbose:
         logging.getLogger().setLevel(logging.INFO)
@@ -58,30 +87,27 @@ def main(arguments: Sequence[str]) -> int:
         beam_options.refuse_unknown(parser, engine, rest)
     except runner_checks.RunnerError as error:
         parser.error(str(error))
+    stores.configure(engine)
     if missing := _first(explain.missing_extra, paths):
         parser.error(missing)
-    stores.configure(engine)
     root = storage.absolute(own.output)
     if inside := sources.within_table(own.input, root):
         parser.error(sources.only_own(inside, root))
-    job = _Job(own, engine, Table(root, stores.delta_options(root, engine)))
+    job = Job(own, engine, Table(root, stores.delta_options(root, engine)))
     # Where nothing else is given, or a folder in the table, payloads are staged in the table.
     temp = root if places.is_inside(job.temp, root) else job.temp
     problem = (
         explain.unusable_folder("--output", root)
         or explain.unusable_folder("--temp", temp)
+        or (own.report_json and report_file.unusable(own.report_json))
         or (len(own.input) == 1 and explain.stream_input(own.input[0]))
     )
     if problem:
-        console.say(f"eventsift: {problem}\n{recovery.outcome(None)}", error=True)
-        return console.FAILED
-    if own.watch is None:
-        return job.run()
-    inputs = [_absolute(pattern) for pattern in own.input]
-    return watch.watch(inputs, job.table, own.watch, job.run, job.temp)
+        raise UnusableError(problem)
+    return job
 
 
-class _Job(NamedTuple):
+class Job(NamedTuple):
     """What was asked for on the command line.
 
     Attributes:
@@ -99,6 +125,12 @@ class _Job(NamedTuple):
         """Returns the folder for what is staged."""
         return places.temp_folder(self.table.root, self.own.temp)
 
+    @property
+    def workers(self) -> int:
+        """Returns how many cores each step uses by itself."""
+        idle = processes.available() if runners.leaves_cores(self.beam) else 0
+        return idle if self.own.workers is None else int(self.own.workers)
+
     def run(self, files: Sequence[FileInfo] | None = None) -> int:
         """Runs the pipeline, again if another run was faster.
 
@@ -113,10 +145,11 @@ class _Job(NamedTuple):
             self.temp,
             all_ended=runners.name(self.beam) == runners.LOCAL,
             verbose=self.own.verbose,
-            hints=self._hints,
+            hints=self.hints,
+            failed=self._report_failure,
         )
         return attempts.repeat(
-            lambda run_id: self._attempt(self._run(run_id), files),
+            lambda run_id: self._attempt(self.as_run(run_id), files),
             settings,
             brief=files is not None,
         )
@@ -132,18 +165,35 @@ class _Job(NamedTuple):
         found = summary.decode(storage.read_bytes(path))
         for warning in report.warnings(found):
             console.say(f"eventsift: {warning}", error=True)
-        console.say(report.line(found) if files else report.text(found))
+        if self.own.report_json:
+            report_file.write(self.own.report_json, found)
+        if files:
+            console.say(report.line(found))
+        elif self.own.report_json != report_file.STDOUT:
+            letters = dead_letters.first(found.rejects, found.rejected) if found.rejects else {}
+            console.say(report.text(found, letters))
+        if found.files.read and not self.own.no_page:
+            path = page.after_run(run.table)
+            if path and not files and self.own.report_json != report_file.STDOUT:
+                console.say(f"As a page: {path}")
         return console.REJECTED if found.all_rejected else console.DONE
+
+    def _report_failure(self, run_id: str, error: str, version: int | None, code: int) -> None:
+        """Writes the report of a run that has failed, where one is wanted."""
+        if self.own.report_json:
+            published = version is not None
+            failure = report_file.Failure(
+                run_id, self.table.root, version, published, error, exit_code=code
+            )
+            report_file.write(self.own.report_json, failure)
 
     def _pipeline(self, run: Run, files: Sequence[FileInfo] | None) -> bool:
         """Runs the pipeline; tells whether it has run, and was not only built."""
         if files is not None:
             run = run._replace(listing=storage.join(run.staging, "listing.arrow.zst"))
             listings.write(run.listing, files)
-        idle = processes.available() if runners.leaves_cores(self.beam) else 0
-        workers = idle if self.own.workers is None else self.own.workers
         pipeline = beam.Pipeline(runner=runners.name(self.beam), options=self.beam)
-        flow.build(pipeline, run, workers)
+        flow.build(pipeline, run, self.workers)
         try:
             result = pipeline.run()
             with signals.before_ending(lambda _: _cancel(result)):
@@ -152,7 +202,7 @@ class _Job(NamedTuple):
             processes.stop()
         return getattr(result, "has_job", True) and not self.beam.view_as(TestOptions).dry_run
 
-    def _run(self, run_id: str) -> Run:
+    def as_run(self, run_id: str) -> Run:
         """Returns a run with these options."""
         own = self.own
         return Run(
@@ -169,7 +219,7 @@ class _Job(NamedTuple):
             max_rejected=own.max_rejected,
         )
 
-    def _hints(self, error: BaseException) -> str:
+    def hints(self, error: BaseException) -> str:
         """Returns what may be meant where a pattern matches nothing."""
         if not reasons.is_a(sources.NoMatchError, error):
             return ""

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--dedup-days",
-        type=_count,
+        type=count,
         default=None,
         metavar="N",
         help="a promise that all versions of an event lie within N days: only files of the table"
@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--watch",
-        type=_seconds,
+        type=seconds,
         default=None,
         metavar="TIME",
         help="keep running: look for new files this often (e.g. 30s, 5m, 1h) and publish those that"
@@ -81,12 +81,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--workers",
-        type=_count,
+        type=count,
         default=None,
         metavar="N",
         help="cores each step uses by itself (default: all where the Python workers are the job's"
         " own process, as with the local runner, Prism and LOOPBACK; else 0: the engine spreads the"
         " work)",
+    )
+    parser.add_argument(
+        "--report-json",
+        type=path,
+        metavar="FILE",
+        help="write the report as JSON to a file, which each run replaces, or to standard output"
+        " (-), where it takes the place of the report for people; of a run that fails it says why"
+        " (default: none)",
+    )
+    parser.add_argument(
+        "--no-page",
+        action="store_true",
+        help="do not write the page about the table, _eventsift/page.html, after the run",
     )
     parser.add_argument(
         "--verbose", action="store_true", help="show Beam's log, and the traceback of a failure"
@@ -115,11 +128,21 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parser() -> Parser:
-    """Returns the parser of the job's own options, for help and usage errors."""
+def parser(
+    command: str = "run",
+    module: str = "pipeline",
+    description: str = "Keep the latest version of every event, as Parquet by type and date.",
+) -> Parser:
+    """Returns the parser of the job's own options, for help and usage errors.
+
+    Args:
+        command: The command that takes them.
+        module: The module that was started otherwise.
+        description: What the command does.
+    """
     own = Parser(
-        prog=console.name("run", "pipeline"),
-        description="Keep the latest version of every event, as Parquet by type and date.",
+        prog=console.name(command, module),
+        description=description,
         epilog="Any option of Apache Beam or its runners may follow, e.g. --runner=FlinkRunner.",
         allow_abbrev=False,
     )
@@ -134,22 +157,23 @@ _MOST_SECONDS = 366 * 86_400
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """Returns the seconds that an option such as ``5m`` names."""
     number = text.rstrip("smhd")
     unit = text[len(number) :]
     if not re.fullmatch(r"\d+(\.\d+)?", number, re.ASCII) or unit not in _SECONDS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a time such as 30s, 5m, 1h or 7d")
-    seconds = float(number) * _SECONDS[unit]
-    if seconds > _MOST_SECONDS:
+    found = float(number) * _SECONDS[unit]
+    if found > _MOST_SECONDS:
         raise argparse.ArgumentTypeError(f"{text!r} is more than 366d")
-    return seconds
+    return found
 
 
 def _history(text: str) -> float:
-    seconds = _seconds(text)
-    if seconds > LOG_DAYS * 86_400:
+    found = seconds(text)
+    if found > LOG_DAYS * 86_400:
         raise argparse.ArgumentTypeError(f"{text!r} is more than {LOG_DAYS}d, which the log keeps")
-    return seconds
+    return found
 
 
 def _reject_limit(text: str) -> RejectLimit:
@@ -168,13 +192,14 @@ def _reject_limit(text: str) -> RejectLimit:
 
 
 def _positive(text: str) -> int:
-    value = _count(text)
+    value = count(text)
     if value == 0:
         raise argparse.ArgumentTypeError("0 is not at least 1")
     return value
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Returns the whole number that an option names."""
     if not text.isascii() or not text.isdigit():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
     if len(text) > _MOST_DIGITS:

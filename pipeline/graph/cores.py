@@ -28,10 +28,13 @@ class Cores(NamedTuple):
         workers: Calls at a time; 0 where the runner itself spreads the elements over cores.
         processes: Whether calls hold Python's interpreter lock, and so need processes if they have
             much to do; else they get threads.
+        waiting: Calls at a time, in threads, where they have little else to do than to wait for a
+            store; 0 if they wait for none.
     """
 
     workers: int
     processes: bool
+    waiting: int = 0
 
 
 class ParallelDoFn(beam.DoFn):
@@ -74,9 +77,10 @@ class ParallelDoFn(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[Any]:
         """Makes the calls gathered, and yields their outputs."""
-        workers = min(self._cores.workers, len(self._calls))
+        waits = self._cores.waiting and self._work_bytes < WORK_BYTES
+        workers = min(self._cores.waiting if waits else self._cores.workers, len(self._calls))
         with (
-            self._executor(workers) as executor,
+            self._executor(workers, may_be_processes=not waits) as executor,
             contextlib.closing(_results(self._calls, workers, executor)) as results,
         ):
             for result in results:
@@ -87,12 +91,12 @@ class ParallelDoFn(beam.DoFn):
                         yield _global(output)
 
     def _executor(
-        self, workers: int
+        self, workers: int, *, may_be_processes: bool
     ) -> contextlib.AbstractContextManager[concurrent.futures.Executor | None]:
         """What makes the calls: processes, which stay, threads, or (None) this thread."""
         if workers <= 1:
             return contextlib.nullcontext()
-        if self._cores.processes:
+        if self._cores.processes and may_be_processes:
             # They take half a second to start: not for work that is done in that time.
             if self._work_bytes >= WORK_BYTES:
                 processes.start(self._cores.workers)

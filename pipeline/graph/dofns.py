@@ -33,6 +33,9 @@ from pipeline.steps.route import Routed
 from pipeline.steps.tally import Tally
 from pipeline.steps.write import Written
 
+# Of files in a store: each waits for two or three requests, and works for some milliseconds.
+_SCANS_AT_A_TIME = 16
+
 Keyed = tuple[int, Packed]
 
 
@@ -104,14 +107,15 @@ class ReadBlocks(ParallelDoFn):
             "slices": sum(len(slices.destinations) for slices in block.slices),
             **{f"rejected.{reason}": count for reason, count in block.rejected.items()},
         }
-        yield TaggedOutput(tags.TALLIES, Tally("read", counts, block.seconds))
+        yield TaggedOutput(tags.TALLIES, Tally("read", counts, block.seconds, block.days))
 
 
 class ScanLiveFiles(ParallelDoFn):
     """ScanTask, with the delivery's keys → (bucket, versions that may compete); tagged: LIVE."""
 
     def __init__(self, run: Run, workers: int) -> None:
-        super().__init__(Cores(workers, processes=True))
+        waiting = 0 if storage.is_local(run.root) else _SCANS_AT_A_TIME
+        super().__init__(Cores(workers, processes=True, waiting=waiting))
         self._run = run
 
     def process(self, task: ScanTask, delivery: DeliveryKeys) -> Iterable[Keyed]:
@@ -160,7 +164,7 @@ class CombineLatest(ParallelDoFn):
 
     def outputs(self, found: Superseded) -> Iterator[Any]:
         """Splits the rows by origin; as bytes, since Beam would pickle arrays one by one."""
-        locations, exact, count, seconds = found
+        locations, exact, count, seconds, days = found
         origins = versions.origins_of(locations)
         numbers, starts = np.unique(origins, return_index=True)
         borders = [*starts.tolist(), len(locations)]
@@ -174,7 +178,7 @@ class CombineLatest(ParallelDoFn):
             "superseded_events": int(np.sum(~exact & delivered)),
             "exact_duplicate_events": int(np.sum(exact & delivered)),
         }
-        yield TaggedOutput(tags.TALLIES, Tally("latest", counts, seconds))
+        yield TaggedOutput(tags.TALLIES, Tally("latest", counts, seconds, days))
 
 
 class RouteRows(beam.DoFn):

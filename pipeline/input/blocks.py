@@ -60,18 +60,21 @@ def cut(file: storage.FileInfo, block_bytes: int = BLOCK_BYTES) -> list[Piece]:
     if file.bytes <= block_bytes:
         return [Piece(file.path, 0, file.bytes)]
     starts = [0]
-    with storage.open_read(file.path) as stream:
-        # An array stays whole, since it has no borders inside.
-        if sniff.is_json(stream.read(sniff.HEAD_BYTES)):
-            # Blocks of equal size: one short one at the end would leave the other cores waiting.
-            count = -(-file.bytes // block_bytes)
-            for target in (file.bytes * n // count for n in range(1, count)):
-                for window_bytes in _WINDOWS_BYTES:
-                    stream.seek(target)
-                    border = next(borders.cuts(stream.read(window_bytes)), None)
-                    if border is not None:
-                        starts.append(target + border)
-                        break
+    # Blocks of equal size: one short one at the end would leave the other cores waiting.
+    count = -(-file.bytes // block_bytes)
+    targets = [file.bytes * n // count for n in range(1, count)]
+    head = storage.Part(file.path, 0, sniff.HEAD_BYTES)
+    windows = [storage.Part(file.path, target, _WINDOWS_BYTES[0]) for target in targets]
+    found = map(bytes, storage.read_parts([head, *windows]))
+    # An array stays whole, since it has no borders inside.
+    if sniff.is_json(next(found)):
+        for target, window in zip(targets, found, strict=True):
+            border = next(borders.cuts(window), None)
+            if border is None:
+                window = storage.read_part(file.path, target, _WINDOWS_BYTES[1])
+                border = next(borders.cuts(window), None)
+            if border is not None:
+                starts.append(target + border)
     ends = [*starts[1:], file.bytes]
     return [Piece(file.path, start, end) for start, end in zip(starts, ends, strict=True)]
 

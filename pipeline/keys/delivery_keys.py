@@ -188,7 +188,8 @@ def filter_of(delivery: DeliveryKeys) -> Filter:
 
 @functools.lru_cache(maxsize=1)
 def _load(size: Size, paths: tuple[str, ...]) -> Filter:
-    stored = [np.frombuffer(storage.read_bytes(path), np.uint64).reshape(2, -1) for path in paths]
+    contents = storage.each(storage.read_bytes, paths, min(paths, default=""))
+    stored = [np.frombuffer(content, np.uint64).reshape(2, -1) for content in contents]
     id_hashes, micros = np.concatenate([np.empty((2, 0), np.uint64), *stored], axis=1)
     return build(size, id_hashes, micros.view(np.int64))
 

@@ -32,7 +32,7 @@ NAME_BYTES_LIMIT = 255
 _KEPT = b"abcdefghijklmnopqrstuvwxyz0123456789-_."
 _ENCODED = [chr(byte) if byte in _KEPT else f"%{byte:02X}" for byte in range(256)]
 
-_DAY_MICROS = 86_400_000_000
+DAY_MICROS = 86_400_000_000
 _EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
 # A day's microseconds take 37 bits, so a position takes 63.
 SPREAD_BITS = 26
@@ -153,13 +153,13 @@ def position(micros: _Instants, spread: _Instants) -> _Instants:
         micros: An instant in microseconds since 1970, or an array of them.
         spread: A number of `SPREAD_BITS` bits for each, which tells apart what lies at one instant.
     """
-    return (micros % _DAY_MICROS << SPREAD_BITS) | spread
+    return (micros % DAY_MICROS << SPREAD_BITS) | spread
 
 
 def instant(destination: Destination, position: int) -> int:
     """Returns when something begins, in microseconds since 1970; see `position`."""
     day = day_number(*destination[2:]) - _EPOCH_DAY
-    return day * _DAY_MICROS + (position >> SPREAD_BITS)
+    return day * DAY_MICROS + (position >> SPREAD_BITS)
 
 
 def day_number(year: int, month: int, day: int) -> int:
@@ -194,7 +194,7 @@ def group(
         return [], np.empty(0, np.int32)
     domains, domain_codes = _codes(domain)
     event_types, event_type_codes = _codes(event_type)
-    days = micros // _DAY_MICROS  # floors, also before 1970
+    days = micros // DAY_MICROS  # floors, also before 1970
     first = int(days.min())
     span = int(days.max()) - first + 1
     # One number for each destination, which sorts as the destination does. Even a million domains

@@ -8,10 +8,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline import storage
 from pipeline.keys import ties
 from pipeline.rows import live_rows, staging
 from pipeline.rows.live_rows import LiveFile
-from pipeline.table.datafiles import FILE_SCHEMA
+from pipeline.table.datafiles import FILE_SCHEMA, DataFile
 
 NO_ROWS = np.empty(0, np.int64)
 # Later than any timestamp.
@@ -48,16 +49,21 @@ def read(parts: Sequence[Rows], root: str) -> pa.Table:
         datafiles.ConflictError: Another run has superseded a live file.
     """
     slices = [part.origin for part in parts if isinstance(part.origin, staging.Slice)]
+    live = (part.origin.file for part in parts if isinstance(part.origin, LiveFile))
+    found = storage.each(lambda file: _read_live(file, root), live, root)
     staged = iter(staging.read_slices(slices))
     batches: list[pa.RecordBatch] = []
     for part in parts:
         if isinstance(part.origin, LiveFile):
-            with live_rows.open_rows(root, part.origin.file) as parquet:
-                rows = live_rows.read(parquet, FILE_SCHEMA.names)
-            batches += rows.to_batches()
+            batches += next(found).to_batches()
         else:
             batches.append(next(staged))
     return pa.Table.from_batches(batches, FILE_SCHEMA).combine_chunks()
+
+
+def _read_live(file: DataFile, root: str) -> pa.Table:
+    with live_rows.open_rows(root, file) as parquet:
+        return live_rows.read(parquet, FILE_SCHEMA.names)
 
 
 def kept(parts: Sequence[Rows]) -> npt.NDArray[np.bool_]:

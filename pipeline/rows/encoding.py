@@ -1,7 +1,7 @@
 """How a data file is encoded, and what its rows take in memory."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
@@ -36,6 +36,9 @@ _ROW_BYTES = 23
 _PLAIN_ROW_BYTES = {"event_id": 4, "timestamp": 8, "data": 4}
 _PLAIN = {"PLAIN", "RLE", "BIT_PACKED"}  # the last two are of null bits
 
+# Makes a file, given its path and its content.
+WriteNew = Callable[[str, pa.Buffer], None]
+
 
 class WriteSettings(NamedTuple):
     """What writing depends on besides the rows.
@@ -54,37 +57,50 @@ class WriteSettings(NamedTuple):
 
 
 def write_file(
-    row_groups: Iterable[pa.Table],
-    destination: Destination,
-    settings: WriteSettings,
-    *,
-    is_small: bool,
+    row_groups: Iterable[pa.Table], destination: Destination, settings: WriteSettings
 ) -> DataFile:
-    """Writes a data file.
+    """Writes a data file as it grows, so that it may be larger than what is in memory.
 
     Args:
         row_groups: Its rows in the order of their timestamps; each table becomes a row group.
         destination: Where they belong.
         settings: Where and how to write.
-        is_small: Whether the file is made in memory, which takes less time; else it is written
-            as it grows.
 
     Raises:
         OSError: Nothing can be written.
     """
-    stays = destination if settings.keeps_history else None
-    path = datafiles.new_path(settings.run, uuid.uuid4().hex[:16], stays)
-    full_path = storage.join(settings.root, path)
-    if is_small:
-        sink = pa.BufferOutputStream()
-        rows, times = _encode(sink, row_groups)
-        file = sink.getvalue()
-        storage.write_new(full_path, file)
-        return DataFile(path, destination, rows, file.size, *times)
-    with storage.create(full_path) as stream:
+    path = _new_path(destination, settings)
+    with storage.create(storage.join(settings.root, path)) as stream:
         rows, times = _encode(stream, row_groups)
         size = stream.tell()
     return DataFile(path, destination, rows, size, *times)
+
+
+def write_small(
+    row_groups: Iterable[pa.Table],
+    destination: Destination,
+    settings: WriteSettings,
+    write_new: WriteNew,
+) -> DataFile:
+    """Writes a data file that is made in memory first, which takes less time.
+
+    Args:
+        row_groups: As for `write_file`.
+        destination: As for `write_file`.
+        settings: As for `write_file`.
+        write_new: Makes the file; see `storage.NewFiles`.
+    """
+    path = _new_path(destination, settings)
+    sink = pa.BufferOutputStream()
+    rows, times = _encode(sink, row_groups)
+    file = sink.getvalue()
+    write_new(storage.join(settings.root, path), file)
+    return DataFile(path, destination, rows, file.size, *times)
+
+
+def _new_path(destination: Destination, settings: WriteSettings) -> str:
+    stays = destination if settings.keeps_history else None
+    return datafiles.new_path(settings.run, uuid.uuid4().hex[:16], stays)
 
 
 def _encode(

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline import storage
 from pipeline.keys import partitions
 from pipeline.keys.partitions import Destination
 from pipeline.table import datafiles
@@ -84,8 +85,15 @@ def open_parquet(stream: BinaryIO) -> pq.ParquetFile:
     It checks the checksums of pages, which our own files have: a damaged page is an error, and its
     rows do not go on into new files. Spark may store a timestamp in 96 bits, which Arrow takes for
     nanoseconds unless told: these overflow outside of 1677 to 2262.
+
+    From a store, columns of a row group that lie side by side are fetched together.
     """
-    return pq.ParquetFile(stream, coerce_int96_timestamp_unit="us", page_checksum_verification=True)
+    return pq.ParquetFile(
+        stream,
+        coerce_int96_timestamp_unit="us",
+        page_checksum_verification=True,
+        pre_buffer=storage.is_remote(stream),
+    )
 
 
 def batches(parquet: pq.ParquetFile, names: Sequence[str], rows: int) -> Iterator[pa.Table]:
@@ -97,8 +105,9 @@ def batches(parquet: pq.ParquetFile, names: Sequence[str], rows: int) -> Iterato
             yield _absent(min(left, rows), names)
             left -= rows
         return
-    for batch in parquet.iter_batches(rows, columns=there, use_threads=False):
-        yield conform(pa.Table.from_batches([batch]), names)
+    for group in range(parquet.num_row_groups):
+        for batch in parquet.iter_batches(rows, [group], columns=there, use_threads=False):
+            yield conform(pa.Table.from_batches([batch]), names)
 
 
 def read(parquet: pq.ParquetFile, names: Sequence[str]) -> pa.Table:

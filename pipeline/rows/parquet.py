@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline import storage
 from pipeline.keys.partitions import Destination
 from pipeline.rows import batches, content, encoding, live_rows, merging
 from pipeline.rows.content import NO_ROWS, Rows
@@ -25,7 +26,11 @@ from pipeline.table.datafiles import FILE_SCHEMA, DataFile
 LARGE_BYTES = 64 << 20
 
 
-def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> Iterator[DataFile]:
+def write(
+    destinations: Sequence[Sequence[Rows]],
+    settings: WriteSettings,
+    write_new: encoding.WriteNew = storage.write_new,
+) -> Iterator[DataFile]:
     """Writes what is kept of the rows of some small destinations to new data files.
 
     All are read and sorted in one piece: by themselves they would take twice as long.
@@ -33,6 +38,7 @@ def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> It
     Args:
         destinations: The rows of each, of which at least one is kept.
         settings: Where and how to write.
+        write_new: Makes a file.
 
     Yields:
         The files of one destination after another, each with as many as its size asks for.
@@ -62,7 +68,7 @@ def write(destinations: Sequence[Sequence[Rows]], settings: WriteSettings) -> It
             groups = (rows[first : first + limit] for first in range(0, len(rows), limit))
             tables = (table.take(pa.array(group)) for group in groups)
             destination = destinations[number][0].origin.destination
-            yield encoding.write_file(tables, destination, settings, is_small=True)
+            yield encoding.write_small(tables, destination, settings, write_new)
 
 
 def write_large(rows: Sequence[Rows], settings: WriteSettings) -> Iterator[DataFile]:
@@ -85,7 +91,7 @@ def _write_pieces(
     found = merging.row_groups(pieces, file_rows, group_rows)
     for _, groups in itertools.groupby(found, lambda group: group.file):
         tables = (merging.take(group.table, group.rows) for group in groups)
-        yield encoding.write_file(tables, destination, settings, is_small=False)
+        yield encoding.write_file(tables, destination, settings)
 
 
 def rewrite(rows: Rows, settings: WriteSettings) -> Iterator[DataFile]:
@@ -107,7 +113,7 @@ def rewrite(rows: Rows, settings: WriteSettings) -> Iterator[DataFile]:
     assert isinstance(live, LiveFile)
     tables = _kept_rows(live, rows.superseded, settings.root)
     if datafiles.is_ours(live.file.path.rpartition("/")[2]):
-        yield encoding.write_file(tables, live.destination, settings, is_small=False)
+        yield encoding.write_file(tables, live.destination, settings)
         return
     for some in batches.up_to(settings.target_bytes, ((table, table.nbytes) for table in tables)):
         table = pa.concat_tables(some)

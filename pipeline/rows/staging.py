@@ -202,22 +202,9 @@ def weights_of(slices: Sequence[Slices]) -> bytes:
 
 
 def read_slices(slices: Sequence[Slice]) -> list[pa.RecordBatch]:
-    """The staged rows of each slice. What lies side by side is read in one go."""
-    reads: list[list[int]] = []
-    end = ("", 0)
-    for number in sorted(range(len(slices)), key=lambda number: slices[number][1:3]):
-        slice_ = slices[number]
-        if (slice_.path, slice_.offset) != end:
-            reads.append([])
-        reads[-1].append(number)
-        end = (slice_.path, slice_.offset + slice_.bytes)
-    found: dict[int, pa.RecordBatch] = {}
-    for together in reads:
-        path, start = slices[together[0]].path, slices[together[0]].offset
-        size = sum(slices[number].bytes for number in together)
-        content = pa.py_buffer(storage.read_part(path, start, size))
-        for number in together:
-            slice_ = slices[number]
-            own = content.slice(slice_.offset - start, slice_.bytes)
-            found[number] = pa.ipc.read_record_batch(own, FILE_SCHEMA)
-    return [found[number] for number in range(len(slices))]
+    """Returns the staged rows of each slice."""
+    parts = [storage.Part(slice_.path, slice_.offset, slice_.bytes) for slice_ in slices]
+    return [
+        pa.ipc.read_record_batch(pa.py_buffer(content), FILE_SCHEMA)
+        for content in storage.read_parts(parts)
+    ]

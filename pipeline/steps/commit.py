@@ -5,6 +5,7 @@ keep the journal (dead letters, ledger, summary), remove what was staged. The co
 what comes before it is invisible, what comes after it is repeated, or done by the next run.
 """
 
+import datetime
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import directory
 from pipeline.run import Run
 from pipeline.steps.plan import Plan
-from pipeline.steps.tally import Tally, add_up, disagreements
+from pipeline.steps.tally import Tally, add_up, days_of, disagreements
 from pipeline.steps.write import Written
 from pipeline.table import commits, delta, settling
 from pipeline.table.datafiles import DataFile
@@ -131,6 +132,14 @@ class _Change(NamedTuple):
         """The partitions that get new files."""
         return {directory(file.destination) for file in self.add}
 
+    @property
+    def types_written_only(self) -> list[tuple[str, str]]:
+        """The types that get new files and lose none; if the table has no others, they are new."""
+        written, lost = (
+            {file.destination[:2] for file in files} for files in (self.add, self.remove)
+        )
+        return sorted(written - lost)
+
     def counts(self, outcome: Outcome) -> dict[str, int]:
         """Returns what the commit has to say, for `disagreements`."""
         return {
@@ -195,10 +204,20 @@ def _summary(
             files_written=len(change.add),
             files_replaced=len(change.remove),
         ),
+        new_types=change.types_written_only,
         wall_seconds=round(time.time() - planned.began, 3),
         seconds={step: round(total, 3) for step, total in seconds.items()},
         counts=dict(sorted(counts.items())),
+        lateness=_lateness(planned.began, outcome.tallies),
+        versions_apart=summary.spread(days_of("latest", outcome.tallies)),
     )
+
+
+def _lateness(began: float, tallies: Sequence[Tally]) -> summary.Spread | None:
+    """Returns how many days before the run the events happened, by their dates in UTC."""
+    today = datetime.datetime.fromtimestamp(began, datetime.timezone.utc).date().toordinal()
+    days = days_of("read", tallies)
+    return summary.spread({today - day: events for day, events in days.items()})
 
 
 def _reasons(counts: Counter[str]) -> dict[str, int]:

@@ -9,13 +9,14 @@ the same content, so which of them stays makes no difference to the table; the o
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pipeline.keys import ties, versions
+from pipeline.keys.partitions import DAY_MICROS
 from pipeline.keys.versions import Packed, Versions
 
 
@@ -28,12 +29,14 @@ class Superseded(NamedTuple):
             shape (n,).
         versions: How many versions were compared, those that stay included.
         seconds: What it took.
+        days: How many of them lie that many days before the latest version, by UTC date.
     """
 
     locations: npt.NDArray[np.int64]
     exact: npt.NDArray[np.bool_]
     versions: int
     seconds: float
+    days: Mapping[int, int] = {}
 
 
 def latest(parts: Sequence[Packed]) -> Superseded:
@@ -45,8 +48,8 @@ def latest(parts: Sequence[Packed]) -> Superseded:
     """
     started = time.perf_counter()
     found = versions.unpack(parts)
-    locations, exact = _losers(_repeated(found))
-    return Superseded(locations, exact, len(found), time.perf_counter() - started)
+    locations, exact, days = _losers(_repeated(found))
+    return Superseded(locations, exact, len(found), time.perf_counter() - started, days)
 
 
 def _repeated(found: Versions) -> Versions:
@@ -55,19 +58,40 @@ def _repeated(found: Versions) -> Versions:
     return found[order[ties.tied(found["id_low"][order])]]
 
 
-def _losers(found: Versions) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+def _losers(
+    found: Versions,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], dict[int, int]]:
     """Those of some versions, which come sorted by `id_low`, that `Superseded` is about."""
     found = found[_order(found)]
     low, high, timestamps, digests, locations = (
         found[name] for name in ("id_low", "id_high", "timestamp", "digest", "location")
     )
     # Of each id the last row is the latest, and a row followed by its equal only repeats it.
-    loses = (low[:-1] == low[1:]) & (high[:-1] == high[1:])
+    loses = same = (low[:-1] == low[1:]) & (high[:-1] == high[1:])
     exact = loses & (timestamps[:-1] == timestamps[1:]) & (digests[:-1] == digests[1:])
-    loses &= ~(exact & (locations[:-1] == locations[1:]))
+    loses = same & ~(exact & (locations[:-1] == locations[1:]))
     losers = np.flatnonzero(loses)
+    days = _days_before(timestamps, losers, np.flatnonzero(np.append(~same, True)))
     losers = losers[np.argsort(locations[losers])]
-    return locations[losers], exact[losers]
+    return locations[losers], exact[losers], days
+
+
+def _days_before(
+    timestamps: npt.NDArray[np.int64],
+    losers: npt.NDArray[np.int64],
+    latest_rows: npt.NDArray[np.int64],
+) -> dict[int, int]:
+    """Counts rows by how many days they lie before the latest row of their event.
+
+    Args:
+        timestamps: Of all rows, in microseconds; shape (n,).
+        losers: The rows to count, ascending.
+        latest_rows: The last row of each event, ascending.
+    """
+    winners = latest_rows[np.searchsorted(latest_rows, losers)]
+    apart = timestamps[winners] // DAY_MICROS - timestamps[losers] // DAY_MICROS
+    numbers, counts = np.unique(apart, return_counts=True)
+    return dict(zip(numbers.tolist(), counts.tolist(), strict=True))
 
 
 def _order(found: Versions) -> npt.NDArray[np.int64]:

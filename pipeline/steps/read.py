@@ -75,6 +75,7 @@ class BlockRead(NamedTuple):
         rejected: How many records were refused, by reason.
         dead_letters: The file that holds them, "" if there are none.
         seconds: What it took.
+        days: How many events were staged, by their day; see `partitions.day_number`.
         earlier: Versions that came before, where a block has too many to hold them all.
     """
 
@@ -88,6 +89,7 @@ class BlockRead(NamedTuple):
     rejected: Counter[str]
     dead_letters: str
     seconds: float
+    days: Counter[int]
     earlier: Sequence[Bucketed] = ()
 
 
@@ -151,6 +153,7 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
                 waiting.clear()
                 yield portion
     portion, keys = _together(waiting, settings)
+    days = _days(slices)
     yield BlockRead(
         number=block.number,
         bytes=counts["bytes"],
@@ -158,10 +161,11 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
         slices=slices,
         weights=staging.weights_of(slices),
         versions=portion,
-        delivery_keys=delivery_keys.union([*stored, keys])._replace(blocks=1, days=_days(slices)),
+        delivery_keys=delivery_keys.union([*stored, keys])._replace(blocks=1, days=frozenset(days)),
         rejected=rejected,
         dead_letters=letters if file else "",
         seconds=time.perf_counter() - started,
+        days=days,
     )
 
 
@@ -189,10 +193,13 @@ def _together(waiting: Sequence[_Keys], settings: ReadSettings) -> tuple[Buckete
     )
 
 
-def _days(slices: Sequence[staging.Slices]) -> frozenset[int]:
-    """The days of staged events."""
-    dates = {destination[2:] for some in slices for destination in some.destinations}
-    return frozenset(partitions.day_number(*date) for date in dates)
+def _days(slices: Sequence[staging.Slices]) -> Counter[int]:
+    """Returns how many events of some slices lie on each day."""
+    dates: Counter[tuple[int, int, int]] = Counter()
+    for some in slices:
+        for destination, rows in zip(some.destinations, some.rows, strict=True):
+            dates[destination[2:]] += rows
+    return Counter({partitions.day_number(*date): rows for date, rows in dates.items()})
 
 
 def _tables(
@@ -218,15 +225,15 @@ def _parts(
     limits = settings.part_bytes, settings.max_event_bytes
     small: list[tuple[str, bytes]] = []
     small_bytes = 0
-    for piece in block.pieces:
-        if piece.start or piece.end > _SMALL * settings.part_bytes:
-            with storage.open_read(piece.path) as stream:
+    for piece, stream in zip(block.pieces, storage.open_ranges(block.ranges), strict=True):
+        with stream:
+            if piece.start or piece.end > _SMALL * settings.part_bytes:
                 yield from streams.parts(stream, piece, *limits)
                 counts["bytes"] += stream.tell() - piece.start
                 if settings.sizes.forget and storage.is_local(piece.path):
                     storage.forget(stream, piece.start, piece.end)
-            continue
-        data = storage.read_part(piece.path, 0, piece.end)
+                continue
+            data = stream.read(piece.end)
         counts["bytes"] += len(data)
         if not (borders.is_between_borders(data) and sniff.is_json(data[: sniff.HEAD_BYTES])):
             yield from streams.parts(io.BytesIO(data), piece, *limits)

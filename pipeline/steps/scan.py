@@ -1,7 +1,9 @@
 """Scanning a live file for the rows that compete with a delivery."""
 
+from __future__ import annotations
+
 import time
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +16,10 @@ from pipeline.keys.delivery_keys import DeliveryKeys, Filter
 from pipeline.keys.versions import Bucketed
 from pipeline.rows import encoding, live_rows
 from pipeline.rows.live_rows import LiveFile
-from pipeline.steps.plan import ScanTask
 from pipeline.table.datafiles import DataFile
+
+if TYPE_CHECKING:  # planning opens the log; a worker does not
+    from pipeline.steps.plan import ScanTask
 
 # Small enough that memory is used again and again, whatever the size of the file.
 _BATCH_ROWS = 1 << 15

@@ -6,7 +6,7 @@ a runner that loses or doubles a single element is found out. One of Beam's loca
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 
@@ -17,11 +17,15 @@ class Tally(NamedTuple):
         step: plan, read, scan, latest, route, write or commit.
         counts: By name; see `EQUATIONS`.
         seconds: What the call took.
+        days: Events by a number of days, for the run's summary; no equation uses them. Of read: by
+            the day of the event, see `partitions.day_number`. Of latest: by how many days they are
+            older than the latest version.
     """
 
     step: str
     counts: dict[str, int]
     seconds: float
+    days: Mapping[int, int] = {}
 
 
 class Sums(NamedTuple):
@@ -40,6 +44,15 @@ def add_up(tallies: Iterable[Tally]) -> Sums:
             counts[f"{tally.step}.{name}"] += count
         seconds[tally.step] = seconds.get(tally.step, 0.0) + tally.seconds
     return Sums(counts, seconds)
+
+
+def days_of(step: str, tallies: Iterable[Tally]) -> Counter[int]:
+    """Returns the days that a step has counted, added up."""
+    days: Counter[int] = Counter()
+    for tally in tallies:
+        if tally.step == step:
+            days.update(tally.days)
+    return days
 
 
 # What must be equal before a run is published: (what it says, one side, other side). A side is a

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline import storage
 from pipeline.keys.partitions import Destination
 from pipeline.rows import batches, encoding, parquet
 from pipeline.rows.content import NO_ROWS, Rows
@@ -83,8 +84,9 @@ def write_shard(routed: Iterable[Routed], settings: WriteSettings) -> tuple[Writ
     files: list[DataFile] = []
     parts = [part for one in work for part in _parts([*one.folded, *one.staged], target_bytes)]
     small = (part for part in parts if part[1] <= parquet.LARGE_BYTES)
-    for together in batches.up_to(_TOGETHER_BYTES, small):
-        files += parquet.write(together, settings)
+    with storage.NewFiles(storage.write_new) as new_files:
+        for together in batches.up_to(_TOGETHER_BYTES, small):
+            files += parquet.write(together, settings, new_files.write)
     for part in (part for part, size in parts if size > parquet.LARGE_BYTES):
         files += parquet.write_large(part, settings)
     for rows in (rows for one in work for rows in one.alone if rows.kept):

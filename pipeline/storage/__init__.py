@@ -1,15 +1,20 @@
 """Files on any file system: the small functions every other module reads and writes with.
 
-A path without a scheme, or with ``file://``, is local and handled with ``os`` alone: worker
-processes that never touch an object store need not import Apache Beam. Everything else (``s3://``,
-``gs://``, ``hdfs://``) goes through `apache_beam.io.filesystems.FileSystems`.
+A path without a scheme, or with ``file://``, is local and handled with ``os`` alone: processes that
+never touch a store import nothing for it. Behind ``s3://``, ``gs://`` and ``hdfs://`` are stores.
 
 What is written appears under its name in one step, whole (but for `write_new`), so a process that
 is killed leaves no half file that somebody could read.
 
-This module is the way in. Behind it are `paths` (names), `matching` (patterns), `local_files`,
-`remote_files`, `stores` (endpoints of object stores), `hdfs` (what Beam leaves to be done there),
-and `durable` (files that survive a power cut).
+This module is the way in. Behind it are, in the order in which a file passes them:
+
+- `paths`: names; `matching`: the local files that a pattern names
+- `local_files`, and `durable`: what makes them survive a power cut
+- `remote_files`: what all stores have in common
+- `ranges`, `readers`: reading parts of remote files in few requests
+- `parallel`: waiting for many things at once
+- `object_store`: S3 and Google Cloud Storage; `hdfs`
+- `stores`: where a store is, and who we are there
 """
 
 from __future__ import annotations
@@ -21,10 +26,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
-from pipeline.storage import local_files, matching, remote_files
+from pipeline.storage import local_files, matching, ranges, remote_files
+from pipeline.storage.local_files import forget, is_really_below
+from pipeline.storage.parallel import NewFiles, each
 from pipeline.storage.paths import (
     HIDDEN,
-    WILDCARD,
     FileInfo,
     LeftOut,
     Matches,
@@ -34,9 +40,9 @@ from pipeline.storage.paths import (
     is_text,
     join,
     local,
-    segments_of,
     shown,
 )
+from pipeline.storage.ranges import Part
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -45,8 +51,13 @@ __all__ = [
     "FileInfo",
     "LeftOut",
     "Matches",
+    "NewFiles",
+    "Part",
     "absolute",
+    "each",
+    "forget",
     "is_local",
+    "is_really_below",
     "is_temporary",
     "join",
     "local",
@@ -54,8 +65,7 @@ __all__ = [
 ]
 
 
-# A smaller file is written by the sync itself in no time.
-_LARGE_BYTES = 1 << 20
+# Finding files
 
 
 def match(patterns: Sequence[str]) -> Matches:
@@ -89,59 +99,47 @@ def match_local(pattern: str, left_out: dict[str, str]) -> Iterator[FileInfo]:
         pattern: The pattern.
         left_out: Gets the paths that cannot be read, and why not.
     """
-    pattern = os.path.abspath(local(pattern))
-    if os.path.isdir(pattern):
-        return matching.Walk(left_out).glob(os.path.realpath(pattern), ["**", "*"])
-    if os.path.lexists(pattern) or not WILDCARD.search(pattern):
-        return matching.readable_file(pattern, left_out)
-    return matching.Walk(left_out).glob("/", segments_of(pattern))
+    return matching.match(os.path.abspath(local(pattern)), left_out)
 
 
 def list_files(directory: str, *, hidden: bool = True) -> list[FileInfo]:
-    """Every file below `directory`; none if there is no such directory.
+    """Returns every file below a directory; none if there is no such directory.
 
     Paths begin with `directory` as it was given. Symbolic links to directories are not followed.
 
     Args:
-        directory: the directory.
-        hidden: whether those count, too, whose path in it begins with ``.`` or ``_``.
+        directory: The directory.
+        hidden: Whether files count, too, whose path in it begins with ``.`` or ``_``.
     """
     if is_local(directory):
         return list(local_files.below(local(directory), hidden=hidden))
     directory = directory.rstrip("/")
-    names, files = len(directory) + 1, remote_files.below(directory)
+    names, files = len(directory) + 1, remote_files.store(directory).files(directory)
     return [file for file in files if hidden or not file.path[names:].startswith(HIDDEN)]
 
 
-def list_partitions(directory: str, columns: Sequence[str]) -> list[FileInfo]:
-    """The files in the folders ``<columns[0]>=…/<columns[1]>=…/…`` below `directory`.
+def list_partitions(directory: str, columns: Sequence[str], also: str = "") -> list[FileInfo]:
+    """Returns the files in the folders ``<columns[0]>=…/<columns[1]>=…/…`` below a directory.
 
     Unlike those of `list_files`, symbolic links to such folders are followed, as readers do. So one
     file may be listed by several paths.
+
+    Args:
+        directory: The directory.
+        columns: The names of the partitions' columns.
+        also: A folder in `directory` whose files are listed, too, as `list_files` does.
     """
-    if not is_local(directory):
-        within = re.compile("/".join(f"{re.escape(column)}=[^/]*" for column in columns) + "/[^/]+")
-        names = len(directory.rstrip("/")) + 1
-        return [file for file in list_files(directory) if within.fullmatch(file.path, names)]
-    found = [local(directory)]
-    for column in columns:
-        found = [
-            entry.path
-            for folder in found
-            for entry in local_files.scan(folder)
-            if entry.name.startswith(f"{column}=") and os.path.isdir(entry.path)
-        ]
-    files: list[FileInfo] = []
-    for folder in found:
-        for entry in local_files.scan(folder):
-            if not (local_files.is_folder(entry) or os.path.isdir(entry.path)):
-                with contextlib.suppress(FileNotFoundError):
-                    files.append(local_files.info_of(entry.path, entry.stat(follow_symlinks=False)))
-    return files
+    if is_local(directory):
+        found = list(local_files.in_partitions(local(directory), columns))
+        return [*found, *list_files(join(directory, also))] if also else found
+    within = "/".join(f"{re.escape(column)}=[^/]*" for column in columns) + "/[^/]+"
+    wanted = re.compile(f"{within}|{re.escape(also)}/.+" if also else within, re.DOTALL)
+    names = len(directory.rstrip("/")) + 1
+    return [file for file in list_files(directory) if wanted.fullmatch(file.path, names)]
 
 
 def folders(directory: str) -> list[str]:
-    """The names of the folders directly in a local `directory`; an object store has none."""
+    """Returns the names of the folders directly in a local directory; an object store has none."""
     if not is_local(directory):
         return []
     return sorted(
@@ -150,93 +148,114 @@ def folders(directory: str) -> list[str]:
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file (or, locally, a directory) of this name."""
-    return os.path.exists(local(path)) if is_local(path) else remote_files.exists(path)
+    """Tells whether there is a file (or, locally, a directory) of this name."""
+    return os.path.exists(local(path)) if is_local(path) else info(path) is not None
 
 
 def info(path: str) -> FileInfo | None:
-    """The file `path` as a listing shows it; None if there is no such file."""
+    """Returns a file as a listing shows it; None if there is no such file."""
     if not is_local(path):
-        return next(remote_files.file_at(path), None)
+        return remote_files.store(path).file_at(path)
     with contextlib.suppress(OSError):
         return local_files.info_of(local(path), os.stat(local(path)))
     return None
 
 
-def open_read(path: str) -> BinaryIO:
-    """`path` opened for reading its bytes as they are stored, never decompressed.
+# Reading
+
+
+def open_read(path: str, start: int = 0, end: int | None = None) -> BinaryIO:
+    """Opens a file for reading its bytes as they are stored, never decompressed.
+
+    Args:
+        path: The file.
+        start: The first byte of those that will be read, in order.
+        end: Where they end; None if they will be read in any order. From a store these bytes are
+            fetched, and no others, the next ones before they are read.
 
     Raises:
-        OSError: it cannot be opened, or is a pipe or a device: nobody is waited for.
+        OSError: It cannot be opened, or is a pipe or a device: nobody is waited for.
     """
-    if is_local(path):
-        return local_files.open_regular(local(path))
-    return remote_files.open_read(path)
+    if not is_local(path):
+        return remote_files.open_read(path, start, end)
+    file = local_files.open_regular(local(path))
+    file.seek(start)
+    return file
 
 
-def forget(file: BinaryIO, start: int, end: int) -> None:
-    """Lets the system drop the bytes ``[start, end)`` of a local `file` from memory, if it can.
+def open_ranges(places: Iterable[tuple[str, int, int]]) -> Iterator[BinaryIO]:
+    """Yields a file for each range, open at its beginning; see `open_read`.
 
-    It would drop what lies there longest, and so what is still needed, before it drops these; and
-    looking for room takes it a third of the time of those who write.
+    From a store the next ranges are fetched while one is read.
+
+    Args:
+        places: The path of each file, where what is read of it begins, and where it ends.
     """
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(file.fileno(), start, end - start, os.POSIX_FADV_DONTNEED)
+    for one, reader in remote_files.ahead(places):
+        yield open_read(*one) if reader is None else reader
 
 
-def begin_writing(file: BinaryIO) -> None:
-    """Asks the system to start writing a local file to disk, and does not wait for it.
-
-    A later fsync then finds most of the work done. The advice says that nobody here reads the file
-    again; on Linux it starts the writing of what is not on disk yet, and leaves that in memory.
-    """
-    file.flush()
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+def is_remote(file: BinaryIO) -> bool:
+    """Tells whether what is read of an open file comes from a store."""
+    return remote_files.is_reader(file)
 
 
 def read_bytes(path: str) -> bytes:
-    """The content of the file `path`."""
+    """Returns the content of a file."""
+    if not is_local(path):
+        return remote_files.store(path).read(path)
     with open_read(path) as file:
         return file.read()
 
 
 def read_part(path: str, offset: int, size: int) -> bytes:
-    """`size` bytes of the file `path`, from `offset` on."""
-    with open(local(path), "rb", buffering=0) if is_local(path) else open_read(path) as file:
+    """Returns `size` bytes of a file, from `offset` on; fewer if it ends before."""
+    if not is_local(path):
+        return remote_files.store(path).fetch(path, offset, size) if size else b""
+    with open(local(path), "rb", buffering=0) as file:
         file.seek(offset)
         return file.read(size)
 
 
+def read_parts(parts: Sequence[Part]) -> Iterator[memoryview]:
+    """Yields the bytes of parts of files, in the order of `parts`.
+
+    Parts that lie side by side are read in one go. From a store many are fetched at once, and some
+    before they are asked for.
+    """
+    return ranges.read(parts, read_part)
+
+
+# Writing
+
+
 def write_bytes(path: str, data: Buffer) -> None:
-    """Make (or replace) the file `path` with this content, in one step."""
+    """Makes, or replaces, a file with this content, in one step."""
+    if not is_local(path):
+        remote_files.store(path).write(path, data)
+        return
     with create(path) as file:
         file.write(data)
 
 
 def write_new(path: str, data: Buffer) -> None:
-    """Make the file `path`, of a name that nobody else knows until this is done.
+    """Makes a file of a name that nobody else knows until this is done.
 
     So it need not appear in one step, and a small one takes half the time. If it is cut short, what
     is there of it is left to whoever clears up the folder.
     """
-    if not is_local(path):
-        write_bytes(path, data)
-        return
-    path = local(path)
-    with local_files.in_folder(path, lambda: open(path, "xb")) as file:
-        file.write(data)
-        if memoryview(data).nbytes >= _LARGE_BYTES:
-            begin_writing(file)
+    if is_local(path):
+        local_files.write_new(local(path), data)
+    else:
+        remote_files.store(path).write_new(path, data)
 
 
 @contextlib.contextmanager
 def create(path: str) -> Iterator[BinaryIO]:
-    """A writer for `path`, which appears (or is replaced) when the ``with`` block ends.
+    """Gives a writer for a file, which appears, or is replaced, when the ``with`` block ends.
 
-    Missing parent directories are made. If the block raises, nothing new is left: locally the data
-    was in a hidden temporary file beside `path`, and a remote file is deleted again, since closing
-    an upload is what publishes it.
+    Missing parent directories are made. If the block raises, there is nothing new: locally the data
+    was in a hidden temporary file beside `path`, and a store has not got all of it.
     """
     files = local_files if is_local(path) else remote_files
     with files.create(local(path)) as file:
@@ -244,20 +263,20 @@ def create(path: str) -> Iterator[BinaryIO]:
 
 
 def copy(source: str, target: str) -> None:
-    """Make `target` a file with the content of `source`, both on one file system, in one step.
+    """Makes `target` a file with the content of `source`, both on one file system, in one step.
 
     Locally that is a hard link where the file system has them, which costs nothing however large
     the file is. So neither of the two may be changed in place later; nobody here does.
 
     Raises:
-        FileNotFoundError: there is no `source`.
+        FileNotFoundError: There is no `source`.
     """
-    files = local_files if is_local(source) else remote_files
+    files = local_files if is_local(source) else remote_files.store(source)
     files.copy(local(source), local(target))
 
 
 def copy_all(pairs: Sequence[tuple[str, str]]) -> None:
-    """Copy the first file of each pair to the second, see `copy`; remotely many at a time."""
+    """Copies the first file of each pair to the second, see `copy`; remotely many at a time."""
     if all(is_local(source) for source, _ in pairs):
         for source, target in pairs:
             copy(source, target)
@@ -265,27 +284,29 @@ def copy_all(pairs: Sequence[tuple[str, str]]) -> None:
         remote_files.copy_all(pairs)
 
 
+# Deleting
+
+
 def delete(paths: Iterable[str]) -> None:
-    """Delete these files. One that is not there (any more) is no error."""
+    """Deletes files. One that is not there (any more) is no error."""
     remote: list[str] = []
     for path in paths:
         if is_local(path):
             local_files.delete([local(path)])
         else:
             remote.append(path)
-    if remote:
-        remote_files.delete(remote)
+    remote_files.delete(remote)
 
 
 def delete_tree(path: str, below: str = "") -> None:
-    """Delete the directory `path` with everything in it, if it is there.
+    """Deletes a directory with everything in it, if it is there.
 
     No symbolic link is followed: neither those in the directory, nor one in its place or on the way
     to it. Then nothing is deleted.
 
     Args:
-        path: the directory.
-        below: the directory on the way to it from which on links count; that which `path` lies in
+        path: The directory.
+        below: The directory on the way to it from which on links count; that which `path` lies in
             if not given.
     """
     if not is_local(path):
@@ -294,17 +315,8 @@ def delete_tree(path: str, below: str = "") -> None:
         local_files.delete_tree(local(path))
 
 
-def is_really_below(path: str, directory: str) -> bool:
-    """Whether the local `path` lies in `directory`, with no symbolic link from there on."""
-    path, directory = os.path.normpath(local(path)), os.path.normpath(local(directory))
-    if not path.startswith(f"{directory}/"):
-        return False
-    real = os.path.join(os.path.realpath(directory), path[len(directory) + 1 :])
-    return os.path.realpath(real) == real
-
-
 def remove_empty_directories(paths: Iterable[str]) -> None:
-    """Remove each of these local directories, and those below, in which there is no file.
+    """Removes each of these local directories, and those below, in which there is no file.
 
     A directory in which somebody makes a file at this very moment survives: only the operating
     system decides what is empty. Object stores have no directories, so nothing happens there.

@@ -9,12 +9,21 @@ import stat
 from collections.abc import Iterator
 
 from pipeline.storage.local_files import info_of, scan
-from pipeline.storage.paths import HIDDEN, WILDCARD, FileInfo, fits
+from pipeline.storage.paths import HIDDEN, WILDCARD, FileInfo, fits, segments_of
 
 _READ_BY_ALL = stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH
 
 
-class Walk:
+def match(pattern: str, left_out: dict[str, str]) -> Iterator[FileInfo]:
+    """Yields the files that an absolute pattern names; see `storage.match_local`."""
+    if os.path.isdir(pattern):
+        return _Walk(left_out).glob(os.path.realpath(pattern), ["**", "*"])
+    if os.path.lexists(pattern) or not WILDCARD.search(pattern):
+        return _readable_file(pattern, left_out)
+    return _Walk(left_out).glob("/", segments_of(pattern))
+
+
+class _Walk:
     """A search for the files that one pattern names; each folder is searched once.
 
     Links to folders are followed, and may lead in circles.
@@ -66,7 +75,7 @@ class Walk:
             except OSError:
                 pass
             # Links are followed, and what cannot be read gets its reason.
-            yield from readable_file(entry.path, self._left_out)
+            yield from _readable_file(entry.path, self._left_out)
 
     def _scan(self, directory: str) -> list[os.DirEntry[str]]:
         try:
@@ -83,7 +92,7 @@ class Walk:
             return False
 
 
-def readable_file(path: str, left_out: dict[str, str]) -> Iterator[FileInfo]:
+def _readable_file(path: str, left_out: dict[str, str]) -> Iterator[FileInfo]:
     """Yields the file that is at `path` or is linked from there, unless it has to be left out."""
     try:
         status = os.stat(path)

@@ -14,13 +14,12 @@ from deltalake.transaction import AddAction, RemoveAction, create_table_with_add
 from pipeline import storage
 from pipeline.keys.partitions import PARTITION_COLUMNS, partition_values
 from pipeline.storage import durable
-from pipeline.table import delta, log
+from pipeline.table import datafiles, delta, log
 from pipeline.table.address import Table
 from pipeline.table.datafiles import (
     ConflictError,
     DataFile,
     TableError,
-    new_path,
     relative,
     settled_path,
 )
@@ -227,7 +226,7 @@ def _instant(micros: int) -> str:
 
 def _check_added(root: str, run_id: str, add: Sequence[DataFile]) -> None:
     """Checks that each file to add is listed once, and lies where `new_path` says in its size."""
-    folder = new_path(run_id, "0").rpartition("/")[0]
+    folder = datafiles.new_folder(run_id)
     there = {
         relative(root, file): file.bytes
         for file in (storage.list_files(storage.join(root, folder)) if add else [])

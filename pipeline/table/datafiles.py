@@ -43,6 +43,7 @@ WAY_OUT = "`verify` lists all that is wrong; `--rebuild` makes the table again f
 # What reading a damaged file raises.
 DAMAGE = (OSError, pa.ArrowException, UnicodeDecodeError)
 
+# What a run may be called.
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # A run's id as `run.new_run_id` makes it, and 16 hexadecimal digits. Other Delta tools call theirs
 # part-00000-<uuid>-c000.snappy.parquet.
@@ -91,10 +92,17 @@ def new_path(run_id: str, name: str, destination: Destination | None = None) -> 
             for a file that gets its place right after the commit: thousands of folders take a
             second.
     """
-    if not _RUN_ID.fullmatch(run_id) or not re.fullmatch(r"\w+", name):
-        raise ValueError(f"cannot name a data file after run {run_id!r} and {name!r}")
+    if not re.fullmatch(r"\w+", name):
+        raise ValueError(f"cannot name a data file {name!r}")
     folder = f"/{directory(destination)}" if destination else ""
-    return f"{NEW_FOLDER}/{run_id}{folder}/part-{run_id}-{name}"
+    return f"{new_folder(run_id)}{folder}/part-{run_id}-{name}"
+
+
+def new_folder(run_id: str) -> str:
+    """Returns the folder of a run's data files before they are committed; see `new_path`."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise ValueError(f"cannot name a folder after run {run_id!r}")
+    return f"{NEW_FOLDER}/{run_id}"
 
 
 def relative(root: str, file: FileInfo) -> str:

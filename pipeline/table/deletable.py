@@ -33,10 +33,7 @@ _DATA_FILE = re.compile(r"part-[^/]+\.parquet")
 
 def listed(root: str) -> dict[str, FileInfo]:
     """Returns the files in the partitions and under the hidden folder, by their relative paths."""
-    found = [
-        *storage.list_partitions(root, PARTITION_COLUMNS),
-        *storage.list_files(storage.join(root, NEW_FOLDER)),
-    ]
+    found = storage.list_partitions(root, PARTITION_COLUMNS, also=NEW_FOLDER)
     return {relative(root, file): file for file in found}
 
 

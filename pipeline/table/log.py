@@ -124,24 +124,30 @@ def removed_since(root: str, since: float) -> set[str]:
     return paths
 
 
-def restores(root: str, since_version: int) -> list[tuple[int, int]]:
+def restores(
+    root: str, since_version: int, files: Mapping[int, FileInfo] | None = None
+) -> list[tuple[int, int]]:
     """Returns the commits after `since_version` that set the table back to an older version.
 
     Commits that the log has forgotten are not found.
+
+    Args:
+        root: The table.
+        since_version: The last version that is not of interest.
+        files: What `commits` returns, if that is known.
 
     Returns:
         For each the version that it made, and the version it set the table back to (`UNKNOWN`
         if the log does not say); ascending.
     """
     found = []
-    files = commits(root)
-    for version, file in files.items():
-        if version <= since_version:
-            continue
-        content = _content(file)
+    files = commits(root) if files is None else files
+    since = [version for version in files if version > since_version]
+    contents = storage.each(_content, (files[version] for version in since), root)
+    for version, content in zip(since, contents, strict=True):
         if b'"RESTORE"' not in content:  # a few bytes of up to many megabytes
             continue
-        for line in _decoded(file, content):
+        for line in _decoded(files[version], content):
             if line.commitInfo is not None and line.commitInfo.operation == "RESTORE":
                 asked = line.commitInfo.operationParameters or {}
                 found.append((version, _restored_to(files, version, asked)))

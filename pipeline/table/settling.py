@@ -7,14 +7,13 @@ from deltalake.exceptions import DeltaError
 from pipeline import storage
 from pipeline.keys.partitions import PARTITION_COLUMNS
 from pipeline.storage import durable
-from pipeline.table import commits, deletable, delta, log
+from pipeline.table import commits, datafiles, deletable, delta, log
 from pipeline.table.address import Table
 from pipeline.table.datafiles import (
     NEW_FOLDER,
     DataFile,
     TableError,
     missing,
-    new_path,
     relative,
     settled_path,
 )
@@ -74,10 +73,10 @@ def _settle_once(table: Table, keep_seconds: float, rebuild: bool) -> Snapshot:
     opened = delta.open_newest(table)
     if opened.delta_table is None:
         return delta.NO_TABLE
-    origin, files = opened.snapshot()
+    lineage, files = opened.snapshot()
     hidden = [file for file in files if file.path.startswith(f"{NEW_FOLDER}/")]
     lost = _lost(root, hidden, listed)
-    if lost and delta.open_newest(table).version == origin.version:
+    if lost and delta.open_newest(table).version == lineage.version:
         if not rebuild:
             raise TableError(f"{root}: its files could not be settled: {missing(lost[0].path)}")
         hidden = [file for file in hidden if file not in lost]
@@ -90,12 +89,12 @@ def _settle_once(table: Table, keep_seconds: float, rebuild: bool) -> Snapshot:
     _delete(root, _leftovers(opened, listed, kept, at))
     if keep_seconds:
         _tidy(root)
-        return Snapshot(origin, files)
+        return Snapshot(lineage, files)
     commits.commit_places(opened, hidden)
     _delete(root, deletable.deletable(root, places, (), places.keys, places.values()))
     _tidy(root)
     moved = (file._replace(path=places.get(file.path, file.path)) for file in files)
-    now = origin._replace(version=origin.version + bool(hidden))
+    now = lineage._replace(version=lineage.version + bool(hidden))
     return Snapshot(now, tuple(sorted(moved)))
 
 
@@ -115,7 +114,7 @@ def drop_uncommitted(table: Table, run_id: str, keep_seconds: float = LOG_DAYS *
         TableError: As `load`. Nothing was deleted.
     """
     root = storage.absolute(table.root)
-    folder = new_path(run_id, "0").rpartition("/")[0]
+    folder = datafiles.new_folder(run_id)
     listed = {relative(root, file): file for file in storage.list_files(f"{root}/{folder}")}
     if not listed:
         return

@@ -1,15 +1,13 @@
-"""Stands in front of fake-gcs-server and puts three requests into words that it understands.
+"""Stands in front of fake-gcs-server and puts four requests into words that it understands.
 
-Google Cloud Storage speaks two protocols. Beam uses the JSON API, which the server knows; Delta
-writes an object with the XML API: a plain ``PUT`` to its address, under the precondition
-``x-goog-if-generation-match``. The same request exists in the JSON API, so it is passed on as that
-one: the server stores the object and checks the precondition, this file decides nothing. Of
-a list of objects from some name on (``start-after``), as Delta asks for, the server gives all. And
-of a batch of requests, by which Beam deletes, it wants each part to have an id, which Google's
-library for Python leaves out.
+Google Cloud Storage speaks two protocols. The server knows the JSON API, and of the XML API what
+reads, lists and deletes. obstore and deltalake use the XML API for all they do. So here a plain
+``PUT`` of an object, under the precondition ``x-goog-if-generation-match``, and a copy become the
+JSON API's requests for the same: the server stores the object and checks the precondition, this
+file decides nothing. The parts of an upload in parts are kept here until they are one object. And
+of a list of objects from some name on (``start-after``), as Delta asks for, the server gives all.
 
-All other requests go through as they come. Each must bear a token; of any kind, since both clients
-get theirs in their own way from the same key, Beam by asking for it here.
+All other requests go through as they come. Each must bear a token, of any kind.
 
     python -m tests.apparatus.gcs_front PORT PORT_OF_THE_SERVER
 """
@@ -17,13 +15,13 @@ get theirs in their own way from the same key, Beam by asking for it here.
 import http.client
 import http.server
 import json
+import secrets
 import sys
 import urllib.parse
 import xml.etree.ElementTree
+from typing import ClassVar
 
 from tests.apparatus.servers import HOST
-
-TOKEN_PATH = "/token"
 
 # What belongs to one connection, and not to the message.
 _HOP = {"connection", "content-length", "keep-alive", "transfer-encoding"}
@@ -35,37 +33,50 @@ class Front(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     backend = 0
 
+    uploads: ClassVar[dict[str, dict[int, bytes]]] = {}
+
     def do_PUT(self) -> None:
-        """Passes on a ``PUT``, if it is one of the XML API as what the JSON API says for it."""
+        """Stores an object, or a part of one, or copies one."""
         url = urllib.parse.urlsplit(self.path)
-        bucket, _, name = url.path.lstrip("/").partition("/")
-        if url.query or bucket in ("storage", "upload", "_internal"):
-            self.pass_on()
-            return
+        query = dict(urllib.parse.parse_qsl(url.query))
+        if "uploadId" in query:
+            self.uploads[query["uploadId"]][int(query["partNumber"])] = self._read()
+            self._answer(http.HTTPStatus.OK, {"ETag": '"a-part"'}, b"")
+        elif source := self.headers.get("x-goog-copy-source"):
+            origin, target = map(_place, (source, url.path))
+            self._answer(*self._ask("POST", f"/storage/v1{origin}/rewriteTo{target}", b""))
+        else:
+            self._store(url.path, self._read())
+
+    def do_POST(self) -> None:
+        """Begins or ends an upload in parts, or passes on any other ``POST``."""
+        url, body = urllib.parse.urlsplit(self.path), self._read()
+        query = dict(urllib.parse.parse_qsl(url.query, keep_blank_values=True))
+        if "uploads" in query:
+            number = secrets.token_hex(8)
+            self.uploads[number] = {}
+            told = f"<InitiateMultipartUploadResult><UploadId>{number}</UploadId></InitiateMultipartUploadResult>"  # noqa: E501
+            self._answer(http.HTTPStatus.OK, {}, told.encode())
+        elif "uploadId" in query and not url.path.startswith("/upload/"):
+            parts = self.uploads.pop(query["uploadId"])
+            self._store(url.path, b"".join(parts[number] for number in sorted(parts)))
+        else:
+            self._answer(*self._ask("POST", self.path, body))
+
+    def _store(self, path: str, content: bytes) -> None:
+        bucket, _, name = path.lstrip("/").partition("/")
         wanted = {"uploadType": "media", "name": urllib.parse.unquote(name)}
         generation = self.headers.get("x-goog-if-generation-match")
         if generation is not None:
             wanted["ifGenerationMatch"] = generation
         path = f"/upload/storage/v1/b/{bucket}/o?{urllib.parse.urlencode(wanted)}"
-        status, headers, body = self._ask("POST", path, self._read())
+        status, headers, body = self._ask("POST", path, content)
         if status == http.HTTPStatus.OK:
             stored = json.loads(body)
             headers = {"ETag": stored["etag"], "x-goog-generation": stored["generation"]}
-            body = b""
+            told = f"<CompleteMultipartUploadResult><ETag>{stored['etag']}</ETag></CompleteMultipartUploadResult>"  # noqa: E501
+            body = told.encode() if self.command == "POST" else b""
         self._answer(status, headers, body)
-
-    def do_POST(self) -> None:
-        """Gives a token to who asks for one, and passes on any other ``POST``."""
-        body = self._read()
-        if self.path == TOKEN_PATH:
-            token = {"access_token": "a-token", "token_type": "Bearer", "expires_in": 3600}
-            content = {"Content-Type": "application/json"}
-            self._answer(http.HTTPStatus.OK, content, json.dumps(token).encode())
-            return
-        if self.path.startswith("/batch/"):
-            part = b"Content-Type: application/http\n"
-            body = body.replace(part, part + b"Content-ID: <part>\n")
-        self._answer(*self._ask("POST", self.path, body))
 
     def pass_on(self) -> None:
         """Passes on any other request."""
@@ -114,6 +125,13 @@ class Front(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Nothing: the server itself has a log."""
+
+
+def _place(path: str) -> str:
+    """What the JSON API calls an object."""
+    bucket, _, name = path.lstrip("/").partition("/")
+    quoted = urllib.parse.quote(urllib.parse.unquote(name), safe="")
+    return f"/b/{bucket}/o/{quoted}"
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Watch mode: which files a poll takes, and a watching process from start to stop."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -13,6 +14,7 @@ import pytest
 from deltalake import DeltaTable
 
 from pipeline import signals, storage
+from pipeline.amounts import counted
 from pipeline.bookkeeping import ledger, listings
 from pipeline.command import options, watch
 from pipeline.storage import FileInfo
@@ -86,7 +88,7 @@ class TestPoll:
         listing = str(root.parent / "listing")
         listings.write(listing, storage.match([str(file)]).files)
         table = Table(str(root))
-        ledger.extend(table, listing, version, delta.load(table).origin)
+        ledger.extend(table, listing, version, delta.load(table).lineage)
 
     def test_what_was_published_is_not_new_until_it_changes(
         self, tmp_path: Path, poll: watch.Poll, inputs: Path
@@ -310,8 +312,7 @@ class TestWatch:
         """It goes on, and publishes once enough good records have come; the real command."""
         (inputs / "bad.jsonl").write_text("oops\n")
         root = tmp_path / "table"
-        process = start(inputs, root, "--max-rejected", "40%")
-        with process:
+        with started(inputs, root, "--max-rejected", "40%") as process:
             assert process.stdout and process.stderr
             first = process.stderr.readline()
             deliveries.deliver(inputs / "good.tmp", [Event("a", 1), Event("b", 2)]).rename(
@@ -331,16 +332,22 @@ def stop(number: int) -> None:
         asked.ask(number)
 
 
-def start(inputs: Path, root: Path, *options: str) -> subprocess.Popen[str]:
-    """A watching process."""
+@contextlib.contextmanager
+def started(inputs: Path, root: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A watching process, which a test that fails does not leave behind."""
     arguments = ["--input", inputs, "--output", root, "--watch", "0.05s", "--workers", "0"]
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "pipeline", *map(str, arguments), *options],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        except BaseException:
+            process.kill()
+            raise
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -348,14 +355,13 @@ def test_a_watching_process(tmp_path: Path, inputs: Path, number: signal.Signals
     """From start to stop: publishes what comes, a line and a record a round, ends in order."""
     delivered = [Event("a", 1), Event("b", 2), Event("b", 3)]
     root = tmp_path / "table"
-    process = start(inputs, root)
-    with process:
+    with started(inputs, root) as process:
         assert process.stdout and process.stderr
         assert "watching" in until(process.stdout, "watching")
         for name, events in (("one", delivered[:2]), ("two", delivered[2:])):
             # Moved in, as it should be done, so that it is read once.
             deliveries.deliver(inputs / f"{name}.tmp", events).rename(inputs / f"{name}.jsonl")
-            assert f"1 files, {len(events)} events" in until(process.stdout, "run ")
+            assert f"1 file, {counted(len(events), 'event')}" in until(process.stdout, "run ")
         process.send_signal(number)
         assert until(process.stdout, "stopped")
         errors = process.stderr.read()

@@ -1,5 +1,6 @@
 """All of it on HDFS: Beam reaches it over WebHDFS, Delta over Hadoop's own protocol."""
 
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -11,8 +12,7 @@ from pipeline import storage
 from pipeline.storage.stores import configure
 from tests.apparatus import stores
 from tests.apparatus.stores import Hdfs
-
-pytest.importorskip("hdfs", reason="needs the hdfs extra, which ./run.sh test-engines installs")
+from tests.storage.rules import EveryStore
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +22,13 @@ def hdfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hdfs]:
         configure(PipelineOptions(server.options))
         yield server
         configure(PipelineOptions([]))
+
+
+class TestRules(EveryStore):
+    @pytest.fixture
+    def base(self, hdfs: Hdfs) -> str:
+        """A folder that no other test has."""
+        return f"hdfs://{hdfs.address}/rules/{uuid.uuid4().hex}"
 
 
 def test_publish_and_merge(hdfs: Hdfs, deliveries: Deliveries, expected: list[Published]) -> None:

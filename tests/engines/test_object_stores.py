@@ -6,6 +6,7 @@ What leads to the store is given once, and serves Beam and Delta.
 import os
 import pathlib
 import signal
+import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -19,9 +20,7 @@ from pipeline.table import delta
 from pipeline.table.address import Table
 from tests.apparatus import stores
 from tests.apparatus.stores import Store
-
-boto3 = pytest.importorskip("boto3", reason="an extra that ./run.sh test-engines installs")
-pytest.importorskip("google.cloud.storage", reason="an extra that ./run.sh test-engines installs")
+from tests.storage.rules import EveryStore
 
 PREFIXES = ("AWS_", "GOOGLE_", "STORAGE_EMULATOR_HOST")
 
@@ -47,10 +46,7 @@ def uploaded(store: Store, deliveries: Deliveries) -> list[str]:
         for path in source.rglob("*"):
             if path.is_file():
                 name = f"{source.name}/{path.relative_to(source)}"
-                if path.stat().st_size or not store.place.startswith("s3"):
-                    storage.write_bytes(f"{store.place}/{name}", path.read_bytes())
-                else:  # Beam cannot write an empty object to S3; the job never does
-                    boto3.client("s3").put_object(Bucket=stores.BUCKET, Key=name)
+                storage.write_bytes(f"{store.place}/{name}", path.read_bytes())
     return [f"{store.place}/{folder.name}" for folder in deliveries]
 
 
@@ -64,6 +60,13 @@ def _delta(root: str) -> dict[str, str]:
     options = PipelineOptions([])
     configure(options)
     return delta_options(root, options)
+
+
+class TestRules(EveryStore):
+    @pytest.fixture
+    def base(self, store: Store, request: pytest.FixtureRequest) -> str:
+        """A prefix that no other test has."""
+        return f"{store.place}/rules/{uuid.uuid4().hex}"
 
 
 def test_publish_and_merge(
@@ -80,6 +83,8 @@ def test_publish_and_merge(
 
     assert outcomes == [moved(outcome, deliveries, store.place) for outcome in expected]
     assert storage.list_files(f"{store.place}/temp") == []
+    page = storage.read_bytes(f"{root}/_eventsift/page.html").decode()
+    assert f"<bdi>{root}</bdi>" in page
 
 
 def test_beams_worker_processes(store: Store, uploaded: list[str], root: str) -> None:

@@ -172,7 +172,7 @@ class TestOddNames:
             assert reason in left_out[name]
             (line,) = [line for line in said.err.splitlines() if name in line]
             assert reason in line
-        assert f"{len(odd)} left out: cannot be read" in said.out
+        assert f"{len(odd)} files left out: cannot be read" in said.out
         assert sum(name in said.out for name in odd) == 3
         assert said.err.isascii()
 

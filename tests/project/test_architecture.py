@@ -11,6 +11,7 @@ from tests.by_hand import new_run, run_graph
 from tests.deliveries import Event, deliver
 from tests.project import drawing
 from tests.project.drawing import Graph
+from tests.project.test_readme import README, blocks
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURE = drawing.PAGE.read_text()
@@ -74,8 +75,7 @@ def test_steps_are_those_of_the_page(graph: Graph) -> None:
 
 def test_the_picture_in_the_readme_is_the_graph(graph: Graph) -> None:
     """It has fewer boxes, but none that there is not, and no arrow either."""
-    readme = (ROOT / "README.md").read_text()
-    (picture,) = re.findall(r"^```\n([^`]*─►[^`]*)^```$", readme, re.MULTILINE)
+    (picture,) = [block for block in blocks(README, "") if "─►" in block]
     arrows = re.findall(r"(?=\b(\w+)[\w ]* ─► (\w+))", picture)
     edges = {(edge.giver, edge.taker) for edge in graph.edges}
     between_steps = {arrow for arrow in arrows if set(arrow) <= set(graph.steps)}

@@ -13,8 +13,9 @@ from pipeline.command import options
 ROOT = pathlib.Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 
-# Options that make no sense in a template: a scheduler starts it anew, and Dataflow has a log.
-NOT_IN_TEMPLATE = {"help", "watch", "verbose"}
+# Options that make no sense in a template: a scheduler starts it anew, Dataflow has a log, and
+# nobody waits for the job to end who could write the page.
+NOT_IN_TEMPLATE = {"help", "watch", "verbose", "no-page"}
 
 
 def _template() -> dict[str, dict[str, Any]]:
@@ -64,6 +65,7 @@ def test_template_tells_the_default(name: str) -> None:
         ("max-rejected", "0.5%"),
         ("target-file-mb", "128"),
         ("keep-history", "7d"),
+        ("report-json", "gs://bucket/report.json"),
         ("workers", "0"),
     ],
 )

@@ -1,6 +1,6 @@
-"""What the README says is so: its tables are those of the code, its commands exist.
+"""What README and docs say is so: their tables are those of the code, their commands exist.
 
-Its examples are run by `test_readme_examples`.
+The examples for readers are run by `test_readme_examples`.
 """
 
 import argparse
@@ -8,13 +8,17 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 import generator.options
+from generator.__main__ import main as generate
 from pipeline import signals
 from pipeline.command import console, options
 from pipeline.input.rejects import REASONS
+from tests.commands import run_here
+from tests.tables import delta_rows
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -24,7 +28,48 @@ PAGES = {"README.md": README, "CONTRIBUTING.md": (ROOT / "CONTRIBUTING.md").read
 
 def blocks(text: str, language: str) -> list[str]:
     """The code blocks of a page in a language ("" for those without)."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [block for name, block in found if name == language]
+
+
+def test_the_first_example_is_so(tmp_path: Path) -> None:
+    """The three lines of the README make its two rows, in its two folders."""
+    (lines,) = blocks(README, "json")
+    (tmp_path / "in.jsonl").write_text(lines)
+    run_here(tmp_path / "in.jsonl", tmp_path / "table")
+    rows = re.findall(r"^\| (e\d) \| (\S+ \S+) UTC \| `(.*)` \| `(.*)` \|$", README, re.MULTILINE)
+    assert sorted(rows) == [
+        (
+            row.event_id,
+            str(np.datetime64(row.micros, "us").astype("M8[s]")).replace("T", " "),
+            row.data,
+            f"{row.domain} / {row.event_type} / {np.datetime64(row.micros, 'us').astype('M8[D]')}",
+        )
+        for row in sorted(delta_rows(tmp_path / "table"))
+    ]
+
+
+@pytest.mark.slow  # 200,000 events
+def test_the_demonstration_prints_what_the_page_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the events to the input; the README shows some of the lines."""
+    script = (ROOT / "run.sh").read_text()
+    (options,) = re.findall(r"module generator (.*) --output demo/input$", script, re.MULTILINE)
+    generate([*options.split(), "--output", str(tmp_path / "input")])
+    run_here(tmp_path / "input", tmp_path / "table")
+
+    def counts(text: str) -> list[str]:
+        (found,) = re.findall(
+            r"^  events .* read\n.*?^  input .* bytes$", text, re.MULTILINE | re.DOTALL
+        )
+        return [line.rstrip() for line in found.splitlines()]
+
+    printed = counts(capsys.readouterr().out)
+    assert printed == counts(DOCS["operations.md"])
+    (excerpt,) = [block for block in blocks(README, "") if " kept" in block]
+    shown = excerpt.partition("\n\n")[0].splitlines()
+    assert shown == [line for line in printed if line in shown]
 
 
 def test_options_table_is_the_parsers() -> None:
@@ -119,8 +164,8 @@ def test_the_readme_is_short() -> None:
 )
 def test_commands_are_known(command: str) -> None:
     """Each ./run.sh command in the README is one that run.sh has, with options that exist."""
-    _, name, *arguments = shlex.split(command, comments=True)
-    assert re.search(rf"^  {name} ", (ROOT / "run.sh").read_text(), re.MULTILINE), name
+    name, *arguments = shlex.split(command, comments=True)[1:] or ["(nothing)"]
+    assert re.search(rf"^  {re.escape(name)} ", (ROOT / "run.sh").read_text(), re.MULTILINE), name
     parsers = {"run": options.parser, "generate": generator.options._parser}
     if name in parsers:
         known = parsers[name]()._option_string_actions

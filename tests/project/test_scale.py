@@ -55,8 +55,8 @@ def test_one_terabyte_is_planned_as_reckoned() -> None:
     reckoned = {
         "events |": events,
         "versions through the shuffle": width * events,
-        "in so many elements": n * min(k, events / n),
-        "versions in each": events / (n * k),
+        "elements that carry them": n * min(k, events / n),
+        "versions in each of these": events / (n * k),
         "everything else": 2 * events + 100 * n * DESTINATIONS,
         "versions in a bucket": width * events / k,
         "tallies": 2 * n + k + min(DESTINATIONS, sizes.shards),
@@ -78,8 +78,8 @@ def test_a_hundred_terabytes_follow() -> None:
     assert number(row("blocks")[2]) == n < versions.FIRST_BLOCK
     assert number(row("buckets")[2]) == size
     assert number(row("versions in a bucket")[2]) == pytest.approx(40 * events / size, rel=0.05)
-    assert number(row("in so many elements")[2]) == pytest.approx(n * size, rel=0.05)
-    assert number(row("versions in each")[2]) == pytest.approx(events / n / size, rel=0.05)
+    assert number(row("elements that carry them")[2]) == pytest.approx(n * size, rel=0.05)
+    assert number(row("versions in each of these")[2]) == pytest.approx(events / n / size, rel=0.05)
 
 
 def test_elements_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+import datetime
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ import pytest
 
 from pipeline import storage
 from pipeline.bookkeeping import journal, ledger
-from pipeline.bookkeeping.summary import Events, Files, decode
+from pipeline.bookkeeping.summary import Events, Files, Spread, decode
 from pipeline.rows import encoding
 from pipeline.run import Run
 from pipeline.steps import commit, plan, route, write
@@ -109,6 +110,30 @@ class TestSummary:
         stored = storage.read_bytes(journal.summary_path(run.root, "r1"))
         assert decode(stored) == summary
         assert delta_rows(run.root) == latest([*OLD, *NEW])
+
+    def test_of_how_late_events_come(self, tmp_path: Path) -> None:
+        """By whole days in UTC, from the event's date to the run's; versions, to the latest one.
+
+        The days of other steps are no dates. Seen to fail with all tallies' days added up.
+        """
+        run = new_run(tmp_path)
+        result = outcome(run, NEW)
+        (planned,) = result.plans
+        midnight = datetime.datetime(2021, 1, 11, tzinfo=datetime.timezone.utc).timestamp()
+        day = datetime.date(2021, 1, 8).toordinal()
+        tallies = [
+            *result.tallies,
+            Tally("read", {}, 0.0, {day: 4, day + 2: 1}),
+            Tally("read", {}, 0.0, {day: 1}),
+            Tally("latest", {}, 0.0, {0: 2, 4: 1}),
+        ]
+
+        summary = commit.commit(
+            run, result._replace(plans=[planned._replace(began=midnight - 1)], tallies=tallies)
+        )
+
+        assert summary.lateness == Spread(0, 2, {0: 1, 2: 5})
+        assert summary.versions_apart == Spread(0, 4, {0: 2, 5: 1})
 
     def test_dead_letters_are_kept_beside_the_table(self, tmp_path: Path) -> None:
         """Where the summary says; staged ones go with everything staged."""

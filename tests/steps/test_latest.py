@@ -1,5 +1,6 @@
 import itertools
 import pickle
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from apache_beam.coders import FastPrimitivesCoder
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.keys.partitions import DAY_MICROS
 from pipeline.keys.versions import _ROW_BITS, FIRST_BLOCK, VERSION, Packed, by_bucket, unpack
 from pipeline.steps import latest
 from pipeline.steps.latest import Superseded
@@ -194,6 +196,31 @@ class TestOrder:
         """Later steps cut the rows by origin, and count them."""
         locations = [location for location, _ in found(versions)]
         assert locations == sorted(set(locations))
+
+    @given(VERSIONS)
+    def test_how_far_apart_versions_are(self, versions: list[Version]) -> None:
+        """By whole UTC dates, each superseded version from the latest of its event.
+
+        Seen to fail with the first version of an event taken for its latest, and with days that
+        are not cut at midnight.
+        """
+        by_location = {version.location: version for version in versions}
+        latest_of = {version.id: version for version in winners(versions)}
+        days = Counter(
+            latest_of[lost.id].micros // DAY_MICROS - lost.micros // DAY_MICROS
+            for lost in (by_location[location] for location, _ in found(versions))
+        )
+        assert latest.latest([packed(versions)]).days == days
+
+    def test_versions_around_midnight_are_a_day_apart(self) -> None:
+        """A second is enough; and a day less a second need not be."""
+        midnight = 18_635 * DAY_MICROS
+        seconds = [(-1, "a"), (0, "a"), (0, "b"), (86_399, "b"), (0, "c"), (0, "c")]
+        versions = [
+            Version(id_, midnight + second * 1_000_000, 1, BLOCK + row)
+            for row, (second, id_) in enumerate(seconds)
+        ]
+        assert latest.latest([packed(versions)]).days == {0: 2, 1: 1}
 
     def test_where_they_are_stored_makes_no_difference(self, tmp_path: Path) -> None:
         """A large bucket, in parts, as bytes and from files: the same rows, all of them counted."""

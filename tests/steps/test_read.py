@@ -17,6 +17,7 @@ from pipeline import storage
 from pipeline.input import blocks
 from pipeline.input.blocks import Block
 from pipeline.keys import delivery_keys, versions
+from pipeline.keys.partitions import day_number
 from pipeline.steps import read as read_module
 from pipeline.steps.read import read_block
 from tests.by_hand import slices_of
@@ -44,6 +45,7 @@ def test_what_a_block_gives(tmp_path: Path) -> None:
     assert [(row, event[1], event[-2]) for row, event in staged(read)] == [
         (0, "a", "1"), (1, "a", "1"), (2, "b", "[2]"), (3, "c", "1"),
     ]  # fmt: skip
+    assert read.days == {day_number(2021, 1, 8): 3, day_number(2021, 1, 9): 1}
     locations = np.sort(versions.unpack([read.versions.packed])["location"])
     assert {bucket for bucket, _ in read.versions.split()} <= {0, 1, 2}
     assert versions.origins_of(locations).tolist() == [FIRST] * 4

@@ -1,4 +1,4 @@
-"""The README's line for each reader, run on tables with values that readers like to misread."""
+"""The documented example of each reader, run on values that readers like to misread."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from tests.commands import run_here
 from tests.deliveries import AWKWARD, HIVE_NULL, Event, deliver
-from tests.project.test_readme import README, blocks
+from tests.project.test_readme import DOCS, README, blocks
 from tests.tables import data_files
 
 TABLES = {
@@ -30,9 +30,11 @@ TABLES = {
 COLUMNS = ["event_id", "domain", "event_type", "year", "month", "day"]
 Rows = list[tuple[Any, ...]]
 
-# The README's examples in Python, each under the reader that its first line names.
+# The examples in Python, each under the reader that its first line names.
 EXAMPLES = {
-    block.partition("\n")[0].removeprefix("# "): block for block in blocks(README, "python")
+    block.partition("\n")[0].removeprefix("# "): block
+    for page in (README, DOCS["readers.md"])
+    for block in blocks(page, "python")
 }
 
 MODULES = {"Spark": "pyspark"}  # others are in the tests' environment
@@ -73,7 +75,7 @@ def rows_of(events: Any) -> Rows:
 def awkward(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Rows]:
-    """The folder of a table (called ``table``, as in the README) and the rows it must have."""
+    """The folder of a table (called ``table``, as in the examples) and the rows it must have."""
     folder = tmp_path_factory.mktemp("awkward")
     events = events_of(TABLES[request.param])
     run_here(deliver(folder / "in.jsonl", events), folder / "table")
@@ -94,7 +96,7 @@ def with_history(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rows]:
 
 
 def run_example(reader: str, folder: Path) -> Rows:
-    """What the README's example gives in a folder that has the table."""
+    """What the documented example gives in a folder that has the table."""
     module = MODULES.get(reader, reader.lower())
     if not importlib.util.find_spec(module):
         pytest.skip(f"{module} is not installed")
@@ -105,7 +107,7 @@ def run_example(reader: str, folder: Path) -> Rows:
         patch.chdir(folder)
         # Spark works where it was started; that is the first of these folders.
         example = EXAMPLES[reader].replace('.parquet("table")', f'.parquet("{folder}/table")')
-        exec(compile(example, "README.md", "exec"), scope)
+        exec(compile(example, "docs/readers.md", "exec"), scope)
         return rows_of(scope["events"])
 
 
@@ -131,7 +133,7 @@ def test_examples_read_a_table_with_history(with_history: tuple[Path, Rows], rea
 
 
 def test_fastparquet_reads_the_files(awkward: tuple[Path, Rows]) -> None:
-    """One by one, as the README says: their encodings are plain."""
+    """One by one, as the page says: their encodings are plain."""
     fastparquet = pytest.importorskip("fastparquet")
     folder, rows = awkward
     ids = [

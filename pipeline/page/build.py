@@ -1,0 +1,99 @@
+"""Filling the page's template, and writing the page."""
+
+import base64
+import datetime
+import functools
+import hashlib
+import pkgutil
+
+import jinja2
+from markupsafe import Markup
+
+from pipeline import amounts, storage
+from pipeline.page import flow, strips, words
+from pipeline.page.figures import Figures, figures
+from pipeline.page.gather import gather
+from pipeline.page.heat import LEVELS
+from pipeline.storage.paths import STATE
+from pipeline.table.address import Table
+from pipeline.table.datafiles import TableError
+
+PAGE = f"{STATE}/page.html"
+
+
+def write(table: Table, path: str = "") -> str:
+    """Writes the page of a table, in one step.
+
+    Args:
+        table: The table.
+        path: Where to; "" for its place beside the summaries.
+
+    Returns:
+        Where the page is.
+
+    Raises:
+        datafiles.TableError: There is no table, or it cannot be read.
+        OSError: Something cannot be listed or written.
+    """
+    found = gather(table)
+    if found.snapshot.version < 0 and not found.runs:
+        raise TableError(f"{found.root}: there is no table, and no run has left a summary")
+    path = path or storage.join(found.root, PAGE)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    storage.write_bytes(path, render(figures(found, now)).encode())
+    return path
+
+
+def render(found: Figures) -> str:
+    """Returns the page that shows some figures."""
+    style = _style()
+    return _template().render(
+        figures=found,
+        style=Markup(style),
+        digest=_digest(style),
+        levels=range(1, LEVELS + 1),
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "count": "{:,}".format,
+        "size": amounts.size,
+        "duration": amounts.duration,
+        "counted": amounts.counted,
+    }
+    environment.globals |= {
+        "axis": strips.axis,
+        "bar": strips.bar,
+        "bars": strips.bars,
+        "equation": flow.equation,
+        "flow": flow.picture,
+        "share": words.share,
+        "strip": strips.strip,
+        "table_equation": flow.table_equation,
+    }
+    return environment.from_string(_text("page.html.jinja"))
+
+
+@functools.lru_cache(maxsize=1)
+def _style() -> str:
+    return _text("page.css")
+
+
+def _text(name: str) -> str:
+    content = pkgutil.get_data(__package__, name)
+    assert content is not None, "it is part of the package"
+    return content.decode()
+
+
+def _digest(style: str) -> str:
+    """Returns the digest by which the page's security policy knows its style."""
+    return base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()

@@ -1,0 +1,85 @@
+"""Names: what a field that is missing may be called instead."""
+
+import difflib
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+
+from pipeline.input.records import FIELDS
+
+# What others call our fields, in lower case and without what is neither letter nor digit; the more
+# certain names come first.
+_SYNONYMS: Mapping[str, Sequence[str]] = {
+    "event_id": ("eventuuid", "eventguid", "id", "uuid", "guid", "messageid", "msgid", "eventkey"),
+    "timestamp": (
+        *("eventtime", "occurredat", "eventtimestamp", "time", "ts", "datetime", "createdat"),
+        *("created", "date", "publishedat", "receivedat"),
+    ),
+    "domain": (
+        *("eventdomain", "source", "service", "system", "application", "app", "namespace"),
+        *("category", "topic", "product", "context"),
+    ),
+    "event_type": ("type", "eventname", "eventkind", "event", "name", "kind", "action"),
+    "data": ("payload", "body", "attributes", "properties", "content", "details", "detail"),
+}
+_ALIKE = 0.75  # see `difflib.get_close_matches`
+_NEITHER = re.compile(r"[^a-z0-9]")
+
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def hints(record: bytes) -> dict[str, str]:
+    """Returns, for each field that a record lacks, what it may be called there.
+
+    Args:
+        record: The record's bytes.
+
+    Returns:
+        The members, by the fields that they may be: a name, or "name in outer" for a member of an
+        object. A field for which no member seems right is not there.
+    """
+    members = _members(record)
+    outer = {_plain(name): name for name in reversed(members) if name not in FIELDS}
+    inner = {
+        _plain(name): f"{name} in {object_name}"
+        for object_name, value in members.items()
+        for name in _members(bytes(value))
+    }
+    found: dict[str, str] = {}
+    # What is more certain comes first, for all fields: a name is that of one field only.
+    for likely in (_own_name, _synonym, _alike):
+        for field in FIELDS:
+            if field not in members and field not in found and (plain := likely(field, outer)):
+                found[field] = outer.pop(plain)
+    for field in FIELDS:
+        if field not in members and field not in found and _plain(field) in inner:
+            found[field] = inner[_plain(field)]
+    return {field: found[field] for field in FIELDS if field in found}
+
+
+def _members(record: bytes) -> dict[str, msgspec.Raw]:
+    try:
+        return _MEMBERS.decode(record)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
+
+
+def _own_name(field: str, names: Collection[str]) -> str | None:
+    """Returns the field's own name, if it is among some plain names."""
+    return _plain(field) if _plain(field) in names else None
+
+
+def _synonym(field: str, names: Collection[str]) -> str | None:
+    """Returns the first of the field's synonyms that is among some plain names."""
+    return next((name for name in _SYNONYMS[field] if name in names), None)
+
+
+def _alike(field: str, names: Collection[str]) -> str | None:
+    """Returns the one of some plain names that is mistyped for the field's."""
+    return next(iter(difflib.get_close_matches(_plain(field), names, 1, cutoff=_ALIKE)), None)
+
+
+def _plain(name: str) -> str:
+    """Returns a name without case and punctuation: "eventid" for "event-ID"."""
+    return _NEITHER.sub("", name.casefold())

@@ -1,0 +1,60 @@
+"""What a missing field is called instead."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipeline.preview.names import hints
+
+
+def of(**members: object) -> dict[str, str]:
+    """The hints for a record with these members."""
+    return hints(json.dumps(members).encode())
+
+
+RIGHT = {"event_id": "a", "timestamp": "b", "domain": "c", "event_type": "d", "data": {}}
+
+
+def test_a_right_record_needs_no_hint() -> None:
+    """Whatever else it has."""
+    assert of(**RIGHT, id=1, payload=2) == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "names"),
+    [
+        ("event_id", ["eventId", "event-ID", "EVENT_ID", "id", "uuid", "evnt_id", "messageId"]),
+        ("timestamp", ["time", "ts", "Timestamp", "@timestamp", "created_at", "timestmp"]),
+        ("domain", ["Domain", "source", "service", "domian"]),
+        ("event_type", ["eventType", "type", "EventName", "event-type"]),
+        ("data", ["payload", "body", "DATA", "attributes"]),
+    ],
+)
+def test_names_that_others_use(field: str, names: list[str]) -> None:
+    """In any spelling, or mistyped."""
+    for name in names:
+        members = {**RIGHT, name: RIGHT[field], "x": 1}
+        del members[field]
+        assert of(**members) == {field: name}
+
+
+def test_one_member_is_one_field() -> None:
+    """An own name counts more than a synonym, and no member is named twice."""
+    assert of(id=1, eventId=2, type=3, name=4) == {"event_id": "eventId", "event_type": "type"}
+    assert of(event=1) == {"event_type": "event"}
+
+
+def test_fields_that_lie_in_an_object() -> None:
+    """As in an envelope."""
+    assert of(meta={"eventId": 1, "timestamp": 2}, domain=1, event_type=2, data=3) == {
+        "event_id": "eventId in meta",
+        "timestamp": "timestamp in meta",
+    }
+
+
+@pytest.mark.parametrize("record", [b"oops", b"[1]", b"\xff", b"{}", b'{"x": 1}'])
+def test_where_nothing_can_be_said(record: bytes) -> None:
+    """There is no hint."""
+    assert hints(record) == {}
