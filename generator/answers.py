@@ -6,10 +6,10 @@ versions alone, without any text. So each answer can be written beside its event
 Memory: 16 bytes for each event id that the delivery can have.
 """
 
-import json
 from collections.abc import Sequence
 from typing import IO, NamedTuple
 
+import msgspec
 import numpy as np
 import xxhash
 
@@ -105,16 +105,15 @@ class Answers:
             "rejected": self.rejected,
             "digest": f"{self.digest % 2**128:032x}",
         }
-        self._out.write(json.dumps(total, separators=(",", ":")).encode() + b"\n")
+        self._out.write(msgspec.json.encode(total) + b"\n")
 
 
 def _row_hash(
     event_id: str, instant: int, domain: str, event_type: str, data: str, extra: str | None
 ) -> int:
     """Returns the hash of a row of the table; all of its nanoseconds are 0."""
-    row = [event_id, instant, 0, domain, event_type, data, extra]
-    text = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
-    return xxhash.xxh3_128_intdigest(text.encode())
+    row = (event_id, instant, 0, domain, event_type, data, extra)
+    return xxhash.xxh3_128_intdigest(msgspec.json.encode(row))
 
 
 def _survivors(options: Options) -> Numbers:
@@ -185,7 +184,6 @@ def _digests(options: Options, made: Versions, texts: Documents) -> list[int]:
     digests = []
     for kind, data, extra in zip(made.kind.tolist(), texts.data, texts.extra, strict=True):
         rest = [*kinds(options.types)[kind][:2], extra]
-        text = json.dumps(rest, ensure_ascii=False, separators=(",", ":"))
-        seed = xxhash.xxh3_64_intdigest(text.encode())
+        seed = xxhash.xxh3_64_intdigest(msgspec.json.encode(rest))
         digests.append(xxhash.xxh3_64_intdigest(data.encode(), seed) >> 11)
     return digests

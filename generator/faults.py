@@ -34,9 +34,12 @@ def not_json(fields: Fields, variant: int) -> str:
 
 
 def truncated(fields: Fields, variant: int) -> str:
-    """Returns an object that stops somewhere, as if the writer had died."""
+    """Returns an object that stops somewhere, as if the writer had died.
+
+    It does not stop where a value must follow: the next line, an object, could be that value.
+    """
     text = fields.document()
-    return text[: 1 + variant % (len(text) - 1)]
+    return text[: 1 + variant % (len(text) - 1)].rstrip(" ,:[")
 
 
 def invalid_utf8(fields: Fields, variant: int) -> str:
