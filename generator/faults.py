@@ -36,10 +36,11 @@ def not_json(fields: Fields, variant: int) -> str:
 def truncated(fields: Fields, variant: int) -> str:
     """Returns an object that stops somewhere, as if the writer had died.
 
-    It does not stop where a value must follow: the next line, an object, could be that value.
+    It does not stop where the next line, an object, could go on with it: where a value must follow,
+    or after the first bracket.
     """
     text = fields.document()
-    return text[: 1 + variant % (len(text) - 1)].rstrip(" ,:[")
+    return text[: 2 + variant % (len(text) - 2)].rstrip(" ,:[")
 
 
 def invalid_utf8(fields: Fields, variant: int) -> str:
