@@ -6,7 +6,7 @@ versions alone, without any text. So each answer can be written beside its event
 Memory: 16 bytes for each event id that the delivery can have.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple
 
 import msgspec
@@ -16,7 +16,7 @@ import xxhash
 from generator.documents import Documents, broken, documents, micros
 from generator.draws import Mask, Numbers
 from generator.faults import reason
-from generator.kinds import kinds
+from generator.kinds import Kind, kinds
 from generator.options import Options
 from generator.versions import BROKEN, COPY, Versions, counts, versions, versions_at
 
@@ -44,7 +44,7 @@ class Answers:
     Attributes:
         kept: How many rows the table must have.
         rejected: How many records must be rejected.
-        digest: The sum of the hashes of the rows; see `_row_hash`.
+        digest: The sum of the hashes of the rows: the digest that ``verify`` prints of the table.
     """
 
     def __init__(self, options: Options, out: IO[bytes]) -> None:
@@ -56,13 +56,12 @@ class Answers:
         """
         self.kept = self.rejected = self.digest = 0
         self._options = options
+        self._kinds = kinds(options.types)
         self._out = out
         self._survives = np.zeros(options.events, bool)
         self._survives[_survivors(options)] = True
 
-    def add(
-        self, start: int, made: Versions, texts: Documents, records: Sequence[Record]
-    ) -> None:
+    def add(self, start: int, made: Versions, texts: Documents, records: Sequence[Record]) -> None:
         """Writes the answers to consecutive events.
 
         Args:
@@ -71,31 +70,37 @@ class Answers:
             texts: Their documents.
             records: Where the broken ones are, in their order.
         """
-        lines = []
+        self._out.write("".join(self._to_keep(start, made, texts)).encode())
+        self._out.write("".join(self._to_reject(made, records)).encode())
+
+    def _to_keep(self, start: int, made: Versions, texts: Documents) -> Iterator[str]:
         rows = np.flatnonzero(self._survives[start : start + len(made.fate)])
-        instants = micros(self._options, made)
-        times = np.datetime_as_string(instants[rows].astype("M8[us]"))
-        for row, time in zip(rows.tolist(), times.tolist(), strict=True):
-            kind = kinds(self._options.types)[made.kind[row]]
+        instants = micros(self._options, made)[rows]
+        times = np.datetime_as_string(instants.astype("M8[us]"))
+        self.kept += len(rows)
+        for row, instant, time in zip(
+            rows.tolist(), instants.tolist(), times.tolist(), strict=True
+        ):
+            kind = self._kinds[made.kind[row]]
             event_id, data, extra = texts.event_ids[row], texts.data[row], texts.extra[row]
-            row_hash = _row_hash(
-                event_id, int(instants[row]), kind.domain, kind.event_type, data, extra
-            )
+            content = event_id, instant, 0, kind.domain, kind.event_type, data, extra
+            row_hash = xxhash.xxh3_128_intdigest(msgspec.json.encode(content))
             self.digest += row_hash
-            lines.append(
+            yield (
                 f'{{"keep":"{event_id}","timestamp":"{time}Z","domain":"{kind.domain}",'
-                f'"event_type":"{kind.event_type}","row":"{row_hash:032x}"}}\n'
+                f'"event_type":"{kind.event_type}","digest":"{_digest(kind, data, extra):x}",'
+                f'"row":"{row_hash:032x}"}}\n'
             )
-        faults = [number for _, number in broken(self._options, made)]
-        for record, number in zip(records, faults, strict=True):
-            lines.append(
+
+    def _to_reject(self, made: Versions, records: Sequence[Record]) -> Iterator[str]:
+        self.rejected += len(records)
+        for record, (_, fault) in zip(records, broken(self._options, made), strict=True):
+            yield (
                 f'{{"reject":"{record.file}","offset":{record.offset},'
-                f'"length":{len(record.content)},"reason":"{reason(self._options.framing, number)}",'
+                f'"length":{len(record.content)},'
+                f'"reason":"{reason(self._options.framing, fault)}",'
                 f'"record":"{xxhash.xxh3_128_hexdigest(record.content)}"}}\n'
             )
-        self._out.write("".join(lines).encode())
-        self.kept += len(rows)
-        self.rejected += len(records)
 
     def end(self) -> None:
         """Writes the last line: without it, a file of answers is not whole."""
@@ -106,14 +111,6 @@ class Answers:
             "digest": f"{self.digest % 2**128:032x}",
         }
         self._out.write(msgspec.json.encode(total) + b"\n")
-
-
-def _row_hash(
-    event_id: str, instant: int, domain: str, event_type: str, data: str, extra: str | None
-) -> int:
-    """Returns the hash of a row of the table; all of its nanoseconds are 0."""
-    row = (event_id, instant, 0, domain, event_type, data, extra)
-    return xxhash.xxh3_128_intdigest(msgspec.json.encode(row))
 
 
 def _survivors(options: Options) -> Numbers:
@@ -167,23 +164,22 @@ def _decide(options: Options, ids: Numbers, positions: Numbers, winner: Numbers)
     for start in range(0, len(ids), _CHUNK_EVENTS):
         part = slice(start, start + _CHUNK_EVENTS)
         made = versions_at(options, positions[part])
-        digests = _digests(options, made, documents(options, made))
-        for number, position, digest in zip(
-            ids[part].tolist(), positions[part].tolist(), digests, strict=True
+        texts = documents(options, made)
+        for row, (number, position) in enumerate(
+            zip(ids[part].tolist(), positions[part].tolist(), strict=True)
         ):
+            kind = kinds(options.types)[made.kind[row]]
+            digest = _digest(kind, texts.data[row], texts.extra[row])
             if digest > best.get(number, -1):
                 best[number] = digest
                 winner[number] = position
 
 
-def _digests(options: Options, made: Versions, texts: Documents) -> list[int]:
-    """Returns what decides between versions of one instant; the greatest one survives.
+def _digest(kind: Kind, data: str, extra: str | None) -> int:
+    """Returns what decides between versions of one instant: the greatest one survives.
 
-    docs/formats.md has the rule.
+    docs/formats.md has the rule. No instant has nanoseconds here.
     """
-    digests = []
-    for kind, data, extra in zip(made.kind.tolist(), texts.data, texts.extra, strict=True):
-        rest = [*kinds(options.types)[kind][:2], extra]
-        seed = xxhash.xxh3_64_intdigest(msgspec.json.encode(rest))
-        digests.append(xxhash.xxh3_64_intdigest(data.encode(), seed) >> 11)
-    return digests
+    rest = kind.domain, kind.event_type, extra
+    seed = xxhash.xxh3_64_intdigest(msgspec.json.encode(rest))
+    return xxhash.xxh3_64_intdigest(data.encode(), seed) >> 11

@@ -37,8 +37,7 @@ _EXTRAS = (
 )
 _NO_EXTRA = len(_EXTRAS) - 1
 
-# Members of payloads that are hard to analyse. A number that depends on the event stands for "#", so
-# that members of that name are many.
+# Members of payloads that are hard to analyse. "#" stands for a number that depends on the event.
 _AWKWARD = (
     '"a.b":{"c":1}',
     '"a":{"b.c":2}',
@@ -91,7 +90,7 @@ def documents(options: Options, versions: Versions) -> Documents:
     extra = np.where(form.hits(options.extra), form.below(_NO_EXTRA), _NO_EXTRA)
     for row in np.flatnonzero(form.hits(options.awkward)).tolist():
         data[row] = _with_awkward_member(data[row], int(versions.key[row]))
-    delivered, kept = map(words_of, zip(*_EXTRAS, strict=True))
+    delivered, kept = words_of(text for text, _ in _EXTRAS), words_of(text for _, text in _EXTRAS)
     texts = [
         f'{{"event_id":"{event_id}","timestamp":"{timestamp}",{head}{payload}{more}}}'
         for event_id, timestamp, head, payload, more in zip(

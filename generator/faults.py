@@ -37,10 +37,10 @@ def truncated(fields: Fields, variant: int) -> str:
     """Returns an object that stops somewhere, as if the writer had died.
 
     It does not stop where the next line, an object, could go on with it: where a value must follow,
-    or after the first bracket.
+    or after the first bracket. Nor in a number's sign, point or exponent, which would be not JSON.
     """
     text = fields.document()
-    return text[: 2 + variant % (len(text) - 2)].rstrip(" ,:[")
+    return text[: 2 + variant % (len(text) - 2)].rstrip(" ,:[-.e")
 
 
 def invalid_utf8(fields: Fields, variant: int) -> str:

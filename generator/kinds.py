@@ -34,8 +34,8 @@ class Kind(NamedTuple):
 
 
 # Between them, the payloads have all that is hard to keep byte for byte: spaces, nesting, lists,
-# trailing zeros, escapes, exponents, the order of keys. In each payload, what is drawn for the event
-# itself has a million values or more, so that two versions of an event are hardly ever alike.
+# trailing zeros, escapes, exponents, the order of keys. In each payload, what is drawn for the
+# event itself has a million values or more: two versions of an event are hardly ever alike.
 _KINDS = (
     Kind("account", "status-change", 8,
          '{"id":<id>,<account_change>,"reason":"<opening> <ending>"}'),
@@ -122,9 +122,7 @@ def _changing_forms() -> Mask:
     return np.array([_is_change(kind) for kind in _KINDS])
 
 
-def drawn_kinds(
-    of_event: Draws, of_story: Draws, preset: str, number: int
-) -> tuple[Numbers, Mask]:
+def drawn_kinds(of_event: Draws, of_story: Draws, preset: str, number: int) -> tuple[Numbers, Mask]:
     """Draws an index into ``kinds(number)`` for each event, according to the weights.
 
     If a story is one of changes of status, all of its events are of one kind.

@@ -1,5 +1,7 @@
 """Presets: which deliveries have a name, and how the events of each are spread."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -9,15 +11,15 @@ class Preset(NamedTuple):
     Attributes:
         meaning: What such a delivery is like, for the help.
         defaults: The options that differ from those of `Options`.
-        weights: How often each of the kinds occurs, where that differs from the weights in `kinds`.
+        weights: How often kinds occur, where that differs from the weights in `kinds`.
         popular: Whether a few merchants have most of the events.
-        hours: How busy each hour of the day is; empty if all are alike. An event must keep an hour's
+        hours: How busy each hour of the day is; empty if all are alike. Events keep an hour's
             distance from midnight, so the first and the last hour have none.
     """
 
     meaning: str
-    defaults: dict[str, Any] = {}
-    weights: dict[tuple[str, str], int] = {}
+    defaults: Mapping[str, Any] = MappingProxyType({})
+    weights: Mapping[tuple[str, str], int] = MappingProxyType({})
     popular: bool = False
     hours: tuple[int, ...] = ()
 
@@ -34,7 +36,10 @@ PRESETS = {
             ("account", "balance-update"): 50,
         },
         popular=True,
-        hours=(0, 2, 1, 1, 1, 2, 5, 10, 14, 16, 20, 28, 36, 30, 22, 20, 22, 28, 36, 34, 24, 14, 6, 0),
+        hours=(
+            0, 2, 1, 1, 1, 2, 5, 10, 14, 16, 20, 28,
+            36, 30, 22, 20, 22, 28, 36, 34, 24, 14, 6, 0,
+        ),
     ),
     "hostile": Preset(
         "6 % broken, 0.5 % in each of the 12 ways; 40 % duplicates, of which 20 % are copies, 10 %"

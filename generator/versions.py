@@ -24,8 +24,8 @@ NEW, COPY, TIE, OTHER_DAY, OTHER_TYPE, CHANGED, BROKEN = range(7)
 
 _SHARE_UNIT = 10**9
 _DAY_SECONDS = 86_400
-# First versions keep this distance from midnight (or the ends of their quarter of the day), so that a
-# version that is a little older or newer can be on the same day.
+# First versions keep this distance from midnight (or the ends of their quarter of the day), so that
+# a version that is a little older or newer can be on the same day.
 _MARGIN_SECONDS = 3_600
 
 # The purposes of keys and draws; any numbers will do that differ.

@@ -58,8 +58,11 @@ def _vocabularies(make: "_Maker") -> Iterable[tuple[str, Iterable[str]]]:
     yield "tags", make.several(make.tags, 200)
     yield "lines", make.several(make.lines)
     yield "currency", ["USD"] * 6 + ["EUR"] * 4 + ["GBP", "JPY", "PLN"]
-    yield "account_change", _changes(
-        ("old_status", "new_status"), "ACTIVE", "SUSPENDED", "SUSPENDED", "SUSPENDED", "FROZEN"
+    yield (
+        "account_change",
+        _changes(
+            ("old_status", "new_status"), "ACTIVE", "SUSPENDED", "SUSPENDED", "SUSPENDED", "FROZEN"
+        ),
     )
     yield "card_change", _changes(("from", "to"), "active", "blocked", "lost", "locked")
     yield "opening", make.several(make.opening)
