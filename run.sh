@@ -28,6 +28,8 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   soak [N]       deliveries, crashes, compactions at random, N long examples (default: 200)
   lint           ruff, mypy, and which package imports which
   draw           draw the job's graph into docs/architecture.md
+  pictures       make the pictures of docs/ from real runs (needs Chromium)
+  story          run docs/story.ipynb, and keep what it shows
   bench ...      the benchmarks
   --version      the version
   help           this text
@@ -46,7 +48,7 @@ say() { printf '%s\n' "$*" >&2; }
 # nearest WORD: asks whether the command was meant that begins most like the word.
 nearest() {
   local name found="" length=0 same
-  for name in run generate verify compact plan status page test test-pythons test-page test-engines soak lint draw bench help; do
+  for name in run generate verify compact plan status page test test-pythons test-page test-engines soak lint draw pictures story bench help; do
     same=0
     while [[ -n "${name:same:1}" && "${name:same:1}" == "${1:same:1}" ]]; do same=$((same + 1)); done
     ((same <= length)) || { found="; did you mean ./run.sh $name?" && length=$same; }
@@ -294,6 +296,8 @@ case "$command" in
   soak) prepare test && EVENTSIFT_SOAK="${1:-200}" run_tests tests/whole/test_convergence.py ;;
   lint) prepare test && lint ;;
   draw) prepare test && module tests.project.drawing ;;
+  pictures) prepare page && module tests.project.pictures ;;
+  story) prepare test && module tests.project.notebook ;;
   bench)
     # An environment of its own: what is compared against must not change what is tested.
     [[ -n "${EVENTSIFT_VENV:-}" ]] || VENV="$ROOT/.venv-bench"

@@ -6,10 +6,14 @@ if __name__ == "__main__":  # before the imports that take time
     signals.install("generator")
 
 import importlib.util
+import sys
 from collections.abc import Sequence
 
 from generator.options import parse
+from pipeline.amounts import counted
 from pipeline.command import console
+from pipeline.command.options import is_quiet
+from pipeline.notices import Work
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -35,8 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Only now: numpy and Faker take longer to load than --help takes to print.
     from generator.files import deliver
 
+    work = Work("generate")
+    work.total = options.events
+    work.about = f"{counted(options.events, 'event')} in {counted(options.files, 'file')}"
+    quiet = is_quiet(sys.argv[1:] if arguments is None else arguments)
     try:
-        summary = deliver(options)
+        with console.telling(work, "event", quiet=quiet):
+            summary = deliver(options, work)
     except OSError as error:
         where = error.filename or options.output
         console.say(f"generator: cannot write {where}: {error.strerror or error}.", error=True)

@@ -16,6 +16,8 @@ from generator.documents import documents
 from generator.options import Options
 from generator.versions import counts, versions
 from pipeline import signals
+from pipeline.amounts import counted as number_of
+from pipeline.notices import Work
 
 # Large enough that the cost of numpy's calls is negligible, small enough for the processor's cache.
 _CHUNK_EVENTS = 16_384
@@ -79,17 +81,23 @@ class Summary(NamedTuple):
     def sentence(self) -> str:
         """Returns the summary as one line for people."""
         return (
-            f"{self.events:,} events in {self.files:,} files, {self.size_bytes:,} bytes: "
-            f"{self.new_ids:,} new ids, {self.duplicates:,} duplicates, {self.broken:,} broken "
+            f"{number_of(self.events, 'event')} in {number_of(self.files, 'file')}, "
+            f"{number_of(self.size_bytes, 'byte')}: "
+            f"{number_of(self.new_ids, 'new id')}, {number_of(self.duplicates, 'duplicate')}, "
+            f"{self.broken:,} broken "
             f"(to go on: --known-ids {self.known_ids} --first-file {self.next_file})"
         )
 
 
-def deliver(options: Options) -> Summary:
+def deliver(options: Options, work: Work | None = None) -> Summary:
     """Writes the files of a delivery, one after the other.
 
     A file gets its name when it is complete; until then it is hidden. Files of the same name are
     replaced.
+
+    Args:
+        options: What the delivery is like.
+        work: Counts the events and bytes that are written.
 
     Raises:
         OSError: The directory cannot be made, or a file cannot be written.
@@ -97,10 +105,11 @@ def deliver(options: Options) -> Summary:
     options.output.mkdir(parents=True, exist_ok=True)
     extension = _FRAMINGS[options.framing].extension + _EXTENSIONS[options.compression]
     size_bytes = 0
+    work = work or Work("generate")
     for n in range(options.files):
         path = options.output / f"events-{options.first_file + n:05d}{extension}"
         start, stop = (options.events * edge // options.files for edge in (n, n + 1))
-        size_bytes += _write(path, options, start, stop)
+        size_bytes += _write(path, options, start, stop, work)
     counted = counts(options, np.array([options.events]))
     new_ids = int(counted.new[0])
     return Summary(
@@ -115,16 +124,20 @@ def deliver(options: Options) -> Summary:
     )
 
 
-def _write(path: pathlib.Path, options: Options, start: int, stop: int) -> int:
+def _write(path: pathlib.Path, options: Options, start: int, stop: int, work: Work) -> int:
     """Writes a file with the events ``start`` to below ``stop``, and returns its size."""
+    before = work.bytes
     hidden = path.with_name(f".{path.name}.part")
     with signals.before_ending(lambda _: hidden.unlink(missing_ok=True)):
         try:
             with hidden.open("wb") as raw:
                 with _compressed(raw, options.compression) as file:
-                    for chunk in chunks(options, start, stop):
+                    for number, chunk in enumerate(chunks(options, start, stop), start=1):
                         file.write(chunk)
+                        work.done = min(start + number * _CHUNK_EVENTS, stop)
+                        work.bytes = before + raw.tell()
                 size_bytes = raw.tell()
+                work.bytes = before + size_bytes
             os.replace(hidden, path)
         except BaseException:
             hidden.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from pipeline.command import console
 from pipeline.command.console import Parser
+from pipeline.command.options import add_quiet
 
 FRAMINGS = ("lines", "concatenated", "spaced", "pretty", "array")
 COMPRESSIONS = ("none", "gzip", "bzip2", "xz", "zstd")
@@ -90,7 +91,9 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         SystemExit: With status 2 and one sentence on stderr, if they are wrong.
     """
     parser = _parser()
-    options = Options(**vars(parser.parse_args(arguments)))
+    given = vars(parser.parse_args(arguments))
+    del given["quiet"]  # of the command, and not of the delivery
+    options = Options(**given)
     problem = _complaint(options)
     if problem is not None:
         parser.error(problem)
@@ -181,6 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_destinations(_Group(parser, "destinations"))
     _add_duplicates(_Group(parser, "duplicates"))
     _add_form(_Group(parser, "form"))
+    add_quiet(parser)
     return parser
 
 

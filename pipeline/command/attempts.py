@@ -39,6 +39,7 @@ class Settings(NamedTuple):
         hints: More about an error for the person who reads its message; "" if there is nothing.
         failed: Is told of a failure: the run, why, the version in which the run was published
             before it (None if it was not), and the exit code.
+        run_id: The id of the first attempt; "" for a new one.
     """
 
     table: Table
@@ -47,6 +48,7 @@ class Settings(NamedTuple):
     verbose: bool = False
     hints: Callable[[BaseException], str] = lambda _: ""
     failed: Callable[[str, str, int | None, int], None] = lambda *_: None
+    run_id: str = ""
 
 
 def repeat(work: Callable[[str], int], settings: Settings, *, brief: bool = False) -> int:
@@ -61,7 +63,7 @@ def repeat(work: Callable[[str], int], settings: Settings, *, brief: bool = Fals
         The exit code of `work`; or that of its failure, which is said on standard error.
     """
     for attempt in range(_ATTEMPTS):
-        run_id = new_run_id()
+        run_id = (settings.run_id if not attempt else "") or new_run_id()
         run = DeadRun(run_id, places.staging(settings.table.root, settings.temp, run_id))
         interrupted = stopped.Stopped(settings.table, *run[:2], settings.all_ended)
         with signals.before_ending(functools.partial(stopped.take_over, interrupted)):

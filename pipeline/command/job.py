@@ -5,13 +5,15 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
+from apache_beam.runners.runner import PipelineResult
 
-from pipeline import flow, processes, signals, storage
+from pipeline import flow, notices, processes, signals, storage
 from pipeline.bookkeeping import dead_letters, journal, listings, places, recovery, summary
 from pipeline.command import (
     attempts,
@@ -28,10 +30,15 @@ from pipeline.command import (
     watch,
 )
 from pipeline.errors import EventsiftError
+from pipeline.graph import answers, cores
 from pipeline.input import sources
 from pipeline.run import Run
+from pipeline.steps.tally import Tally
 from pipeline.storage import FileInfo, stores
 from pipeline.table.address import Table
+
+if TYPE_CHECKING:
+    from pipeline.command.run_progress import RunProgress
 
 # How long an engine may take to answer that its job is cancelled.
 _CANCEL_SECONDS = 3.0
@@ -41,8 +48,12 @@ class UnusableError(EventsiftError):
     """A path on the command line cannot be used."""
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], run_id: str = "") -> int:
     """Runs the job.
+
+    Args:
+        arguments: The command's arguments.
+        run_id: What the run is called, if it was named already.
 
     Returns:
         0 if the run was published or there was nothing new, 1 if it failed (it says whether
@@ -55,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
         console.say(f"eventsift: {error}\n{recovery.outcome(None)}", error=True)
         return console.FAILED
     if job.own.watch is None:
-        return job.run()
+        return job.run(run_id=run_id)
     inputs = [_absolute(pattern) for pattern in job.own.input]
     return watch.watch(inputs, job.table, job.own.watch, job.run, job.temp)
 
@@ -131,11 +142,12 @@ class Job(NamedTuple):
         idle = processes.available() if runners.leaves_cores(self.beam) else 0
         return idle if self.own.workers is None else int(self.own.workers)
 
-    def run(self, files: Sequence[FileInfo] | None = None) -> int:
+    def run(self, files: Sequence[FileInfo] | None = None, run_id: str = "") -> int:
         """Runs the pipeline, again if another run was faster.
 
         Args:
             files: What to read; if not given, all that the patterns match.
+            run_id: What the run is called, if it was named already.
 
         Returns:
             The exit code, see `main`.
@@ -147,6 +159,7 @@ class Job(NamedTuple):
             verbose=self.own.verbose,
             hints=self.hints,
             failed=self._report_failure,
+            run_id=run_id,
         )
         return attempts.repeat(
             lambda run_id: self._attempt(self.as_run(run_id), files),
@@ -156,7 +169,7 @@ class Job(NamedTuple):
 
     def _attempt(self, run: Run, files: Sequence[FileInfo] | None) -> int:
         """Runs the pipeline once and prints the report; returns the exit code."""
-        with runners.quiet(self.own.verbose):
+        with runners.quiet(self.own.verbose), answers.remembered():
             done = self._pipeline(run, files)
         if not done:
             console.say("The job's graph is built; it was not asked to run.")
@@ -194,13 +207,48 @@ class Job(NamedTuple):
             listings.write(run.listing, files)
         pipeline = beam.Pipeline(runner=runners.name(self.beam), options=self.beam)
         flow.build(pipeline, run, self.workers)
-        try:
-            result = pipeline.run()
-            with signals.before_ending(lambda _: _cancel(result)):
-                result.wait_until_finish()
-        finally:
-            processes.stop()
+        heard: list[tuple[float, Tally]] = []
+        submitted: list[PipelineResult] = []
+        with contextlib.ExitStack() as stack:
+            if not self.own.quiet:
+                listener = cores.heard_by(lambda tally: heard.append((time.monotonic(), tally)))
+                stack.enter_context(listener)
+                stack.enter_context(self._telling(run.id, heard, submitted))
+            try:
+                result = pipeline.run()
+                submitted.append(result)
+                with signals.before_ending(lambda _: _cancel(result)):
+                    result.wait_until_finish()
+            finally:
+                processes.stop()
         return getattr(result, "has_job", True) and not self.beam.view_as(TestOptions).dry_run
+
+    def _telling(
+        self,
+        run_id: str,
+        heard: Sequence[tuple[float, Tally]],
+        submitted: Sequence[PipelineResult],
+    ) -> contextlib.AbstractContextManager[None]:
+        """Tells on stderr how a run goes on.
+
+        Args:
+            run_id: The run.
+            heard: The tallies of its calls, as they end.
+            submitted: Gets the job of an engine.
+        """
+        began = time.monotonic()
+        made: list[RunProgress] = []
+
+        def look() -> notices.Now:
+            from pipeline.command.run_progress import RunProgress  # short runs never need it
+
+            if not made:
+                made.append(RunProgress(run_id, heard, submitted, began))
+            return made[0].look()
+
+        # Beam's log and a live line would be in each other's way.
+        live = not self.own.verbose
+        return notices.telling(f"run {run_id}", look, stderr=signals.stderr_fd(), live=live)
 
     def as_run(self, run_id: str) -> Run:
         """Returns a run with these options."""
@@ -232,7 +280,7 @@ def _first(check: Callable[[str], str | None], paths: Sequence[str]) -> str | No
     return next((found for found in map(check, paths) if found), None)
 
 
-def _cancel(result: beam.runners.runner.PipelineResult) -> None:
+def _cancel(result: PipelineResult) -> None:
     """Asks an engine to stop a job, and does not wait long for the answer."""
 
     def cancel() -> None:

@@ -4,7 +4,9 @@ Known before Beam is imported; `beam_options.EventsiftOptions` are the same for 
 """
 
 import argparse
+import os
 import re
+from collections.abc import Sequence
 
 from pipeline.command import console
 from pipeline.command.console import Parser
@@ -96,6 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " (-), where it takes the place of the report for people; of a run that fails it says why"
         " (default: none)",
     )
+    add_quiet(parser)
     parser.add_argument(
         "--no-page",
         action="store_true",
@@ -104,6 +107,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verbose", action="store_true", help="show Beam's log, and the traceback of a failure"
     )
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that switches off progress, which all commands share that take long."""
+    parser.add_argument(
+        "--quiet",
+        action="store_true",
+        default=is_quiet([]),
+        help="show no progress on standard error; without it, a terminal gets a live line, and any"
+        " other file a line every 10 s (default: show it, unless EVENTSIFT_QUIET is set)",
+    )
+
+
+def is_quiet(arguments: Sequence[str]) -> bool:
+    """Tells whether no progress is to be shown, before the arguments are parsed."""
+    return "--quiet" in arguments or bool(os.environ.get("EVENTSIFT_QUIET"))
 
 
 def add_table_arguments(parser: argparse.ArgumentParser) -> None:

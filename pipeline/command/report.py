@@ -22,7 +22,9 @@ _NO_BREAK = "\N{NO-BREAK SPACE}"  # between a number and its unit, until the tex
 # The steps that take time, in the order of the graph.
 _STEPS = ("plan", "read", "scan", "latest", "write", "commit")
 _MEASURABLE_SECONDS = 0.05  # less is not worth a word
-_RATED_SECONDS = 1.0  # below this a rate says more of the start than of the work
+# Below these a rate says more of the start than of the work.
+_RATED_SECONDS = 1.0
+_RATED_BYTES = 5_000_000
 _NAMED_LIMIT = 3  # the summary names more of the files that were left out
 _ROWS_LIMIT = 3  # of the message about a reject
 _WARNINGS_LIMIT = 20  # lines; more would hide what is above them
@@ -123,9 +125,19 @@ def _rejected(summary: RunSummary, letters: Letters) -> Iterator[_Line]:
     """Yields the reasons, the most frequent first, each with what was said of its first record."""
     topic = "rejected"
     for reason, count in sorted(summary.rejected.items(), key=lambda item: -item[1]):
-        messages = [one_line(letter.message) for letter in letters.get(reason, [])[:1]]
+        messages = [_message(letter) for letter in letters.get(reason, [])[:1]]
         yield _Line(topic, "", f"{count:,}", ": ".join([reason, *messages]))
         topic = ""
+
+
+def _message(letter: Letter) -> str:
+    """Returns why a record was rejected, and what to rename in it if that can be told."""
+    if letter.reason != "missing-field":
+        return one_line(letter.message)
+    from pipeline.command import field_names  # most runs never need it
+
+    renaming = field_names.renaming(letter.raw.encode())
+    return one_line("; ".join(filter(None, [letter.message, renaming])))
 
 
 def _table(summary: RunSummary) -> Iterator[_Line]:
@@ -209,7 +221,8 @@ def _time(summary: RunSummary) -> str:
     if not summary.files.read:
         return ""
     wall = summary.wall_seconds
-    rate = f" ({summary.bytes / 1e6 / wall:,.1f} MB/s)" if wall >= _RATED_SECONDS else ""
+    rated = wall >= _RATED_SECONDS and summary.bytes >= _RATED_BYTES
+    rate = f" ({summary.bytes / 1e6 / wall:,.1f} MB/s)" if rated else ""
     seconds = {step: summary.seconds.get(step, 0.0) for step in _STEPS}
     steps = [
         f"{step} {duration(took)}".replace(" ", _NO_BREAK)

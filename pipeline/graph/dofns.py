@@ -14,7 +14,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipeline import processes, storage
 from pipeline.bookkeeping.summary import RunSummary
-from pipeline.graph import tags
+from pipeline.graph import cores, tags
 from pipeline.graph.cores import Cores, ParallelDoFn
 from pipeline.keys import delivery_keys, versions
 from pipeline.keys.delivery_keys import DeliveryKeys
@@ -49,6 +49,7 @@ class PlanRun(beam.DoFn):
             yield TaggedOutput(tags.READS, task)
         for live in planned.scans:
             yield TaggedOutput(tags.SCANS, live)
+        cores.tell(planned.tally())
         yield TaggedOutput(tags.TALLIES, planned.tally())
         yield planned._replace(reads=[], scans=[])
 

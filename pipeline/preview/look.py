@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from pipeline.amounts import counted, size
 from pipeline.bookkeeping import leases, ledger
+from pipeline.command import field_names
 from pipeline.command.console import one_line
 from pipeline.input import sources
 from pipeline.input.records import FIELDS
@@ -15,7 +16,7 @@ from pipeline.input.rejects import Reject
 from pipeline.input.sources import Sources
 from pipeline.keys import partitions
 from pipeline.keys.partitions import Destination, day_number
-from pipeline.preview import beginnings, expect, names
+from pipeline.preview import beginnings, expect
 from pipeline.preview.beginnings import Beginning
 from pipeline.preview.facts import Expected, Input, Kind, Merge, Preview, Trouble
 from pipeline.run import Run
@@ -222,9 +223,8 @@ def _rejected(run: Run, delivery: _Delivery) -> Iterator[Trouble]:
 def _hint(reject: Reject) -> str:
     """Returns how to put a record right, if that can be told; it begins with a semicolon."""
     if reject.reason == "missing-field":
-        found = names.hints(reject.raw)
-        renamed = [f"{name!r} to {field!r}" for field, name in found.items()]
-        return f"; rename {', '.join(renamed)}" if renamed else f"; it needs {', '.join(FIELDS)}"
+        renamed = field_names.renaming(reject.raw)
+        return f"; {renamed}" if renamed else f"; it needs {', '.join(FIELDS)}"
     if reject.reason == "wrong-type" and reject.message.startswith("timestamp"):
         return "; write it as ISO 8601, such as 2021-01-08T10:00:00Z"
     return ""

@@ -35,8 +35,10 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from pipeline import storage
+from pipeline.amounts import counted, size
 from pipeline.command import console, explain, options
 from pipeline.errors import EventsiftError
+from pipeline.notices import Work
 from pipeline.table import log
 from pipeline.verify.files import KEYS, check_files
 from pipeline.verify.rows import Hashes, Live, batches, check_file, digest_of, hash_ids
@@ -70,12 +72,15 @@ class Verdict(NamedTuple):
     findings: list[str]
 
 
-def verify(root: str, storage_options: dict[str, str] | None = None) -> Verdict:
+def verify(
+    root: str, storage_options: dict[str, str] | None = None, work: Work | None = None
+) -> Verdict:
     """Checks a table.
 
     Args:
         root: The table's folder or URI.
         storage_options: What deltalake needs to reach an object store.
+        work: Counts the bytes of the files that are checked.
 
     Raises:
         EventsiftError: There is no table to check, or it changed meanwhile.
@@ -86,7 +91,12 @@ def verify(root: str, storage_options: dict[str, str] | None = None) -> Verdict:
     rows = digest = 0
     id_hashes: list[Hashes] = []
     readable = []
+    work = work or Work("verify")
+    work.total = sum(file.bytes for file in live)
+    work.about = f"{counted(len(live), 'file')}, {size(work.total)} to check"
     for file in live:
+        work.done = work.bytes
+        work.bytes += file.bytes
         try:
             content = check_file(root, file)
         except FileNotFoundError:
@@ -186,6 +196,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--output", type=options.path, required=True, metavar="DIR", help="the table's folder"
     )
+    options.add_quiet(parser)
     parser.more_options = list
     own = parser.parse_args(arguments)
     root = storage.absolute(own.output)
@@ -198,7 +209,9 @@ def main(arguments: Sequence[str]) -> int:
         console.say(f"eventsift: {problem}", error=True)
         return WRONG
     try:
-        verdict = verify(own.output)
+        work = Work("verify")
+        with console.telling(work, "byte", quiet=own.quiet):
+            verdict = verify(own.output, work=work)
     except (EventsiftError, OSError) as error:
         console.say(f"eventsift: {error}", error=True)
         return WRONG

@@ -142,6 +142,16 @@ def test_the_report_as_people_see_it() -> None:
     assert [line for line in text.splitlines() if len(line) > 80 and "/" not in line] == []
 
 
+def test_a_field_that_has_another_name() -> None:
+    """What to rename stands beside what is missing."""
+    raw = '{"event_id": "a", "ts": "2021-01-08T10:00:00Z", "domain": "d", "event_type": "t"}'
+    message = "timestamp is missing"
+    letters = {"missing-field": [Letter("/in/a", 0, 80, "missing-field", message, raw)]}
+    summary = SUMMARY | {"rejected": {"missing-field": 1}}
+    text = words(report.text(typed(summary), letters))
+    assert "missing-field: timestamp is missing; rename 'ts' to 'timestamp'" in text
+
+
 def test_one_line_holds_what_matters() -> None:
     """As watch mode prints it, round by round."""
     assert report.line(typed(SUMMARY)) == (
@@ -174,6 +184,7 @@ def test_rates_only_where_they_mean_something() -> None:
     short = changed(wall_seconds=0.9, seconds={"read": 0.06, "scan": 0.04})
     assert "MB/s" not in report.text(typed(short))
     assert report.text(typed(SUMMARY)).count("MB/s") == 1
+    assert "MB/s" not in report.text(typed(changed(bytes=4_900_000)))
     assert "time 0.9 s from plan to commit; added up over cores: read 0.1 s, write" in words(
         report.text(typed(short))
     )

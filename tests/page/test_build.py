@@ -95,7 +95,7 @@ def test_what_does_not_show_is_written_out() -> None:
         assert character not in page
     assert r"\u202egpj.exe\u2066\u200b" in page
     assert r"line\nbreak\ttab\x00\x1b[31m" in page
-    assert "<bdi>عربي-עברית / " in page
+    assert "<bdi>عربي-עברית</bdi> / <bdi>" in page
 
 
 def test_the_page_needs_nothing_else() -> None:

@@ -15,7 +15,7 @@ DEPLOY = ROOT / "deploy"
 
 # Options that make no sense in a template: a scheduler starts it anew, Dataflow has a log, and
 # nobody waits for the job to end who could write the page.
-NOT_IN_TEMPLATE = {"help", "watch", "verbose", "no-page"}
+NOT_IN_TEMPLATE = {"help", "watch", "quiet", "verbose", "no-page"}
 
 
 def _template() -> dict[str, dict[str, Any]]:

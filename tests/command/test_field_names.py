@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pipeline.preview.names import hints
+from pipeline.command.field_names import hints, renaming
 
 
 def of(**members: object) -> dict[str, str]:
@@ -58,3 +58,10 @@ def test_fields_that_lie_in_an_object() -> None:
 def test_where_nothing_can_be_said(record: bytes) -> None:
     """There is no hint."""
     assert hints(record) == {}
+
+
+def test_what_to_do() -> None:
+    """In words."""
+    record = json.dumps({**RIGHT, "ts": RIGHT["timestamp"]}).replace('"timestamp": "b", ', "")
+    assert renaming(record.encode()) == "rename 'ts' to 'timestamp'"
+    assert renaming(b"oops") == ""

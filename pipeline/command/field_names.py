@@ -1,4 +1,4 @@
-"""Names: what a field that is missing may be called instead."""
+"""What a field that is missing may be called instead."""
 
 import difflib
 import re
@@ -56,6 +56,12 @@ def hints(record: bytes) -> dict[str, str]:
         if field not in members and field not in found and _plain(field) in inner:
             found[field] = inner[_plain(field)]
     return {field: found[field] for field in FIELDS if field in found}
+
+
+def renaming(record: bytes) -> str:
+    """Returns what to rename in a record that lacks fields; "" if that cannot be told."""
+    names = [f"{name!r} to {field!r}" for field, name in hints(record).items()]
+    return f"rename {', '.join(names)}" if names else ""
 
 
 def _members(record: bytes) -> dict[str, msgspec.Raw]:
