@@ -124,19 +124,22 @@ def by_bucket(versions: Versions, buckets: int, directory: str = "") -> Bucketed
     return Bucketed(Stored(path, 0, len(versions)), counts)
 
 
+def count(packed: Packed) -> int:
+    """Returns how many versions there are in a part."""
+    return packed.number if isinstance(packed, Stored) else len(packed) // VERSION.itemsize
+
+
 def unpack(parts: Sequence[Packed]) -> Versions:
     """Returns packed versions as one array, in order.
 
     Raises:
         OSError: A file that they are stored in is missing, or has lost its end.
     """
-    counts = [
-        part.number if isinstance(part, Stored) else len(part) // VERSION.itemsize for part in parts
-    ]
+    counts = [count(part) for part in parts]
     found = np.empty(sum(counts), VERSION)
     first = 0
-    for part, count in zip(parts, counts, strict=True):
-        place = found[first : first + count]
+    for part, number in zip(parts, counts, strict=True):
+        place = found[first : first + number]
         if isinstance(part, Stored):
             with open(storage.local(part.path), "rb") as file:
                 file.seek(part.first * VERSION.itemsize)
@@ -144,7 +147,7 @@ def unpack(parts: Sequence[Packed]) -> Versions:
                     raise OSError(f"{part.path} ends too early: it has lost versions")
         else:
             place[:] = np.frombuffer(part, VERSION)
-        first += count
+        first += number
     return found
 
 

@@ -10,7 +10,7 @@ import itertools
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -119,54 +119,75 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
     Yields:
         Versions, whenever they have become many; then the block, with all the rest.
     """
-    started, sizes = time.perf_counter(), settings.sizes
+    started = time.perf_counter()
     counts: Counter[str] = Counter()
-    rejected: Counter[str] = Counter()
     slices: list[staging.Slices] = []
     waiting: list[_Keys] = []
     stored: list[DeliveryKeys] = []
-    rows = 0
-    letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
-    with contextlib.ExitStack() as stack:
-        file: BinaryIO | None = None
-
-        def tables() -> Iterator[tuple[pa.Table, int]]:
-            """Tables of events, with their bytes; writes the rejects beside them as they come."""
-            nonlocal file
-            for (table, rejects), size in _tables(block, settings, counts):
-                if rejects:
-                    file = file or stack.enter_context(storage.create(letters))
-                    file.writelines(reject.dead_letter(settings.run) for reject in rejects)
-                    rejected.update(reject.reason for reject in rejects)
-                yield table, size
-
-        for some in batches.up_to(BLOCK_BYTES, tables()):
-            table = pa.concat_tables(some)
-            if len(table):
-                table, new_slices = staging.stage(table, settings.directory, rows, sizes.shards)
-                slices += new_slices
-                waiting.append(_keys_of(table, block.number, rows, sizes))
-                rows += len(table)
+    with _DeadLetters(settings) as letters:
+        for new_slices, keys in _staged(block, settings, _tables(block, settings, counts, letters)):
+            slices += new_slices
+            waiting.append(keys)
             if sum(len(keys.versions) for keys in waiting) >= _PORTION_ROWS:
-                portion, keys = _together(waiting, settings)
-                stored.append(keys)
+                portion, for_filter = _together(waiting, settings)
+                stored.append(for_filter)
                 waiting.clear()
                 yield portion
-    portion, keys = _together(waiting, settings)
+    portion, for_filter = _together(waiting, settings)
     days = _days(slices)
+    for_filter = delivery_keys.union([*stored, for_filter])
     yield BlockRead(
         number=block.number,
         bytes=counts["bytes"],
-        rows=rows,
+        rows=sum(days.values()),
         slices=slices,
         weights=staging.weights_of(slices),
         versions=portion,
-        delivery_keys=delivery_keys.union([*stored, keys])._replace(blocks=1, days=frozenset(days)),
-        rejected=rejected,
-        dead_letters=letters if file else "",
+        delivery_keys=for_filter._replace(blocks=1, days=frozenset(days)),
+        rejected=letters.reasons,
+        dead_letters=letters.path,
         seconds=time.perf_counter() - started,
         days=days,
     )
+
+
+class _DeadLetters(contextlib.ExitStack):
+    """The dead letters of a block, in a file that is made when the first of them comes.
+
+    Attributes:
+        path: The file, "" if there are none; complete after the ``with`` block.
+        reasons: How many there are, by reason.
+    """
+
+    def __init__(self, settings: ReadSettings) -> None:
+        super().__init__()
+        self.path = ""
+        self.reasons: Counter[str] = Counter()
+        self._settings = settings
+        self._file: BinaryIO | None = None
+
+    def add(self, rejects: Sequence[Reject]) -> None:
+        """Writes what comes of rejects."""
+        if not rejects:
+            return
+        if self._file is None:
+            self.path = storage.join(self._settings.directory, f"{uuid.uuid4().hex}.jsonl")
+            self._file = self.enter_context(storage.create(self.path))
+        self._file.writelines(reject.dead_letter(self._settings.run) for reject in rejects)
+        self.reasons.update(reject.reason for reject in rejects)
+
+
+def _staged(
+    block: Block, settings: ReadSettings, tables: Iterable[tuple[pa.Table, int]]
+) -> Iterator[tuple[list[staging.Slices], _Keys]]:
+    """Stages events, given with their bytes, as many together as a block has that is cut."""
+    rows = 0
+    for some in batches.up_to(BLOCK_BYTES, tables):
+        table = pa.concat_tables(some)
+        if len(table):
+            table, slices = staging.stage(table, settings.directory, rows, settings.sizes.shards)
+            yield slices, _keys_of(table, block.number, rows, settings.sizes)
+            rows += len(table)
 
 
 def _keys_of(table: pa.Table, number: int, first_row: int, sizes: Sizes) -> _Keys:
@@ -203,9 +224,9 @@ def _days(slices: Sequence[staging.Slices]) -> Counter[int]:
 
 
 def _tables(
-    block: Block, settings: ReadSettings, counts: Counter[str]
-) -> Iterator[tuple[tuple[pa.Table, list[Reject]], int]]:
-    """Tables of a block's events, each with the rejects beside them, and the bytes it is made of.
+    block: Block, settings: ReadSettings, counts: Counter[str], letters: _DeadLetters
+) -> Iterator[tuple[pa.Table, int]]:
+    """Tables of a block's events, each with the bytes it is made of; rejects become dead letters.
 
     Many small files become one table.
     """
@@ -214,8 +235,9 @@ def _tables(
         for part in _parts(block, settings, counts)
     )
     for parts in batches.up_to(settings.part_bytes, sized):
-        consumed = sum(decoded.consumed for _, decoded in parts)
-        yield events.to_table(parts, settings.max_event_bytes, settings.sizes.id_seed), consumed
+        table, rejects = events.to_table(parts, settings.max_event_bytes, settings.sizes.id_seed)
+        letters.add(rejects)
+        yield table, sum(decoded.consumed for _, decoded in parts)
 
 
 def _parts(
@@ -250,8 +272,8 @@ def _parts(
 def _decode_together(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[Part, Decoded]]:
     """Small files, given with their content, as one part, and decoded.
 
-    By itself each would take as long as ten events. They are put together at borders, so that what
-    comes of them is the same.
+    Each by itself would take as long as ten events. They are joined at borders, which changes
+    nothing in the result.
     """
     paths, contents = zip(*files, strict=True)
     starts = itertools.accumulate(len(data) + 1 for data in contents)

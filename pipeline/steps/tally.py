@@ -2,7 +2,7 @@
 
 Every hop between two steps is counted on both sides. The counts travel as data, not as Beam
 metrics (which a retried bundle counts twice), and nothing is published unless all of them agree:
-a runner that loses or doubles a single element is found out. One of Beam's local modes does.
+a runner that loses or doubles a single element is noticed. One of Beam's local modes does so.
 """
 
 from collections import Counter
