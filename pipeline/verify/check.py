@@ -223,4 +223,9 @@ def main(arguments: Sequence[str]) -> int:
     console.say(f"partitions  {verdict.partitions:,}")
     console.say(f"digest      {verdict.digest}")
     console.say(f"Wrong: {len(verdict.findings):,}" if verdict.findings else "Everything is right.")
+    if verdict.findings:
+        console.say(
+            "Bring missing or damaged files back from a backup, or make the table again from its"
+            " sources: `run --rebuild`."
+        )
     return WRONG if verdict.findings else RIGHT
