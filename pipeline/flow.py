@@ -8,7 +8,7 @@ shuffles is only what decides which version is the latest.
 import apache_beam as beam
 
 from pipeline.bookkeeping.summary import RunSummary
-from pipeline.graph import dofns, tags
+from pipeline.graph import combiners, tags
 from pipeline.graph import transforms as do
 from pipeline.run import Run
 
@@ -32,7 +32,8 @@ def build(pipeline: beam.Pipeline, run: Run, workers: int = 0) -> beam.PCollecti
     # Rows that the table already has of these event_ids are versions like any other.
     delivery = (
         read[tags.DELIVERY_KEYS]
-        | "delivery keys" >> beam.CombineGlobally(dofns.CombineDeliveryKeys()).without_defaults()
+        | "delivery keys"
+        >> beam.CombineGlobally(combiners.CombineDeliveryKeys()).without_defaults()
     )
     scan = plan[tags.SCANS] | "scan" >> do.Scan(run, workers, delivery)
 
@@ -43,7 +44,8 @@ def build(pipeline: beam.Pipeline, run: Run, workers: int = 0) -> beam.PCollecti
     # Route by domain, event_type and date; what is large is cut into several shards.
     cuts = (
         read[tags.WEIGHTS]
-        | "large destinations" >> beam.CombineGlobally(dofns.CombineWeights(run)).without_defaults()
+        | "large destinations"
+        >> beam.CombineGlobally(combiners.CombineWeights(run)).without_defaults()
     )
     origins = {
         tags.SLICES: read[tags.SLICES],

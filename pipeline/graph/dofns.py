@@ -16,10 +16,10 @@ from pipeline import processes, storage
 from pipeline.bookkeeping.summary import RunSummary
 from pipeline.graph import cores, tags
 from pipeline.graph.cores import Cores, ParallelDoFn
-from pipeline.keys import delivery_keys, versions, weights
+from pipeline.keys import delivery_keys, versions
 from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.keys.partitions import day_number
-from pipeline.keys.versions import Packed
+from pipeline.keys.versions import Bucketed, Packed
 from pipeline.keys.weights import Cut
 from pipeline.rows.encoding import WriteSettings
 from pipeline.rows.live_rows import LiveFile
@@ -28,8 +28,8 @@ from pipeline.run import Run
 from pipeline.steps import commit, latest, plan, read, route, scan, write
 from pipeline.steps.latest import Superseded
 from pipeline.steps.plan import ReadTask, ScanTask
+from pipeline.steps.read import BlockRead
 from pipeline.steps.route import Routed
-from pipeline.steps.sizes import SHARDS_LIMIT
 from pipeline.steps.tally import Tally
 from pipeline.steps.write import Written
 
@@ -37,9 +37,6 @@ from pipeline.steps.write import Written
 _SCANS_AT_A_TIME = 16
 
 Keyed = tuple[int, Packed]
-
-# Weights of so many blocks are brought together at a time: fewer copies.
-_WEIGHTS_AT_A_TIME = 256
 
 
 class PlanRun(beam.DoFn):
@@ -74,14 +71,26 @@ class ReadBlocks(ParallelDoFn):
             # Where one process does all the shuffling, versions need not go through it.
             store_versions=self._cores.workers > 0 and storage.is_local(self._run.staging),
         )
-        return partial(read.read_block, element.block, settings)
+        # A process gives all at once, an engine gets versions as soon as they are many.
+        reading = read.read_block if self._cores.workers else read.portions
+        return partial(reading, element.block, settings)
 
     def work_bytes(self, element: ReadTask) -> int:
         """Those of the block."""
         return element.block.bytes
 
-    def outputs(self, block: read.BlockRead) -> Iterator[Any]:
+    def outputs(self, found: BlockRead | Iterable[Bucketed | BlockRead]) -> Iterator[Any]:
         """The elements for a block."""
+        parts: Iterable[Bucketed | BlockRead] = (
+            [*found.earlier, found] if isinstance(found, BlockRead) else found
+        )
+        for part in parts:
+            if isinstance(part, Bucketed):
+                yield from part.split()
+            else:
+                yield from self._of_all(part)
+
+    def _of_all(self, block: BlockRead) -> Iterator[Any]:
         yield from block.versions.split()
         yield TaggedOutput(tags.SLICES, (block.number, tuple(block.slices)))
         yield TaggedOutput(tags.WEIGHTS, block.weights)
@@ -95,56 +104,11 @@ class ReadBlocks(ParallelDoFn):
             "events": block.rows + rejected,
             "rejected": rejected,
             "dead_letter_files": 1 if block.dead_letters else 0,
-            "versions": sum(block.versions.counts),
+            "versions": block.rows,
             "slices": sum(len(slices.destinations) for slices in block.slices),
             **{f"rejected.{reason}": count for reason, count in block.rejected.items()},
         }
         yield TaggedOutput(tags.TALLIES, Tally("read", counts, block.seconds, block.days))
-
-
-class CombineDeliveryKeys(beam.CombineFn):
-    """DeliveryKeys of parts of the delivery → DeliveryKeys of all of it."""
-
-    def create_accumulator(self) -> DeliveryKeys:
-        """Nothing."""
-        return delivery_keys.NOTHING
-
-    def add_input(self, accumulator: DeliveryKeys, element: DeliveryKeys) -> DeliveryKeys:
-        """Adds what a block has."""
-        return delivery_keys.union([accumulator, element])
-
-    def merge_accumulators(self, accumulators: Iterable[DeliveryKeys]) -> DeliveryKeys:
-        """See `delivery_keys.union`."""
-        return delivery_keys.union(accumulators)
-
-    def extract_output(self, accumulator: DeliveryKeys) -> DeliveryKeys:
-        """All of it."""
-        return accumulator
-
-
-class CombineWeights(beam.CombineFn):
-    """Weights of parts of the delivery → the cuts of its large destinations."""
-
-    def __init__(self, run: Run) -> None:
-        self._target_bytes = run.target_file_bytes
-
-    def create_accumulator(self) -> list[bytes]:
-        """Nothing."""
-        return []
-
-    def add_input(self, accumulator: list[bytes], element: bytes) -> list[bytes]:
-        """Adds those of a block."""
-        accumulator.append(element)
-        full = len(accumulator) >= _WEIGHTS_AT_A_TIME
-        return [weights.union(accumulator)] if full else accumulator
-
-    def merge_accumulators(self, accumulators: Iterable[list[bytes]]) -> list[bytes]:
-        """See `weights.union`."""
-        return [weights.union(itertools.chain.from_iterable(accumulators))]
-
-    def extract_output(self, accumulator: list[bytes]) -> dict[int, Cut]:
-        """See `weights.cuts`; these shards come after those of small destinations."""
-        return weights.cuts(weights.union(accumulator), self._target_bytes, SHARDS_LIMIT)
 
 
 class ScanLiveFiles(ParallelDoFn):

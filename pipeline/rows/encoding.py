@@ -107,16 +107,16 @@ def _encode(
     sink: pa.NativeFile | BinaryIO, row_groups: Iterable[pa.Table]
 ) -> tuple[int, tuple[int | None, int | None]]:
     """Writes row groups; their rows, and the first and last timestamp, None if one is unknown."""
-    rows = 0
-    ends: list[int] = []
-    is_complete = True
+
+    def write(table: pa.Table) -> tuple[int, list[int], bool]:
+        writer.write_table(table)
+        ends = content.micros(table.take([0, len(table) - 1])).tolist()
+        return len(table), ends, content.is_complete(table)
+
     with _writer(sink) as writer:
-        for table in row_groups:
-            writer.write_table(table)
-            rows += len(table)
-            ends = [*ends[:1], *content.micros(table.take([0, len(table) - 1])).tolist()]
-            is_complete = is_complete and content.is_complete(table)
-    return rows, (ends[0], ends[-1]) if is_complete else (None, None)
+        # No table is held while the next one is made.
+        rows, ends, complete = zip(*map(write, row_groups), strict=True)
+    return sum(rows), (ends[0][0], ends[-1][1]) if all(complete) else (None, None)
 
 
 def _writer(sink: pa.NativeFile | BinaryIO) -> pq.ParquetWriter:

@@ -18,7 +18,7 @@ from pipeline.rows import batches, content
 from pipeline.rows.content import Rows
 
 # What is read at a time.
-_PIECE_BYTES = 32 << 20
+_PIECE_BYTES = 16 << 20
 # A row group is written in a few times its memory.
 GROUP_BYTES = 64 << 20
 
@@ -62,18 +62,27 @@ def _first_micros(part: Rows) -> int:
     return partitions.instant(part.origin.destination, part.origin.position)
 
 
-def row_groups(
-    some: Iterable[Piece], file_rows: int, group_rows: int
-) -> Iterator[tuple[int, pa.Table]]:
+class RowGroup(NamedTuple):
+    """Rows that become a row group.
+
+    Attributes:
+        file: The number of their file.
+        table: What they are taken from.
+        rows: Which rows of it they are, in order; shape (n,).
+    """
+
+    file: int
+    table: pa.Table
+    rows: npt.NDArray[np.int64]
+
+
+def row_groups(some: Iterable[Piece], file_rows: int, group_rows: int) -> Iterator[RowGroup]:
     """Yields the rows that are left of pieces in the order of (timestamp, event_id).
 
     Args:
         some: The pieces.
         file_rows: How many rows a file gets.
         group_rows: How many rows a row group gets, but for the last one of each file.
-
-    Yields:
-        Row groups, each with the number of its file.
     """
     done = 0
     for table, rows in _stretches(some, group_rows):
@@ -81,7 +90,7 @@ def row_groups(
             number, row = divmod(done, file_rows)
             own, rows = np.split(rows, [file_rows - row])
             for group in _divided(table, own, group_rows):
-                yield number, take(table, group)
+                yield RowGroup(number, table, group)
             done += len(own)
 
 
@@ -129,7 +138,7 @@ def _divided(
 
 
 def take(table: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Table:
-    """Returns rows of a table that is in several pieces, in the order given.
+    """Returns rows of a table that is in several pieces, in their order.
 
     Arrow would first make one piece of it. So each piece gives its rows in the order in which it
     has them, and what they give is put in order.
@@ -141,4 +150,5 @@ def take(table: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Table:
         taken.append(piece.take(pa.array(ascending[start:end] - first)))
         first += len(piece)
     found = pa.Table.from_batches(taken, table.schema).combine_chunks()
+    del taken  # which is as large again
     return found.take(pa.array(np.searchsorted(ascending, rows)))

@@ -89,8 +89,8 @@ def _write_pieces(
     file_rows = math.ceil(rows / math.ceil(size / settings.target_bytes))
     group_rows = min(encoding.ROW_GROUP_ROWS, max(1, merging.GROUP_BYTES * rows // size))
     found = merging.row_groups(pieces, file_rows, group_rows)
-    for _, groups in itertools.groupby(found, lambda numbered: numbered[0]):
-        tables = (table for _, table in groups)
+    for _, groups in itertools.groupby(found, lambda group: group.file):
+        tables = (merging.take(group.table, group.rows) for group in groups)
         yield encoding.write_file(tables, destination, settings)
 
 

@@ -22,7 +22,7 @@ from pipeline.table.datafiles import FILE_SCHEMA
 
 # A larger slice is cut: fine enough to bring rows together by time, coarse enough for each to be a
 # request to an object store.
-_SLICE_BYTES = 1 << 20
+_SLICE_BYTES = 512 << 10
 _POSITION_BYTES = 8
 
 

@@ -24,7 +24,7 @@ from pipeline.input.decoding import Decoded, Part, decode
 from pipeline.input.rejects import Reject
 from pipeline.keys import delivery_keys, partitions, versions
 from pipeline.keys.delivery_keys import DeliveryKeys
-from pipeline.keys.versions import Bucketed
+from pipeline.keys.versions import Bucketed, Versions
 from pipeline.keys.weights import Packed
 from pipeline.rows import batches, staging
 from pipeline.steps.sizes import Sizes
@@ -34,6 +34,9 @@ from pipeline.steps.sizes import Sizes
 PART_BYTES = 4 << 20
 # What a reject takes in memory, about, besides its bytes.
 _REJECT_BYTES = 1 << 10
+# Versions of this many events take 40 MB, and a few times that while they are ordered. A block that
+# is cut has a tenth of them.
+_PORTION_ROWS = 1 << 20
 # Files of up to this share of a part are decoded together.
 _SMALL = 1 / 64
 
@@ -66,13 +69,14 @@ class BlockRead(NamedTuple):
         bytes: Bytes read, as stored.
         rows: Events staged.
         slices: Where their payloads lie.
-        versions: Their versions by bucket.
         weights: How many bytes these have, and where; see `weights`, the module.
+        versions: Their versions by bucket; those that are not in `earlier`.
         delivery_keys: What they add to the filter for the table's rows.
         rejected: How many records were refused, by reason.
         dead_letters: The file that holds them, "" if there are none.
         seconds: What it took.
         days: How many events were staged, by their day; see `partitions.day_number`.
+        earlier: Versions that came before, where a block has too many to hold them all.
     """
 
     number: int
@@ -86,6 +90,14 @@ class BlockRead(NamedTuple):
     dead_letters: str
     seconds: float
     days: Counter[int]
+    earlier: Sequence[Bucketed] = ()
+
+
+class _Keys(NamedTuple):
+    """The keys of some events: their versions, and their hashes for the filter, if there is one."""
+
+    versions: Versions
+    hashes: delivery_keys.Hashes
 
 
 def read_block(block: Block, settings: ReadSettings) -> BlockRead:
@@ -94,12 +106,25 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
     Raises:
         OSError: A file cannot be read, or nothing can be written to the temp directory.
     """
+    *earlier, last = portions(block, settings)
+    assert isinstance(last, BlockRead)
+    return last._replace(earlier=[part for part in earlier if isinstance(part, Bucketed)])
+
+
+def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockRead]:
+    """Reads a block as `read_block` does, but does not hold all of its versions.
+
+    A compressed file of any size is one block, for it cannot be cut.
+
+    Yields:
+        Versions, whenever they have become many; then the block, with all the rest.
+    """
     started, sizes = time.perf_counter(), settings.sizes
     counts: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     slices: list[staging.Slices] = []
-    found = [versions.NONE]
-    hashes = [delivery_keys.NO_HASHES]
+    waiting: list[_Keys] = []
+    stored: list[DeliveryKeys] = []
     rows = 0
     letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
     with contextlib.ExitStack() as stack:
@@ -120,37 +145,51 @@ def read_block(block: Block, settings: ReadSettings) -> BlockRead:
             if len(table):
                 table, new_slices = staging.stage(table, settings.directory, rows, sizes.shards)
                 slices += new_slices
-                locations = versions.locate(block.number, np.arange(rows, rows + len(table)))
-                ids = [table[name].to_numpy() for name in ("id_high", "id_low")]
-                micros = table["timestamp"].cast(pa.int64()).to_numpy()
-                digests = table["digest"].to_numpy()
-                found.append(versions.pack(ids, micros, digests, locations))
-                if sizes.filter_size.bits:
-                    hashes.append(
-                        delivery_keys.hash_ids(table["event_id"].combine_chunks(), sizes.id_seed)
-                    )
+                waiting.append(_keys_of(table, block.number, rows, sizes))
                 rows += len(table)
-    together = np.concatenate(found)
+            if sum(len(keys.versions) for keys in waiting) >= _PORTION_ROWS:
+                portion, keys = _together(waiting, settings)
+                stored.append(keys)
+                waiting.clear()
+                yield portion
+    portion, keys = _together(waiting, settings)
     days = _days(slices)
-    directory = settings.directory if settings.store_versions else ""
-    return BlockRead(
+    yield BlockRead(
         number=block.number,
         bytes=counts["bytes"],
         rows=rows,
         slices=slices,
         weights=staging.weights_of(slices),
-        versions=versions.by_bucket(together, sizes.buckets, directory),
-        delivery_keys=delivery_keys.collect(
-            sizes.filter_size,
-            np.concatenate(hashes),
-            together["timestamp"],
-            days,
-            settings.directory,
-        ),
+        versions=portion,
+        delivery_keys=delivery_keys.union([*stored, keys])._replace(blocks=1, days=frozenset(days)),
         rejected=rejected,
         dead_letters=letters if file else "",
         seconds=time.perf_counter() - started,
         days=days,
+    )
+
+
+def _keys_of(table: pa.Table, number: int, first_row: int, sizes: Sizes) -> _Keys:
+    """The keys of staged events of a block, which are its rows from this one on."""
+    ids = [table[name].to_numpy() for name in ("id_high", "id_low")]
+    micros = table["timestamp"].cast(pa.int64()).to_numpy()
+    locations = versions.locate(number, np.arange(first_row, first_row + len(table)))
+    found = versions.pack(ids, micros, table["digest"].to_numpy(), locations)
+    if not sizes.filter_size.bits:
+        return _Keys(found, delivery_keys.NO_HASHES)
+    return _Keys(found, delivery_keys.hash_ids(table["event_id"].combine_chunks(), sizes.id_seed))
+
+
+def _together(waiting: Sequence[_Keys], settings: ReadSettings) -> tuple[Bucketed, DeliveryKeys]:
+    """Brings keys together: versions by bucket, and what they add to the filter."""
+    found = np.concatenate([versions.NONE, *(keys.versions for keys in waiting)])
+    hashes = np.concatenate([delivery_keys.NO_HASHES, *(keys.hashes for keys in waiting)])
+    directory = settings.directory if settings.store_versions else ""
+    return (
+        versions.by_bucket(found, settings.sizes.buckets, directory),
+        delivery_keys.collect(
+            settings.sizes.filter_size, hashes, found["timestamp"], (), settings.directory
+        ),
     )
 
 
@@ -202,13 +241,13 @@ def _parts(
         small.append((piece.path, data))
         small_bytes += len(data)
         if small_bytes >= settings.part_bytes:
-            yield from _together(small)
+            yield from _decode_together(small)
             small, small_bytes = [], 0
     if small:
-        yield from _together(small)
+        yield from _decode_together(small)
 
 
-def _together(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[Part, Decoded]]:
+def _decode_together(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[Part, Decoded]]:
     """Small files, given with their content, as one part, and decoded.
 
     By itself each would take as long as ten events. They are put together at borders, so that what

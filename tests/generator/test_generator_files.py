@@ -14,7 +14,7 @@ import zstandard
 
 from generator import files
 from generator.__main__ import main
-from generator.documents import documents
+from generator.documents import Documents, documents
 from generator.files import chunks, deliver, indented
 from generator.options import COMPRESSIONS, FRAMINGS, Options
 
@@ -215,7 +215,7 @@ def test_no_file_is_seen_before_it_is_complete(
 ) -> None:
     """A delivery that stops midway leaves complete files and nothing else."""
 
-    def failing(asked: Options, wanted: Any) -> list[str]:
+    def failing(asked: Options, wanted: Any) -> Documents:
         if wanted.id_number.max() > 600:
             assert (tmp_path / ".events-00002.jsonl.part").exists()
             raise OSError("the disk is gone")

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.graph import dofns, tags
+from pipeline.graph import combiners, dofns, tags
 from pipeline.keys import delivery_keys, versions
 from pipeline.keys.partitions import Destination, day_number, shard_of
 from pipeline.rows.live_rows import LiveFile
@@ -185,7 +185,7 @@ class TestCombineDeliveryKeys:
 
     def test_in_any_grouping(self, tmp_path: Path) -> None:
         """One accumulator, or many merged: all ids and all blocks are in it."""
-        combine = dofns.CombineDeliveryKeys()
+        combine = combiners.CombineDeliveryKeys()
         ids = np.arange(9, dtype=np.uint64)
         size = delivery_keys.Size(1 << 10, True)
         micros = np.zeros(3, np.int64)

@@ -10,7 +10,7 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipeline.bookkeeping import journal
-from pipeline.graph import dofns, tags
+from pipeline.graph import combiners, tags
 from pipeline.graph import transforms as do
 from pipeline.keys import delivery_keys, versions
 from pipeline.keys.partitions import directory
@@ -300,11 +300,11 @@ def test_the_steps_together(tmp_path: Path) -> None:
     with local_pipeline() as pipeline:
         planned = pipeline | beam.Create([run]) | "p" >> do.Plan()
         read = planned[tags.READS] | "r" >> do.Read(run, 0)
-        delivery = read[tags.DELIVERY_KEYS] | beam.CombineGlobally(dofns.CombineDeliveryKeys())
+        delivery = read[tags.DELIVERY_KEYS] | beam.CombineGlobally(combiners.CombineDeliveryKeys())
         scan = planned[tags.SCANS] | "s" >> do.Scan(run, 0, delivery)
         found = (read[tags.VERSIONS], scan[tags.VERSIONS]) | beam.Flatten()
         superseded = found | "l" >> do.Latest(run, 0)
-        cuts = read[tags.WEIGHTS] | "c" >> beam.CombineGlobally(dofns.CombineWeights(run))
+        cuts = read[tags.WEIGHTS] | "c" >> beam.CombineGlobally(combiners.CombineWeights(run))
         sources = {
             tags.SLICES: read[tags.SLICES],
             tags.LIVE: scan[tags.LIVE],

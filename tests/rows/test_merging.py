@@ -81,9 +81,10 @@ class TestRowGroups:
 
         found = list(merging.row_groups(some, file_rows, group_rows))
 
-        assert [row for _, table in found for row in pairs(table)] == sorted(kept)
-        assert all(0 < len(table) <= group_rows for _, table in found)
-        numbers = [number for number, table in found for _ in range(len(table))]
+        tables = [merging.take(group.table, group.rows) for group in found]
+        assert [row for table in tables for row in pairs(table)] == sorted(kept)
+        assert all(0 < len(table) <= group_rows for table in tables)
+        numbers = [group.file for group in found for _ in group.rows]
         assert numbers == [row // file_rows for row in range(len(kept))]
 
     def test_what_is_written_makes_room(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,11 +97,12 @@ class TestRowGroups:
         monkeypatch.setattr(
             merging.pa, "concat_tables", lambda tables: held.append(len(tables)) or concat(tables)
         )
+        nexts = [*range(10, 200, 10), content.NEVER]
         some = (
-            Piece(table_of([(10 * n + k, "a") for k in range(10)]), np.ones(10, bool), 10 * n + 10)
-            for n in range(20)
+            Piece(table_of([(end - k, "a") for k in range(1, 11)]), np.ones(10, bool), following)
+            for end, following in zip(range(10, 210, 10), nexts, strict=True)
         )
-        assert sum(len(table) for _, table in merging.row_groups(some, 1000, 7)) == 196
+        assert sum(len(group.rows) for group in merging.row_groups(some, 1000, 7)) == 200
         assert max(held) <= 2
 
 

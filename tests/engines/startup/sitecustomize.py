@@ -7,6 +7,7 @@ killed in the middle of it, its work done and not yet handed on.
 
 import os
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import pipeline.input.blocks
@@ -26,7 +27,7 @@ if not hasattr(pipeline.steps.sizes, "_BUCKET_BYTES"):
 pipeline.steps.sizes._BUCKET_BYTES = BYTES
 
 STEPS = {
-    "read": (pipeline.steps.read, "read_block"),
+    "read": (pipeline.steps.read, "portions"),
     "write": (pipeline.steps.write, "write_shard"),
 }
 if step := os.environ.get("EVENTSIFT_TEST_KILL"):
@@ -37,6 +38,8 @@ if step := os.environ.get("EVENTSIFT_TEST_KILL"):
     def killed(*arguments: Any) -> Any:
         """The step, which somebody does not survive."""
         result = function(*arguments)
+        if isinstance(result, Iterator):
+            result = iter(list(result))
         try:
             os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
         except FileExistsError:
