@@ -4,7 +4,7 @@ import argparse
 import datetime
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from generator.presets import PRESETS
 from pipeline.command import console
@@ -122,10 +122,6 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 
 class _Parser(Parser):
     more_options = list  # nobody else parses options, so an unknown one is wrong
-
-    def refuse(self, message: str) -> NoReturn:
-        """Says what is wrong in one line; argparse would print every option first."""
-        self.exit(2, f"generator: {message}; see --help.\n")
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str], int]:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -268,7 +269,11 @@ class Job(NamedTuple):
         )
 
     def hints(self, error: BaseException) -> str:
-        """Returns what may be meant where a pattern matches nothing."""
+        """Returns the way out of an error, as the end of a sentence, if one is known."""
+        if reasons.is_full(error):
+            return f"{explain.no_room(self.table.root, self.temp)}, or stage elsewhere with --temp"
+        if os.strerror(errno.ENOENT) in str(error):
+            return "; it was removed while the run needed it: run again"
         if not reasons.is_a(sources.NoMatchError, error):
             return ""
         hints = dict.fromkeys(explain.no_match(_absolute(pattern)) for pattern in self.own.input)

@@ -131,13 +131,13 @@ def _rejected(summary: RunSummary, letters: Letters) -> Iterator[_Line]:
 
 
 def _message(letter: Letter) -> str:
-    """Returns why a record was rejected, and what to rename in it if that can be told."""
+    """Returns what to rename in a record if that can be told, and why it was rejected."""
     if letter.reason != "missing-field":
         return one_line(letter.message)
     from pipeline.command import field_names  # most runs never need it
 
     renaming = field_names.renaming(letter.raw.encode())
-    return one_line("; ".join(filter(None, [letter.message, renaming])))
+    return one_line("; ".join(filter(None, [renaming, letter.message])))
 
 
 def _table(summary: RunSummary) -> Iterator[_Line]:

@@ -87,7 +87,9 @@ def parse(record: bytes, is_object: bool) -> Parsed | Problem:
         return Problem("not-an-object", f"{shown(text)} is not a JSON object")
     parsed = from_members(members)
     if isinstance(parsed, Problem) and parsed.reason == "missing-field":
-        return Problem(parsed.reason, parsed.message + _wrapper_hint(record))
+        # What has data is an event, or should be one, whatever lists are in it.
+        hint = "" if "data" in members else _wrapper_hint(record)
+        return Problem(parsed.reason, parsed.message + hint)
     return parsed
 
 

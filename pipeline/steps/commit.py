@@ -84,7 +84,9 @@ def commit(run: Run, outcome: Outcome) -> RunSummary:
     counts, seconds = add_up(outcome.tallies)
     counts.update(change.counts(outcome))
     if wrong := disagreements(counts):
-        raise ReconciliationError(f"nothing was published, the counts disagree: {'; '.join(wrong)}")
+        raise ReconciliationError(
+            f"nothing was published, the counts disagree: {'; '.join(wrong)}{_changed(counts)}"
+        )
     _check_rejected(run, counts, outcome.dead_letters)
     _check_partitions(run, change)
     found = _summary(run, outcome, change, counts, seconds)
@@ -237,6 +239,15 @@ def _check_partitions(run: Run, change: _Change) -> None:
             f"nothing was published: the run has {number:,} partitions, the limit is"
             f" {run.max_partitions:,}; raise it with --max-partitions"
         )
+
+
+def _changed(counts: Mapping[str, int]) -> str:
+    """Returns the way out if files have changed under the run, as the end of a sentence."""
+    if counts["read.blocks"] != counts["plan.blocks"]:  # the runner has lost some
+        return ""
+    if counts["read.bytes"] == counts["plan.bytes"]:
+        return ""
+    return "; an input file has changed while it was read: run again when it is complete"
 
 
 def _check_rejected(run: Run, counts: Counter[str], dead_letters: Sequence[str]) -> None:

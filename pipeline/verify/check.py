@@ -240,6 +240,11 @@ def main(arguments: Sequence[str]) -> int:
         kept, rejected = verdict.compared
         console.say(f"compared    {kept:,} events that must be there, {rejected:,} rejects")
     console.say(f"Wrong: {len(verdict.findings):,}" if verdict.findings else "Everything is right.")
+    if verdict.findings:
+        console.say(
+            "Bring missing or damaged files back from a backup, or make the table again from its"
+            " sources: `run --rebuild`."
+        )
     return WRONG if verdict.findings else RIGHT
 
 

@@ -149,7 +149,7 @@ def test_a_field_that_has_another_name() -> None:
     letters = {"missing-field": [Letter("/in/a", 0, 80, "missing-field", message, raw)]}
     summary = SUMMARY | {"rejected": {"missing-field": 1}}
     text = words(report.text(typed(summary), letters))
-    assert "missing-field: timestamp is missing; rename 'ts' to 'timestamp'" in text
+    assert "missing-field: rename 'ts' to 'timestamp'; timestamp is missing" in text
 
 
 def test_one_line_holds_what_matters() -> None:
