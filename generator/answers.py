@@ -17,6 +17,7 @@ from generator.documents import Documents, broken, documents, micros
 from generator.draws import Mask, Numbers
 from generator.faults import reason
 from generator.kinds import Kind, kinds
+from generator.layout import of_member
 from generator.options import Options
 from generator.versions import BROKEN, COPY, Versions, counts, versions, versions_at
 
@@ -82,7 +83,8 @@ class Answers:
             rows.tolist(), instants.tolist(), times.tolist(), strict=True
         ):
             kind = self._kinds[made.kind[row]]
-            event_id, data, extra = texts.event_ids[row], texts.data[row], texts.extra[row]
+            event_id, extra = texts.event_ids[row], texts.extra[row]
+            data = of_member(self._options, texts.data[row])
             content = event_id, instant, 0, kind.domain, kind.event_type, data, extra
             row_hash = xxhash.xxh3_128_intdigest(msgspec.json.encode(content))
             self.digest += row_hash
@@ -169,7 +171,7 @@ def _decide(options: Options, ids: Numbers, positions: Numbers, winner: Numbers)
             zip(ids[part].tolist(), positions[part].tolist(), strict=True)
         ):
             kind = kinds(options.types)[made.kind[row]]
-            digest = _digest(kind, texts.data[row], texts.extra[row])
+            digest = _digest(kind, of_member(options, texts.data[row]), texts.extra[row])
             if digest > best.get(number, -1):
                 best[number] = digest
                 winner[number] = position

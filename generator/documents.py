@@ -2,7 +2,7 @@
 
 import datetime
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from generator.draws import Draws, Keys, Numbers, Words, keys, words_of
 from generator.faults import Fields, break_event
 from generator.kinds import Subjects, kinds, payloads
+from generator.layout import of_member
 from generator.options import Options
 from generator.versions import BROKEN, Versions
 
@@ -18,22 +19,19 @@ _SECOND_MICROS = 1_000_000
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 # The purposes of draws; any numbers will do that differ.
-_FORM, _PAYLOAD, _FRACTION, _FAULT, _ID_FRONT, _ID_BACK, _ENTITY = 11, 12, 13, 14, 15, 16, 17
+_FORM, _FRACTION, _FAULT, _ID_FRONT, _ID_BACK, _ENTITY = 11, 13, 14, 15, 16, 17
 
 # The endings of timestamps with a T, most of them Z, and the offsets from UTC in seconds they mean.
 _ZONES = ("Z",) * 10 + ("", "+00:00", "+02:00", "-05:30", "+14:00", "+09:00")
 _ZONE_SECONDS = (0,) * 12 + (7_200, -19_800, 50_400, 32_400)
 
-# Unknown members as they are delivered, and as the table keeps them: an object, sorted by name.
+# Unknown members: their names and values.
 _EXTRAS = (
-    (',"source":"mobile-app"', '{"source":"mobile-app"}'),
-    (',"source":"batch","schema_version":3', '{"schema_version":3,"source":"batch"}'),
-    (
-        ',"trace":{"id":"4bf92f35","sampled":true}',
-        '{"trace":{"id":"4bf92f35","sampled":true}}',
-    ),
-    (',"tags":["r\\u00e9tro",null,1.50]', '{"tags":["r\\u00e9tro",null,1.50]}'),
-    ("", None),
+    (("source", '"mobile-app"'),),
+    (("source", '"batch"'), ("schema_version", "3")),
+    (("trace", '{"id":"4bf92f35","sampled":true}'),),
+    (("tags", r'["r\u00e9tro",null,1.50]'),),
+    (),
 )
 _NO_EXTRA = len(_EXTRAS) - 1
 
@@ -65,7 +63,7 @@ class Documents(NamedTuple):
             surrogates that stand for bytes that are not UTF-8: encode the texts with
             ``surrogateescape``.
         event_ids: Their event ids.
-        data: Their payloads.
+        data: Their payloads, on one line.
         extra: Their unknown members as the table keeps them; None if there are none.
     """
 
@@ -81,16 +79,16 @@ def documents(options: Options, versions: Versions) -> Documents:
     ids = event_ids(options.seed, versions.id_number)
     timestamps = _timestamps(options, versions, form)
     heads = _heads(options.types)[versions.kind].tolist()
+    entity_key = keys(versions.entity, options.seed, _ENTITY)
     data = payloads(
-        Subjects(versions.kind, versions.entity, versions.step),
+        Subjects(versions.kind, versions.key, versions.entity, entity_key, versions.step),
         options.preset,
-        lambda rows: Draws(versions.key[rows], _PAYLOAD),
-        lambda rows: Draws(keys(versions.entity[rows], options.seed, _ENTITY), _PAYLOAD),
     )
     extra = np.where(form.hits(options.extra), form.below(_NO_EXTRA), _NO_EXTRA)
     for row in np.flatnonzero(form.hits(options.awkward)).tolist():
         data[row] = _with_awkward_member(data[row], int(versions.key[row]))
-    delivered, kept = words_of(text for text, _ in _EXTRAS), words_of(text for _, text in _EXTRAS)
+    delivered = words_of("".join(f',"{name}":{value}' for name, value in one) for one in _EXTRAS)
+    kept = words_of(_as_column(options, dict(one)) for one in _EXTRAS)
     texts = [
         f'{{"event_id":"{event_id}","timestamp":"{timestamp}",{head}{payload}{more}}}'
         for event_id, timestamp, head, payload, more in zip(
@@ -108,6 +106,12 @@ def documents(options: Options, versions: Versions) -> Documents:
         )
         texts[row] = break_event(fields, options.framing, fault)
     return Documents(texts, ids, data, kept[extra].tolist())
+
+
+def _as_column(options: Options, members: Mapping[str, str]) -> str | None:
+    """Returns unknown members as the table keeps them: an object, sorted by name."""
+    pairs = [f'"{name}":{of_member(options, members[name])}' for name in sorted(members)]
+    return f"{{{','.join(pairs)}}}" if pairs else None
 
 
 def broken(options: Options, versions: Versions) -> Sequence[tuple[int, int]]:

@@ -6,7 +6,6 @@ import gzip
 import lzma
 import os
 import pathlib
-import re
 from collections.abc import Iterator
 from typing import IO, NamedTuple, Protocol
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from generator.answers import Answers, Record
 from generator.documents import broken, documents
+from generator.layout import indented
 from generator.options import Options
 from generator.versions import counts, versions
 from pipeline import signals
@@ -244,24 +244,3 @@ def _encoded(text: str, options: Options) -> bytes:
     if options.crlf:
         text = text.replace("\n", "\r\n")
     return text.encode("utf-8", "surrogateescape")
-
-
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
-
-
-def indented(document: str) -> str:
-    """Returns a JSON text over several lines; its strings and numbers stay as they are written."""
-    out = []
-    depth = 0
-    for token in _TOKEN.findall(document):
-        if token in "}]":
-            depth -= 1
-            out.append("\n" + "  " * depth)
-        out.append(token)
-        if token in "{[":
-            depth += 1
-        if token in "{[,":
-            out.append("\n" + "  " * depth)
-        if token == ":":
-            out.append(" ")
-    return "".join(out)

@@ -2,17 +2,19 @@
 
 import functools
 import re
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+import zlib
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from generator import lives
-from generator.draws import Draws, Mask, Numbers
+from generator.draws import Draws, Keys, Mask, Numbers
 from generator.presets import PRESETS
 from generator.words import vocabularies
 
-DrawsOf: TypeAlias = Callable[[Numbers], Draws]
+# The purpose of draws; any number will do that no other module has.
+_PAYLOAD = 12
 
 
 class Kind(NamedTuple):
@@ -153,30 +155,27 @@ class Subjects(NamedTuple):
 
     Attributes:
         kind: The index of the event's kind.
+        key: The key that the event's own words are drawn with.
         entity: The number of its entity.
+        entity_key: The key that the entity's words are drawn with.
         step: The step in the entity's life; see `lives`.
     """
 
     kind: Numbers
+    key: Keys
     entity: Numbers
+    entity_key: Keys
     step: Numbers
 
 
-def payloads(subjects: Subjects, preset: str, of_event: DrawsOf, of_entity: DrawsOf) -> list[str]:
-    """Makes the payload of each event as JSON text.
-
-    Args:
-        subjects: What the payloads are about.
-        preset: The preset.
-        of_event: Makes the draws of some of the events, given by their indices.
-        of_entity: Makes the draws of their entities.
-    """
+def payloads(subjects: Subjects, preset: str) -> list[str]:
+    """Makes the payload of each event as JSON text."""
     form = subjects.kind % len(_KINDS)
     texts = np.empty(len(form), np.object_)
     for n in range(len(_KINDS)):
         rows = np.flatnonzero(form == n)
         template, names = _compiled(n, PRESETS[preset].popular)
-        event, entity = of_event(rows), of_entity(rows)
+        draws = Draws(subjects.key[rows], _PAYLOAD)
         columns = []
         for name in names:
             if name == "id":
@@ -186,9 +185,11 @@ def payloads(subjects: Subjects, preset: str, of_event: DrawsOf, of_entity: Draw
                 change = lives.changes(subjects.entity[rows], subjects.step[rows], len(words) // 2)
                 columns.append(words[change].tolist())
             elif name.startswith("="):
-                columns.append(entity.pick(vocabularies()[name[1:]]))
+                # By name, so that an entity has the same word in payloads of every form.
+                own = Draws(subjects.entity_key[rows], zlib.crc32(name.encode()))
+                columns.append(own.pick(vocabularies()[name[1:]]))
             else:
-                columns.append(event.pick(vocabularies()[name]))
+                columns.append(draws.pick(vocabularies()[name]))
         texts[rows] = list(map(template.__mod__, zip(*columns, strict=True)))
     result: list[str] = texts.tolist()
     return result

@@ -20,13 +20,18 @@ import zstandard
 from pipeline import storage
 from pipeline.errors import EventsiftError
 
+# How much of a file shows whether it is JSON Lines; then how much is read at a time.
+_BEGINNING_BYTES = 1 << 20
 _CHUNK_BYTES = 1 << 20
 # A value that is larger than this is taken for one that is damaged.
 _MOST_BYTES = 64 << 20
 
 _BOM = b"\xef\xbb\xbf"
 _OTHER_ENCODINGS = (b"\xff\xfe", b"\xfe\xff", b"\x00")
+_BESIDE = re.compile(r"[ \t,]*")
 _BETWEEN = re.compile(r"[ \t\r\n\[\],]*")
+_DECODER = json.JSONDecoder(parse_int=float)
+_UNCLEAR = "a damaged record, and it is not clear where it ends"
 _DAMAGED = (OSError, EOFError, zlib.error, lzma.LZMAError, zstandard.ZstdError)
 
 
@@ -76,7 +81,7 @@ def _decompressed(stream: BinaryIO) -> IO[bytes]:
 
 
 def _records(path: str, content: IO[bytes]) -> Iterator[Record]:
-    beginning = _read(content, _CHUNK_BYTES)
+    beginning = _read(content, _BEGINNING_BYTES)
     if beginning.startswith(_OTHER_ENCODINGS):
         raise _unchecked(path, 0, "is not UTF-8 text")
     offset = len(_BOM) if beginning.startswith(_BOM) else 0
@@ -118,24 +123,50 @@ def _is_object(line: bytes) -> bool:
 
 
 def _lines(path: str, chunks: Iterable[bytes], offset: int) -> Iterator[Record]:
-    """Yields each line that is not blank."""
-    before = Record(offset, b"")
+    """Yields what is on each line: a record, whatever is wrong with it, or objects side by side."""
+    damaged: Record | None = None  # the record before, if it is damaged
     for line in _split(chunks):
         raw = line.rstrip(b"\r\n")
-        if raw.strip():
-            if _may_go_on(before.raw, raw) and before.raw and not _is_object(before.raw):
-                why = "a damaged record, and it is not clear where it ends"
-                raise _unchecked(path, before.offset, why)
-            before = Record(offset, raw)
-            yield before
+        if _is_object(raw):
+            if damaged and _may_go_on(damaged.raw, raw):
+                raise _unchecked(path, damaged.offset, _UNCLEAR)
+            yield Record(offset, raw)
+            damaged = None
+        elif raw.strip():
+            if damaged and _may_go_on(damaged.raw, raw):
+                raise _unchecked(path, damaged.offset, _UNCLEAR)
+            for record in _side_by_side(offset, raw):
+                damaged = None if _is_object(record.raw) else record
+                yield record
         offset += len(line)
 
 
 def _may_go_on(raw: bytes, line: bytes) -> bool:
-    """Tells whether a line could belong to the record before it, if that is damaged."""
+    """Tells whether a line could belong to the damaged record before it."""
     if line.startswith(b"{"):
         return raw.rstrip().endswith((b",", b":", b"[")) or raw.strip() == b"{"
     return line.startswith((b" ", b"\t", b"}", b"]"))
+
+
+def _side_by_side(offset: int, raw: bytes) -> Iterator[Record]:
+    """Yields the objects with which a line begins, then what is left of the line."""
+    text = raw.decode("latin-1")
+    at = _after(_BESIDE, text, 0)
+    try:
+        while text.startswith("{", at):
+            _, end = _DECODER.raw_decode(text, at)
+            yield Record(offset + at, raw[at:end])
+            at = _after(_BESIDE, text, end)
+    except (ValueError, RecursionError):
+        pass
+    if at < len(text):
+        yield Record(offset + at, raw[at:].rstrip())
+
+
+def _after(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """Returns where what separates two values ends."""
+    found = pattern.match(text, at)
+    return found.end() if found else at
 
 
 def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -153,19 +184,17 @@ def _values(path: str, chunks: Iterable[bytes], offset: int) -> Iterator[Record]
 
     Each byte is taken for one character, so that places in the text are places in the file.
     """
-    decoder = json.JSONDecoder(parse_int=float)
     chunks = iter(chunks)
     text, at, more = "", 0, True
     wanted = 0  # do not try again before there is this much text
     while True:
-        found = _BETWEEN.match(text, at)
-        at = found.end() if found else at
+        at = _after(_BETWEEN, text, at)
         end, problem = at, ""
         if at < len(text) and len(text) - at >= wanted:
             try:
-                _, end = decoder.raw_decode(text, at)
+                _, end = _DECODER.raw_decode(text, at)
             except (ValueError, RecursionError) as error:
-                problem = str(error)
+                problem = getattr(error, "msg", str(error))
         if end > at and (end < len(text) or not more):
             yield Record(offset + at, text[at:end].encode("latin-1"))
             at, wanted = end, 0

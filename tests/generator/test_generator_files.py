@@ -15,7 +15,8 @@ import zstandard
 from generator import files
 from generator.__main__ import main
 from generator.documents import Documents, documents
-from generator.files import chunks, deliver, indented
+from generator.files import chunks, deliver
+from generator.layout import indented
 from generator.options import COMPRESSIONS, FRAMINGS, Options
 
 OPENERS: dict[str, Callable[[bytes], bytes]] = {
