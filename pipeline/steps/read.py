@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import storage
+from pipeline.catalogue import merging, nodes, sample
+from pipeline.catalogue.nodes import Catalogue
 from pipeline.framing import borders
 from pipeline.input import events, sniff, streams
 from pipeline.input.blocks import BLOCK_BYTES, Block
@@ -77,6 +79,8 @@ class BlockRead(NamedTuple):
         seconds: What it took.
         days: How many events were staged, by their day; see `partitions.day_number`.
         earlier: Versions that came before, where a block has too many to hold them all.
+        catalogue: What a sample of the events has, encoded; see `catalogue`, the package.
+        sampled: How many events these are.
     """
 
     number: int
@@ -91,6 +95,8 @@ class BlockRead(NamedTuple):
     seconds: float
     days: Counter[int]
     earlier: Sequence[Bucketed] = ()
+    catalogue: nodes.Encoded = b""
+    sampled: int = 0
 
 
 class _Keys(NamedTuple):
@@ -125,6 +131,7 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
     slices: list[staging.Slices] = []
     waiting: list[_Keys] = []
     stored: list[DeliveryKeys] = []
+    seen = Catalogue()
     rows = 0
     letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
     with contextlib.ExitStack() as stack:
@@ -145,6 +152,7 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
             if len(table):
                 table, new_slices = staging.stage(table, settings.directory, rows, sizes.shards)
                 slices += new_slices
+                seen = merging.merge(seen, _sample(table, new_slices, rows))
                 waiting.append(_keys_of(table, block.number, rows, sizes))
                 rows += len(table)
             if sum(len(keys.versions) for keys in waiting) >= _PORTION_ROWS:
@@ -166,6 +174,8 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
         dead_letters=letters if file else "",
         seconds=time.perf_counter() - started,
         days=days,
+        catalogue=nodes.encode(seen) if rows else b"",
+        sampled=seen.payloads,
     )
 
 
@@ -178,6 +188,17 @@ def _keys_of(table: pa.Table, number: int, first_row: int, sizes: Sizes) -> _Key
     if not sizes.filter_size.bits:
         return _Keys(found, delivery_keys.NO_HASHES)
     return _Keys(found, delivery_keys.hash_ids(table["event_id"].combine_chunks(), sizes.id_seed))
+
+
+def _sample(table: pa.Table, slices: Sequence[staging.Slices], first_row: int) -> Catalogue:
+    """What a sample of staged events has; `first_row` is the number of the first in the block."""
+    rows = []
+    for some in slices:
+        start = some.first_row - first_row
+        for destination, count in zip(some.destinations, some.rows, strict=True):
+            rows.append(sample.Rows(destination, start, count))
+            start += count
+    return sample.take(table["data"], table["timestamp"].cast(pa.int64()).to_numpy(), rows)
 
 
 def _together(waiting: Sequence[_Keys], settings: ReadSettings) -> tuple[Bucketed, DeliveryKeys]:
