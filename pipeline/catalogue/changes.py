@@ -7,6 +7,8 @@ from pipeline.catalogue.nodes import Catalogue, Field, Type
 
 # Paths of a type that are named; an event of a new make may have hundreds.
 NAMED_LIMIT = 20
+# Those that a sentence names.
+_TOLD_LIMIT = 3
 # A field is gone if so many events would have had it by the share that had it before: that none
 # does is then less likely than one in 20,000.
 _EXPECTED = 10
@@ -50,6 +52,24 @@ def changes(before: Catalogue, now: Catalogue) -> list[TypeChange]:
         if entry.name in known and known[entry.name].root.count and entry.root.count
     ]
     return [one for one in found if one.new or one.gone or one.changed]
+
+
+def told(change: TypeChange) -> str:
+    """Returns a change in words: "card/issued: 2 new fields (tags, to)"."""
+    parts = []
+    if change.new:
+        parts.append(_told(change.new, "new field", change.new_paths))
+    if change.gone:
+        parts.append(_told(change.gone, "field", change.gone_paths, " gone"))
+    if change.changed:
+        parts.append(_told(change.changed, "field", change.changed_paths, " of another type"))
+    return f"{change.domain}/{change.event_type}: {', '.join(parts)}"
+
+
+def _told(count: int, noun: str, paths: list[str], what: str = "") -> str:
+    more = ["…"] if count > _TOLD_LIMIT else []
+    named = ", ".join([*(path.removeprefix("$.") for path in paths[:_TOLD_LIMIT]), *more])
+    return f"{count:,} {noun}{'s' if count > 1 else ''}{what} ({named})"
 
 
 def _change(before: Type, now: Type) -> TypeChange:

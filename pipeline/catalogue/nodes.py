@@ -4,6 +4,7 @@ A node stands for all values at one path of `data`, such as ``$.items[*].price``
 array share a node. Its children are the members and elements of these values.
 """
 
+import datetime
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -30,6 +31,7 @@ KINDS = ("null", "boolean", "integer", "big-integer", "number", "string", "array
 NEVER_FIRST, NEVER_LAST = 1 << 62, -(1 << 62)
 
 ELEMENTS = "[*]"
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # A member that is called like this was named by a person, and not after a key of some database.
 _NAMED = re.compile(r"[A-Za-z_][A-Za-z_-]{0,39}")
@@ -189,6 +191,17 @@ def rank(parent: Rank, name: str | None) -> Rank:
 
 
 ROOT: Rank = (0, 0, "$")
+
+
+def instant(micros: int) -> str:
+    """Returns an instant in microseconds since 1970 as text: 2021-01-08T10:00:00Z."""
+    found = _EPOCH + datetime.timedelta(microseconds=micros)
+    return found.isoformat().replace("+00:00", "Z")
+
+
+def day(micros: int) -> str:
+    """Returns the day of an instant, in UTC: 2021-01-08."""
+    return instant(micros)[:10]
 
 
 def fields(root: Node) -> Iterator[Field]:

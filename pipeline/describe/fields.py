@@ -1,14 +1,10 @@
 """A catalogue as it is shown: a list of fields for each type; what ``--json`` prints."""
 
-import datetime
-
 import msgspec
 
 from pipeline.catalogue import nodes
 from pipeline.catalogue.nodes import Catalogue, Field, Type
 from pipeline.catalogue.schema import example_values
-
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -92,12 +88,10 @@ def _field(field: Field, examples: bool) -> ShownField:
         values=example_values(node) if examples else None,
         all_values=bool(node.examples) and not node.more_examples,
         seen=Seen(
-            _instant(node.first), _instant(node.last), node.first_run or None, node.last_run or None
+            nodes.instant(node.first),
+            nodes.instant(node.last),
+            node.first_run or None,
+            node.last_run or None,
         ),
         more=node.more,
     )
-
-
-def _instant(micros: int) -> str:
-    found = _EPOCH + datetime.timedelta(microseconds=micros)
-    return found.isoformat().replace("+00:00", "Z")

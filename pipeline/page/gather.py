@@ -12,9 +12,10 @@ from typing import NamedTuple
 import msgspec
 
 from pipeline import storage
-from pipeline.bookkeeping import journal, state, summary
+from pipeline.bookkeeping import catalogues, journal, state, summary
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.bookkeeping.summary import RunSummary
+from pipeline.catalogue.nodes import Catalogue
 from pipeline.storage import FileInfo
 from pipeline.table import delta
 from pipeline.table.address import Table
@@ -54,6 +55,7 @@ class Gathered(NamedTuple):
         older: How many runs before them have left a summary.
         unreadable: How many of the summaries cannot be read.
         letters: Dead letters, at most `SAMPLES` for each reason, the newest file's first.
+        catalogue: What the runs have seen in `data`.
     """
 
     root: str
@@ -62,6 +64,7 @@ class Gathered(NamedTuple):
     older: int
     unreadable: int
     letters: Sequence[Letter]
+    catalogue: Catalogue = Catalogue()
 
 
 def gather(table: Table) -> Gathered:
@@ -87,6 +90,7 @@ def gather(table: Table) -> Gathered:
         len(found) - len(newest),
         len(read) - len(runs),
         _samples(letters, reasons),
+        catalogues.load(root, snapshot.lineage),
     )
 
 

@@ -3,7 +3,7 @@
 import json
 
 from pipeline.catalogue import merging, nodes, observe
-from pipeline.catalogue.changes import NAMED_LIMIT, TypeChange, changes
+from pipeline.catalogue.changes import NAMED_LIMIT, TypeChange, changes, told
 from pipeline.catalogue.nodes import Catalogue
 from pipeline.catalogue.observe import Payload
 
@@ -74,3 +74,23 @@ def test_only_some_are_named() -> None:
     now = seen({"id": 1, **{f"f{number}": 1 for number in range(100)}})
     (found,) = changes(seen({"id": 1}), now)
     assert (found.new, len(found.new_paths)) == (100, NAMED_LIMIT)
+
+
+def test_in_words() -> None:
+    """As the report and the page show it."""
+    change = TypeChange("card", "issued", new=1, new_paths=["$.to"])
+    assert told(change) == "card/issued: 1 new field (to)"
+    paths = [f"$.f{number}" for number in range(9)]
+    change = TypeChange(
+        *("card", "issued"),
+        new=9,
+        gone=2,
+        changed=1,
+        new_paths=paths,
+        gone_paths=paths[:2],
+        changed_paths=["$.id: string beside integer"],
+    )
+    assert told(change) == (
+        "card/issued: 9 new fields (f0, f1, f2, …), 2 fields gone (f0, f1),"
+        " 1 field of another type (id: string beside integer)"
+    )
