@@ -1,4 +1,4 @@
-"""What a run leaves beside the table: its summary, its dead letters, its files in the ledger.
+"""What a run leaves beside the table: summary, dead letters, catalogue, files in the ledger.
 
 All of it is staged before the commit and kept after it: by the run itself, or by the next one if it
 was killed in between. So no dead letter and no summary of a published run is lost on a local disk;
@@ -15,10 +15,12 @@ from collections.abc import Iterable
 import msgspec
 
 from pipeline import notices, storage
-from pipeline.bookkeeping import ledger, places, state, summary
+from pipeline.bookkeeping import catalogues, ledger, places, state, summary
 from pipeline.bookkeeping.leases import DeadRun
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.bookkeeping.summary import RunSummary
+from pipeline.catalogue.changes import changes
+from pipeline.catalogue.nodes import Catalogue
 from pipeline.storage import durable
 from pipeline.storage.paths import STATE
 from pipeline.table import delta
@@ -43,12 +45,14 @@ class Journal(msgspec.Struct, frozen=True):
         inputs: The staged list of the files that were read; see `listings`.
         dead_letters: Staged files with rejects.
         table: The table's identity; "" if there was no table before.
+        catalogue: What the run has seen in its events.
     """
 
     summary: RunSummary = msgspec.field(name="record")  # its name in earlier versions
     inputs: str
     dead_letters: list[str]
     table: str = ""
+    catalogue: Catalogue = msgspec.field(default_factory=Catalogue)
 
 
 def make(
@@ -57,6 +61,7 @@ def make(
     inputs: str,
     dead_letters: Iterable[str],
     table_id: str,
+    catalogue: Catalogue | None = None,
 ) -> Journal:
     """Returns a run's journal.
 
@@ -66,9 +71,11 @@ def make(
         inputs: The path of the list of files.
         dead_letters: The paths of files with rejects.
         table_id: See `Journal`.
+        catalogue: See `Journal`.
     """
     letters = [_name(path, staging) for path in dead_letters]
-    return Journal(run_summary, _name(inputs, staging), letters, table_id)
+    catalogue = catalogue or Catalogue()
+    return Journal(run_summary, _name(inputs, staging), letters, table_id, catalogue)
 
 
 def summary_path(root: str, run_id: str) -> str:
@@ -132,6 +139,8 @@ def keep(
         The summary, complete.
     """
     root = table.root
+    version = published if published >= 0 else now.version
+    before = catalogues.keep(root, run_id, version, now.lineage, journal.catalogue)
     complete = msgspec.structs.replace(
         journal.summary,
         table=msgspec.structs.replace(
@@ -142,6 +151,7 @@ def keep(
             partitions=len({file.destination for file in now.files}),
         ),
         new_types=_new_types(journal.summary, now),
+        fields=changes(before, journal.catalogue),
     )
     letters = [storage.join(staging, name) for name in journal.dead_letters]
     rejects, path = rejects_path(root, run_id), summary_path(root, run_id)

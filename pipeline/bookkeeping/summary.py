@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from pipeline.catalogue.changes import TypeChange
+
 # Up to this many days; what lies beyond the last one is in a class of its own, up to `Spread.most`.
 # Negative days lie in the future.
 DAYS = (-1, 0, 1, 2, 3, 5, 7, 10, 14, 21, 30, 60, 90, 180, 365, 730, 3650)
@@ -143,6 +145,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         lateness: Events by the days from their date to the run's; None where none was valid.
         versions_apart: Versions that are not the latest, of the delivery and of what was searched
             in the table, by the days from their date to that of the latest; None if there are none.
+        fields: How the fields of `data` have changed since the runs before, by a sample.
     """
 
     run: str
@@ -165,6 +168,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     lateness: Spread | None = None
     versions_apart: Spread | None = None
+    fields: list[TypeChange] = []
 
     @property
     def all_rejected(self) -> bool:

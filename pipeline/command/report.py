@@ -14,6 +14,7 @@ from pipeline import storage
 from pipeline.amounts import counted, duration, noun
 from pipeline.bookkeeping.dead_letters import Letter
 from pipeline.bookkeeping.summary import Horizon, RunSummary
+from pipeline.catalogue.changes import told
 from pipeline.command import console
 from pipeline.command.console import one_line
 
@@ -65,6 +66,7 @@ def text(summary: RunSummary, letters: Letters | None = None) -> str:
         f"run {summary.run}",
         "",
         *_rows(numbers, width),
+        *_said("fields", _fields(summary)),
         *_said("left out", _left_out(summary)),
         *_said("searched", _searched(summary.horizon) if summary.horizon else ""),
         *_said("time", _time(summary)),
@@ -174,6 +176,13 @@ def _types(types: Sequence[tuple[str, str]]) -> str:
     first = [one_line(f"{domain}/{event_type}") for domain, event_type in types[:_NAMED_LIMIT]]
     more = len(types) - len(first)
     return ", ".join(first) + (f" and {more:,} more" if more else "")
+
+
+def _fields(summary: RunSummary) -> str:
+    """Returns how the fields of `data` have changed, for the first types."""
+    first = [one_line(told(change)) for change in summary.fields[:_NAMED_LIMIT]]
+    more = len(summary.fields) - len(first)
+    return "; ".join([*first, f"and {more:,} more {noun(more, 'type')}"] if more else first)
 
 
 def _input(summary: RunSummary) -> Iterator[_Line]:

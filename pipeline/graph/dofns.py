@@ -55,7 +55,10 @@ class PlanRun(beam.DoFn):
 
 
 class ReadBlocks(ParallelDoFn):
-    """ReadTask → (bucket, versions); tagged: SLICES, WEIGHTS, DELIVERY_KEYS, REJECTS."""
+    """ReadTask → (bucket, versions).
+
+    Tagged: SLICES, WEIGHTS, DELIVERY_KEYS, CATALOGUES, REJECTS.
+    """
 
     def __init__(self, run: Run, workers: int) -> None:
         super().__init__(Cores(workers, processes=True))
@@ -95,6 +98,8 @@ class ReadBlocks(ParallelDoFn):
         yield TaggedOutput(tags.SLICES, (block.number, tuple(block.slices)))
         yield TaggedOutput(tags.WEIGHTS, block.weights)
         yield TaggedOutput(tags.DELIVERY_KEYS, block.delivery_keys)
+        if block.catalogue:
+            yield TaggedOutput(tags.CATALOGUES, block.catalogue)
         if block.dead_letters:
             yield TaggedOutput(tags.REJECTS, block.dead_letters)
         rejected = sum(block.rejected.values())
@@ -105,6 +110,7 @@ class ReadBlocks(ParallelDoFn):
             "rejected": rejected,
             "dead_letter_files": 1 if block.dead_letters else 0,
             "versions": block.rows,
+            "sampled": block.sampled,
             "slices": sum(len(slices.destinations) for slices in block.slices),
             **{f"rejected.{reason}": count for reason, count in block.rejected.items()},
         }
@@ -259,5 +265,6 @@ class CommitRun(beam.DoFn):
             tallies=list(results[tags.TALLIES]),
             written=list(results[tags.WRITTEN]),
             dead_letters=list(results[tags.REJECTS]),
+            catalogues=list(results[tags.CATALOGUES]),
         )
         yield commit.commit(self._run, outcome)

@@ -16,6 +16,8 @@ import msgspec
 from pipeline import storage
 from pipeline.bookkeeping import journal, places, summary
 from pipeline.bookkeeping.summary import RunSummary
+from pipeline.catalogue import merging, nodes
+from pipeline.catalogue.nodes import Catalogue
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import directory
 from pipeline.run import Run
@@ -46,12 +48,18 @@ class Outcome(NamedTuple):
         tallies: Of every call of every step.
         written: Of every destination with new or replaced files.
         dead_letters: Staged files with rejects.
+        catalogues: What was seen in samples of the events, encoded.
     """
 
     plans: Sequence[Plan]
     tallies: Sequence[Tally]
     written: Sequence[Written]
     dead_letters: Sequence[str]
+    catalogues: Sequence[bytes] = ()
+
+    def catalogue(self) -> Catalogue:
+        """What was seen in the events."""
+        return merging.merge_all(map(nodes.decode, self.catalogues))
 
 
 def commit(run: Run, outcome: Outcome) -> RunSummary:
@@ -83,6 +91,8 @@ def commit(run: Run, outcome: Outcome) -> RunSummary:
     change = _change(run, outcome, live)
     counts, seconds = add_up(outcome.tallies)
     counts.update(change.counts(outcome))
+    catalogue = outcome.catalogue()
+    counts["commit.sampled"] += catalogue.payloads
     if wrong := disagreements(counts):
         raise ReconciliationError(
             f"nothing was published, the counts disagree: {'; '.join(wrong)}{_changed(counts)}"
@@ -90,7 +100,9 @@ def commit(run: Run, outcome: Outcome) -> RunSummary:
     _check_rejected(run, counts, outcome.dead_letters)
     _check_partitions(run, change)
     found = _summary(run, outcome, change, counts, seconds)
-    staged = journal.make(found, run.staging, planned.inputs, outcome.dead_letters, planned.table)
+    staged = journal.make(
+        found, run.staging, planned.inputs, outcome.dead_letters, planned.table, catalogue
+    )
     journal.stage(staged, run.staging)
     published = -1
     if change.add or planned.version >= 0:  # no valid event and no table: none is made

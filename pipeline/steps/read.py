@@ -17,6 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import storage
+from pipeline.catalogue import merging, nodes, sample
+from pipeline.catalogue.nodes import Catalogue
 from pipeline.framing import borders
 from pipeline.input import events, sniff, streams
 from pipeline.input.blocks import BLOCK_BYTES, Block
@@ -77,6 +79,8 @@ class BlockRead(NamedTuple):
         seconds: What it took.
         days: How many events were staged, by their day; see `partitions.day_number`.
         earlier: Versions that came before, where a block has too many to hold them all.
+        catalogue: What a sample of the events has, encoded; see `catalogue`, the package.
+        sampled: How many events these are.
     """
 
     number: int
@@ -91,6 +95,8 @@ class BlockRead(NamedTuple):
     seconds: float
     days: Counter[int]
     earlier: Sequence[Bucketed] = ()
+    catalogue: nodes.Encoded = b""
+    sampled: int = 0
 
 
 class _Keys(NamedTuple):
@@ -124,10 +130,13 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
     slices: list[staging.Slices] = []
     waiting: list[_Keys] = []
     stored: list[DeliveryKeys] = []
+    seen = Catalogue()
     with _DeadLetters(settings) as letters:
-        for new_slices, keys in _staged(block, settings, _tables(block, settings, counts, letters)):
+        tables = _tables(block, settings, counts, letters)
+        for new_slices, keys, sampled in _staged(block, settings, tables):
             slices += new_slices
             waiting.append(keys)
+            seen = merging.merge(seen, sampled)
             if sum(len(keys.versions) for keys in waiting) >= _PORTION_ROWS:
                 portion, for_filter = _together(waiting, settings)
                 stored.append(for_filter)
@@ -148,6 +157,8 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
         dead_letters=letters.path,
         seconds=time.perf_counter() - started,
         days=days,
+        catalogue=nodes.encode(seen) if slices else b"",
+        sampled=seen.payloads,
     )
 
 
@@ -179,14 +190,19 @@ class _DeadLetters(contextlib.ExitStack):
 
 def _staged(
     block: Block, settings: ReadSettings, tables: Iterable[tuple[pa.Table, int]]
-) -> Iterator[tuple[list[staging.Slices], _Keys]]:
-    """Stages events, given with their bytes, as many together as a block has that is cut."""
+) -> Iterator[tuple[list[staging.Slices], _Keys, Catalogue]]:
+    """Stages events, given with their bytes, as many together as a block has that is cut.
+
+    Yields:
+        Where some are, their keys, and what a sample of them has.
+    """
     rows = 0
     for some in batches.up_to(BLOCK_BYTES, tables):
         table = pa.concat_tables(some)
         if len(table):
             table, slices = staging.stage(table, settings.directory, rows, settings.sizes.shards)
-            yield slices, _keys_of(table, block.number, rows, settings.sizes)
+            keys = _keys_of(table, block.number, rows, settings.sizes)
+            yield slices, keys, _sample(table, slices, rows)
             rows += len(table)
 
 
@@ -199,6 +215,17 @@ def _keys_of(table: pa.Table, number: int, first_row: int, sizes: Sizes) -> _Key
     if not sizes.filter_size.bits:
         return _Keys(found, delivery_keys.NO_HASHES)
     return _Keys(found, delivery_keys.hash_ids(table["event_id"].combine_chunks(), sizes.id_seed))
+
+
+def _sample(table: pa.Table, slices: Sequence[staging.Slices], first_row: int) -> Catalogue:
+    """What a sample of staged events has; `first_row` is the number of the first in the block."""
+    rows = []
+    for some in slices:
+        start = some.first_row - first_row
+        for destination, count in zip(some.destinations, some.rows, strict=True):
+            rows.append(sample.Rows(destination, start, count))
+            start += count
+    return sample.take(table["data"], table["timestamp"].cast(pa.int64()).to_numpy(), rows)
 
 
 def _together(waiting: Sequence[_Keys], settings: ReadSettings) -> tuple[Bucketed, DeliveryKeys]:

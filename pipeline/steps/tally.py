@@ -90,6 +90,7 @@ EQUATIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("route.superseded",),
         ("write.superseded",),
     ),
+    ("events sampled = events in the catalogue", ("read.sampled",), ("commit.sampled",)),
     ("files written = files committed", ("write.files",), ("commit.files",)),
     ("files replaced = files removed", ("write.replaced",), ("commit.replaced",)),
     (

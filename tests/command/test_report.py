@@ -179,6 +179,21 @@ def test_one_is_not_called_several() -> None:
     assert "1 row now" in words(report.text(typed(one)))
 
 
+def test_changed_fields() -> None:
+    """Of the first three types; that there are more is said. Names do nothing to a terminal."""
+    changes = [
+        {"domain": "card", "event_type": kind, "new": 2, "new_paths": ["$.tags", "$.to"]}
+        for kind in ("issued", "lost", "\x1b[31mred", "used", "worn")
+    ]
+
+    text = words(report.text(typed(changed(fields=changes))))
+
+    assert "fields card/issued: 2 new fields (tags, to); card/lost: 2 new fields" in text
+    assert "; and 2 more types" in text
+    assert "\x1b" not in text
+    assert "fields" not in report.text(typed(SUMMARY))
+
+
 def test_rates_only_where_they_mean_something() -> None:
     """The start of a run says nothing about how fast it reads; no step has a rate of its own."""
     short = changed(wall_seconds=0.9, seconds={"read": 0.06, "scan": 0.04})

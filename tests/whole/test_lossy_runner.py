@@ -65,7 +65,7 @@ OUTPUTS = {
     "Plan": (tags.PLAN, tags.READS, tags.SCANS, tags.TALLIES),
     "Read": (
         *(tags.VERSIONS, tags.SLICES, tags.WEIGHTS),
-        *(tags.DELIVERY_KEYS, tags.REJECTS, tags.TALLIES),
+        *(tags.DELIVERY_KEYS, tags.CATALOGUES, tags.REJECTS, tags.TALLIES),
     ),
     "Scan": (tags.VERSIONS, tags.LIVE, tags.TALLIES),
     "Latest": (tags.ROWS, tags.TALLIES),
