@@ -8,11 +8,12 @@ from pipeline.catalogue.nodes import Catalogue, Type
 from pipeline.describe.columns import ENVELOPE, PARTITION, columns
 from pipeline.describe.dialects import DIALECTS, Dialect
 from pipeline.keys.partitions import directory, encode
-from pipeline.table.datafiles import is_ours
+from pipeline.table.datafiles import NEW_FOLDER, is_ours
 from pipeline.table.delta import Snapshot
 
 # What DuckDB takes for a pattern; other characters of that kind no table has in its name.
 _GLOB = re.compile(r"[*?]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # What DuckDB takes the values of the partitions in the paths for.
 _HIVE_TYPES = (
     "{'domain': VARCHAR, 'event_type': VARCHAR, 'year': INTEGER, 'month': INTEGER, 'day': INTEGER}"
@@ -54,7 +55,7 @@ def views(
 
 def _view_name(entry: Type, dialect: Dialect, taken: set[str]) -> str:
     """Returns what a view is called, which no other view is, whatever the case of letters."""
-    name = f"{entry.domain}.{entry.event_type}"
+    name = _CONTROL.sub("_", f"{entry.domain}.{entry.event_type}")
     if not dialect.dotted:
         name = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "type"
         name = f"_{name}" if name[0].isdigit() else name
@@ -89,7 +90,11 @@ def _source(
     """Returns where the rows come from, and which of them."""
     own = [file for file in snapshot.files if file.destination[:2] == entry.name]
     if dialect.name == "duckdb" and not table:
-        settled = all(file.path.startswith(f"{directory(file.destination)}/") for file in own)
+        # Files of ours that lie in NEW_FOLDER have second names in the partitions.
+        settled = all(
+            file.path.startswith((f"{directory(file.destination)}/", f"{NEW_FOLDER}/"))
+            for file in own
+        )
         if settled:
             folders = f"domain={encode(entry.domain)}/event_type={encode(entry.event_type)}"
             pattern = storage.join(_GLOB.sub(r"[\g<0>]", root), folders, "*/*/*/*.parquet")

@@ -14,7 +14,7 @@ from pipeline.describe import views_command
 from pipeline.describe.columns import ENVELOPE, PARTITION
 from pipeline.describe.dialects import DIALECTS
 from tests.commands import run_here
-from tests.deliveries import Event, deliver
+from tests.deliveries import AWKWARD, Event, deliver
 from tests.describe.tables import HOSTILE, NAMES, ORDINARY, deliveries
 
 Row = dict[str, Any]
@@ -83,6 +83,36 @@ def test_every_view_returns_every_row(
         assert {(row["domain"], row["event_type"]) for row in rows} == {name}
         assert {(row["year"], row["month"]) for row in rows} == {(2021, 1)}
         assert {type(row["day"]) for row in rows} == {int}
+
+
+@pytest.mark.parametrize("options", [[], ["--keep-history", "1h"]])
+def test_awkward_types(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, options: list[str]
+) -> None:
+    """Types that readers take for something else; also where live files have second names."""
+    own = [
+        Event(f"{domain!r}{number}", number, number, event_type=event_type, domain=domain)
+        for domain, event_type in zip(AWKWARD, reversed(AWKWARD), strict=True)
+        for number in range(2)
+    ]
+    deliver(tmp_path / "in" / "1.jsonl", own[:-1])
+    run_here(tmp_path / "in", tmp_path / "table", *options)
+    deliver(tmp_path / "in" / "2.jsonl", own)
+    run_here(tmp_path / "in", tmp_path / "table", *options)
+    capsys.readouterr()
+    database = duckdb.connect()
+    database.execute(printed(capsys, tmp_path))
+    views = [
+        name
+        for (name,) in database.execute(
+            "SELECT view_name FROM duckdb_views() WHERE NOT internal"
+        ).fetchall()
+    ]
+    assert len(views) == len(AWKWARD)
+    rows = [row for view in views for row in rows_of(database, '"' + view.replace('"', '""') + '"')]
+    assert sorted((row["domain"], row["event_type"], row["event_id"]) for row in rows) == sorted(
+        (event.domain, event.event_type, event.id) for event in own
+    )
 
 
 def test_values(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
