@@ -5,6 +5,8 @@ import uuid
 from typing import NamedTuple
 
 from pipeline.bookkeeping import places
+from pipeline.input.contracts import Contract
+from pipeline.input.fields import FieldMap
 from pipeline.table.address import Table
 
 
@@ -46,6 +48,8 @@ class Run(NamedTuple):
         dedup_days: How many days apart versions of an event may be, as the user promises; None if
             they may be anywhere.
         max_rejected: Limit on the records that the run may reject; None if there is none.
+        fields: Where the fields of an event are; None for what the table keeps.
+        contract: What the data of events has to fulfil; None if nothing is asked.
     """
 
     id: str
@@ -60,6 +64,8 @@ class Run(NamedTuple):
     keep_seconds: float = 0.0
     dedup_days: int | None = None
     max_rejected: RejectLimit | None = None
+    fields: FieldMap | None = None
+    contract: Contract | None = None
 
     @property
     def root(self) -> str:

@@ -10,6 +10,7 @@ from pipeline.amounts import counted, duration
 from pipeline.bookkeeping import leases
 from pipeline.command import console, explain, options
 from pipeline.errors import EventsiftError
+from pipeline.input.fields import shown
 from pipeline.status import runs, table, text
 from pipeline.status.facts import Status
 from pipeline.status.waiting import waiting
@@ -70,6 +71,7 @@ def status(
         alive=seen.alive,
         dead=seen.dead,
         waiting=waiting(patterns, opened.table, lineage, now) if patterns else None,
+        fields=shown(opened.layout().fields),
     )
     return msgspec.structs.replace(found, wrong=list(_wrong(found, limits)))
 

@@ -164,6 +164,8 @@ class Status(msgspec.Struct, frozen=True):
         dead: Runs that were killed, and not cleared up after yet; as above.
         waiting: What is in the input and not published; None if no input was given.
         wrong: A sentence for each limit that is exceeded.
+        fields: Where the fields of events are in the input, as the table keeps it; "" if they have
+            their own names.
     """
 
     table: str
@@ -175,3 +177,4 @@ class Status(msgspec.Struct, frozen=True):
     dead: list[str]
     waiting: Waiting | None
     wrong: list[str] = []
+    fields: str = ""

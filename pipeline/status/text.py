@@ -24,6 +24,7 @@ def text(status: Status) -> str:
         *_topic("rows", _rows(content)),
         *_topic("days", f"{content.first_day} to {content.last_day}" if content.first_day else ""),
         *_types(content),
+        *_topic("fields", status.fields),
         *_topic("files", _sizes(content.sizes)),
         *_topic("", _small(content)),
         *_runs(status.runs, status.last_run_seconds),

@@ -10,7 +10,7 @@ import itertools
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -20,7 +20,9 @@ from pipeline import storage
 from pipeline.framing import borders
 from pipeline.input import events, sniff, streams
 from pipeline.input.blocks import BLOCK_BYTES, Block
+from pipeline.input.contracts import Breach, Broken, Checker, Contract
 from pipeline.input.decoding import Decoded, Part, decode
+from pipeline.input.fields import OWN_NAMES, FieldMap
 from pipeline.input.rejects import Reject
 from pipeline.keys import delivery_keys, partitions, versions
 from pipeline.keys.delivery_keys import DeliveryKeys
@@ -51,6 +53,8 @@ class ReadSettings(NamedTuple):
         max_event_bytes: Limit on one event's data and extra fields.
         store_versions: Whether versions are stored beside the payloads; else they are returned.
         part_bytes: How many bytes are decoded together.
+        names: Where the fields of the events are.
+        contract: What their data has to fulfil; None if nothing is asked.
     """
 
     run: str
@@ -59,6 +63,8 @@ class ReadSettings(NamedTuple):
     max_event_bytes: int
     store_versions: bool = False
     part_bytes: int = PART_BYTES
+    names: FieldMap = OWN_NAMES
+    contract: Contract | None = None
 
 
 class BlockRead(NamedTuple):
@@ -77,6 +83,8 @@ class BlockRead(NamedTuple):
         seconds: What it took.
         days: How many events were staged, by their day; see `partitions.day_number`.
         earlier: Versions that came before, where a block has too many to hold them all.
+        checked: How many events were held against a contract, and how many of these break it.
+        breaches: What they break.
     """
 
     number: int
@@ -91,6 +99,8 @@ class BlockRead(NamedTuple):
     seconds: float
     days: Counter[int]
     earlier: Sequence[Bucketed] = ()
+    checked: tuple[int, int] = (0, 0)
+    breaches: Mapping[Breach, Broken] = {}
 
 
 class _Keys(NamedTuple):
@@ -127,13 +137,14 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
     stored: list[DeliveryKeys] = []
     rows = 0
     letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
+    checker = Checker(settings.contract) if settings.contract else None
     with contextlib.ExitStack() as stack:
         file: BinaryIO | None = None
 
         def tables() -> Iterator[tuple[pa.Table, int]]:
             """Tables of events, with their bytes; writes the rejects beside them as they come."""
             nonlocal file
-            for (table, rejects), size in _tables(block, settings, counts):
+            for (table, rejects), size in _tables(block, settings, counts, checker):
                 if rejects:
                     file = file or stack.enter_context(storage.create(letters))
                     file.writelines(reject.dead_letter(settings.run) for reject in rejects)
@@ -166,6 +177,8 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
         dead_letters=letters if file else "",
         seconds=time.perf_counter() - started,
         days=days,
+        checked=(checker.checked, checker.broken) if checker else (0, 0),
+        breaches=checker.breaches if checker else {},
     )
 
 
@@ -203,7 +216,7 @@ def _days(slices: Sequence[staging.Slices]) -> Counter[int]:
 
 
 def _tables(
-    block: Block, settings: ReadSettings, counts: Counter[str]
+    block: Block, settings: ReadSettings, counts: Counter[str], checker: Checker | None
 ) -> Iterator[tuple[tuple[pa.Table, list[Reject]], int]]:
     """Tables of a block's events, each with the rejects beside them, and the bytes it is made of.
 
@@ -215,20 +228,21 @@ def _tables(
     )
     for parts in batches.up_to(settings.part_bytes, sized):
         consumed = sum(decoded.consumed for _, decoded in parts)
-        yield events.to_table(parts, settings.max_event_bytes, settings.sizes.id_seed), consumed
+        limit, seed = settings.max_event_bytes, settings.sizes.id_seed
+        yield events.to_table(parts, limit, seed, checker), consumed
 
 
 def _parts(
     block: Block, settings: ReadSettings, counts: Counter[str]
 ) -> Iterator[tuple[Part, Decoded]]:
     """The decoded parts of a block's pieces; adds the bytes read to ``counts["bytes"]``."""
-    limits = settings.part_bytes, settings.max_event_bytes
+    how = settings.part_bytes, settings.max_event_bytes, settings.names
     small: list[tuple[str, bytes]] = []
     small_bytes = 0
     for piece, stream in zip(block.pieces, storage.open_ranges(block.ranges), strict=True):
         with stream:
             if piece.start or piece.end > _SMALL * settings.part_bytes:
-                yield from streams.parts(stream, piece, *limits)
+                yield from streams.parts(stream, piece, *how)
                 counts["bytes"] += stream.tell() - piece.start
                 if settings.sizes.forget and storage.is_local(piece.path):
                     storage.forget(stream, piece.start, piece.end)
@@ -236,18 +250,20 @@ def _parts(
             data = stream.read(piece.end)
         counts["bytes"] += len(data)
         if not (borders.is_between_borders(data) and sniff.is_json(data[: sniff.HEAD_BYTES])):
-            yield from streams.parts(io.BytesIO(data), piece, *limits)
+            yield from streams.parts(io.BytesIO(data), piece, *how)
             continue
         small.append((piece.path, data))
         small_bytes += len(data)
         if small_bytes >= settings.part_bytes:
-            yield from _decode_together(small)
+            yield from _decode_together(small, settings.names)
             small, small_bytes = [], 0
     if small:
-        yield from _decode_together(small)
+        yield from _decode_together(small, settings.names)
 
 
-def _decode_together(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[Part, Decoded]]:
+def _decode_together(
+    files: Sequence[tuple[str, bytes]], names: FieldMap
+) -> Iterator[tuple[Part, Decoded]]:
     """Small files, given with their content, as one part, and decoded.
 
     By itself each would take as long as ten events. They are put together at borders, so that what
@@ -255,11 +271,12 @@ def _decode_together(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[Part,
     """
     paths, contents = zip(*files, strict=True)
     starts = itertools.accumulate(len(data) + 1 for data in contents)
-    part = Part(paths[0], 0, b"\n".join(contents), more=tuple(zip(starts, paths[1:], strict=False)))
+    more = tuple(zip(starts, paths[1:], strict=False))
+    part = Part(paths[0], 0, b"\n".join(contents), more=more, names=names)
     decoded = decode(part)
     if not decoded.is_stopped and all(reject.length for reject in decoded.rejects):
         yield part, decoded
         return
     # An array that is not closed: only by itself a file shows where that was noticed.
     for path, data in files:
-        yield from streams.decode_all(Part(path, 0, data))
+        yield from streams.decode_all(Part(path, 0, data, names=names))

@@ -37,6 +37,7 @@ from deltalake.exceptions import DeltaError
 from pipeline import storage
 from pipeline.command import console, explain, options
 from pipeline.errors import EventsiftError
+from pipeline.input.fields import parsed, shown
 from pipeline.table import log
 from pipeline.verify.files import KEYS, check_files
 from pipeline.verify.rows import Hashes, Live, batches, check_file, digest_of, hash_ids
@@ -60,6 +61,8 @@ class Verdict(NamedTuple):
         partitions: How many partitions have live files.
         digest: The digest of the content; see the module.
         findings: One sentence for each thing that is wrong.
+        fields: Where the fields of events are in the input, as the table keeps it; "" if they have
+            their own names.
     """
 
     version: int
@@ -68,6 +71,7 @@ class Verdict(NamedTuple):
     partitions: int
     digest: str
     findings: list[str]
+    fields: str = ""
 
 
 def verify(root: str, storage_options: dict[str, str] | None = None) -> Verdict:
@@ -81,8 +85,12 @@ def verify(root: str, storage_options: dict[str, str] | None = None) -> Verdict:
         EventsiftError: There is no table to check, or it changed meanwhile.
     """
     root = storage.absolute(root)
-    version, live = _log(root, storage_options)
+    version, live, fields = _log(root, storage_options)
     findings = check_files(root, live)
+    try:
+        fields = shown(parsed(fields))
+    except ValueError as error:
+        findings.append(f"the columns' metadata has no map of fields: {fields!r}: {error}")
     rows = digest = 0
     id_hashes: list[Hashes] = []
     readable = []
@@ -107,13 +115,13 @@ def verify(root: str, storage_options: dict[str, str] | None = None) -> Verdict:
             " check again"
         )
     partitions = len({file.values for file in live})
-    return Verdict(version, rows, len(live), partitions, _hex(digest), findings)
+    return Verdict(version, rows, len(live), partitions, _hex(digest), findings, fields)
 
 
 def table_digest(root: str, storage_options: dict[str, str] | None = None) -> str:
     """Returns the digest of a table's content, 32 hexadecimal digits; see the module."""
     root = storage.absolute(root)
-    _, live = _log(root, storage_options)
+    _, live, _ = _log(root, storage_options)
     return _hex(sum(digest_of(file, rows) for file in live for rows in batches(root, file)))
 
 
@@ -121,8 +129,8 @@ def _hex(digest: int) -> str:
     return f"{digest % _MODULUS:032x}"
 
 
-def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[Live]]:
-    """Returns the version of the table, and its live files."""
+def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[Live], str]:
+    """Returns the version of the table, its live files, and the map of fields it keeps."""
     log.check_kinds(root)
     try:
         table = DeltaTable(root, storage_options=storage_options)
@@ -140,7 +148,9 @@ def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[L
         )
         for action in pa.table(table.get_add_actions(flatten=True)).to_pylist()
     ]
-    return table.version(), sorted(live, key=lambda file: file.path)
+    kept = {field.name: field.metadata.get("eventsift.field") for field in table.schema().fields}
+    fields = ",".join(f"{name}={path}" for name, path in kept.items() if path is not None)
+    return table.version(), sorted(live, key=lambda file: file.path), fields
 
 
 def _micros(instant: datetime.datetime | None) -> int | None:
@@ -209,5 +219,7 @@ def main(arguments: Sequence[str]) -> int:
     console.say(f"files       {verdict.files:,}")
     console.say(f"partitions  {verdict.partitions:,}")
     console.say(f"digest      {verdict.digest}")
+    if verdict.fields:
+        console.say(f"fields      {verdict.fields}")
     console.say(f"Wrong: {len(verdict.findings):,}" if verdict.findings else "Everything is right.")
     return WRONG if verdict.findings else RIGHT
