@@ -109,7 +109,7 @@ class ReadBlocks(ParallelDoFn):
         }
         if self._run.contract:
             counts["checked"], counts["broken"] = block.checked
-        tally = Tally("read", counts, block.seconds, block.days, block.breaches)
+        tally = Tally("read", counts, block.seconds, block.days, block.breaches, block.files)
         yield TaggedOutput(tags.TALLIES, tally)
 
 

@@ -15,6 +15,7 @@ The modules, in the order in which a file's bytes pass them:
 - `timestamps`: parses the timestamps of many events at once
 - `contracts`: checks `data` against JSON Schemas
 - `events`: makes a typed table of the events
+- `counts`: what each file had
 - `rejects`: reasons for rejects, and the dead letters written for them
 
 The package `framing` finds where a record ends.

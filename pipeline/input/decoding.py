@@ -100,6 +100,27 @@ def decode(part: Part, *, in_stretches: bool = True) -> Decoded:
     return _Decoding(part).decode(in_stretches)
 
 
+def rows_of_sources(part: Part, decoded: Decoded) -> list[tuple[str, int]]:
+    """Returns the files of a part, in order, each with how many of its events come from it."""
+    if not part.more:
+        return [(part.source, len(decoded.events))]
+    firsts = [stretch.first for stretch in decoded.stretches]
+    starts = [stretch.start for stretch in decoded.stretches]
+    rows = [0]
+    for at, _ in part.more:
+        number = bisect.bisect_left(starts, at) - 1  # the last that begins before
+        row = 0 if number < 0 else len(decoded.events)
+        if number >= 0:
+            end = firsts[number + 1] if number + 1 < len(firsts) else len(decoded.events)
+            row = stretches.row_at(
+                part.data, decoded.stretches[number], decoded.events[firsts[number] : end], at
+            )
+        rows.append(row)
+    rows.append(len(decoded.events))
+    sources = [part.source, *(source for _, source in part.more)]
+    return [(one, end - row) for one, row, end in zip(sources, rows, rows[1:], strict=False)]
+
+
 def spans(part: Part, decoded: Decoded, rows: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Yields (start, end) in the part for some of its events, given by ascending index."""
     return stretches.spans(part.data, decoded.stretches, rows)

@@ -13,7 +13,7 @@ import xxhash
 from pipeline.errors import shown
 from pipeline.input import decoding, records, timestamps
 from pipeline.input.contracts import Checker
-from pipeline.input.decoding import Decoded, Part
+from pipeline.input.decoding import Decoded, Part, rows_of_sources
 from pipeline.input.records import Event
 from pipeline.input.rejects import Problem, Reject
 from pipeline.keys import partitions
@@ -30,6 +30,7 @@ EVENT_SCHEMA = pa.schema(
         ("id_high", pa.uint64()),
         ("id_low", pa.uint64()),
         ("digest", pa.int64()),
+        ("source_file", pa.dictionary(pa.int32(), pa.string())),
     ]
 )
 
@@ -96,6 +97,7 @@ def to_table(
             pa.array(hashed[0]),
             pa.array(hashed[1]),
             pa.array(_digests(instants.nanos, hashes)),
+            _sources(parts),
         ],
         schema=EVENT_SCHEMA,
     )
@@ -104,6 +106,16 @@ def to_table(
         keep[list(errors)] = False
         table = table.filter(pa.array(keep))
     return table, rejects
+
+
+def _sources(parts: Sequence[tuple[Part, Decoded]]) -> pa.DictionaryArray:
+    """Returns the file of each row; the rows of a file have one number, and lie side by side."""
+    found = list(itertools.chain.from_iterable(itertools.starmap(rows_of_sources, parts)))
+    numbers = {source: number for number, source in enumerate(dict.fromkeys(s for s, _ in found))}
+    codes = np.repeat([numbers[source] for source, _ in found], [rows for _, rows in found])
+    return pa.DictionaryArray.from_arrays(
+        pa.array(codes.astype(np.int32)), pa.array(list(numbers), pa.string())
+    )
 
 
 def hash_ids(ids: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:

@@ -128,6 +128,28 @@ def spans(
         yield start, start + len(records[row - stretch.first])
 
 
+def row_at(data: bytes, stretch: Stretch, events: Sequence[Event], at: int) -> int:
+    """Returns the index of the first event of a part that begins at a place or after it.
+
+    Args:
+        data: The part's.
+        stretch: The last stretch that begins before the place.
+        events: The events of the stretch.
+        at: The place, between two records.
+    """
+    if at >= stretch.end:
+        return stretch.first + len(events)
+    if stretch.with_commas:  # its events are views of a copy
+        rows = range(stretch.first, stretch.first + len(events))
+        starts = [start for start, _ in spans(data, [stretch], rows)]
+        return stretch.first + bisect.bisect_left(starts, at)
+    base = pa.py_buffer(data).address
+    # The data of an event lies within its record, and `at` between two records.
+    return stretch.first + bisect.bisect_left(
+        events, at, key=lambda event: pa.py_buffer(event.data).address - base
+    )
+
+
 def _text(data: bytes, stretch: Stretch) -> memoryview:
     """Returns the bytes of a stretch in a form that msgspec takes: lines, or an array."""
     view = memoryview(data)[stretch.start : stretch.end]

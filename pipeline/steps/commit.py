@@ -18,6 +18,7 @@ from pipeline.bookkeeping import journal, places, summary
 from pipeline.bookkeeping.summary import RunSummary
 from pipeline.errors import EventsiftError
 from pipeline.input import contracts, fields
+from pipeline.input.counts import together
 from pipeline.keys.partitions import directory
 from pipeline.run import Run
 from pipeline.steps.plan import Plan
@@ -99,6 +100,7 @@ def commit(run: Run, outcome: Outcome) -> RunSummary:
     _check_partitions(run, change)
     found = _summary(run, outcome, change, counts, seconds)
     staged = journal.make(found, run.staging, planned.inputs, outcome.dead_letters, planned.table)
+    staged = journal.with_counts(staged, together(tally.files for tally in outcome.tallies))
     journal.stage(staged, run.staging)
     published = -1
     if change.add or planned.version >= 0:  # no valid event and no table: none is made

@@ -21,6 +21,7 @@ from pipeline.framing import borders
 from pipeline.input import events, sniff, streams
 from pipeline.input.blocks import BLOCK_BYTES, Block
 from pipeline.input.contracts import Breach, Broken, Checker, Contract
+from pipeline.input.counts import Counts, PackedCounts
 from pipeline.input.decoding import Decoded, Part, decode
 from pipeline.input.fields import OWN_NAMES, FieldMap
 from pipeline.input.rejects import Reject
@@ -85,6 +86,7 @@ class BlockRead(NamedTuple):
         earlier: Versions that came before, where a block has too many to hold them all.
         checked: How many events were held against a contract, and how many of these break it.
         breaches: What they break.
+        files: What each file had; see `counts`, the module.
     """
 
     number: int
@@ -101,6 +103,7 @@ class BlockRead(NamedTuple):
     earlier: Sequence[Bucketed] = ()
     checked: tuple[int, int] = (0, 0)
     breaches: Mapping[Breach, Broken] = {}
+    files: PackedCounts = b""
 
 
 class _Keys(NamedTuple):
@@ -137,6 +140,7 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
     stored: list[DeliveryKeys] = []
     rows = 0
     letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
+    by_file = Counts()
     checker = Checker(settings.contract) if settings.contract else None
     with contextlib.ExitStack() as stack:
         file: BinaryIO | None = None
@@ -145,6 +149,8 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
             """Tables of events, with their bytes; writes the rejects beside them as they come."""
             nonlocal file
             for (table, rejects), size in _tables(block, settings, counts, checker):
+                by_file.add(table, rejects)
+                table = table.drop_columns("source_file")
                 if rejects:
                     file = file or stack.enter_context(storage.create(letters))
                     file.writelines(reject.dead_letter(settings.run) for reject in rejects)
@@ -179,6 +185,7 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
         days=days,
         checked=(checker.checked, checker.broken) if checker else (0, 0),
         breaches=checker.breaches if checker else {},
+        files=by_file.packed(),
     )
 
 

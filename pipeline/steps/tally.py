@@ -24,6 +24,7 @@ class Tally(NamedTuple):
             the day of the event, see `partitions.day_number`. Of latest: by how many days they are
             older than the latest version.
         breaches: What events of a block break of their contracts, for the run's summary.
+        files: What each file of a block had, for the ledger; see `counts`, the module.
     """
 
     step: str
@@ -31,6 +32,7 @@ class Tally(NamedTuple):
     seconds: float
     days: Mapping[int, int] = {}
     breaches: Mapping[Breach, Broken] = {}
+    files: bytes = b""
 
 
 class Sums(NamedTuple):
