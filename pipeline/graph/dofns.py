@@ -73,6 +73,8 @@ class ReadBlocks(ParallelDoFn):
             self._run.max_event_bytes,
             # Where one process does all the shuffling, versions need not go through it.
             store_versions=self._cores.workers > 0 and storage.is_local(self._run.staging),
+            names=element.names,
+            contract=self._run.contract,
         )
         # A process gives all at once, an engine gets versions as soon as they are many.
         reading = read.read_block if self._cores.workers else read.portions
@@ -84,9 +86,7 @@ class ReadBlocks(ParallelDoFn):
 
     def outputs(self, found: BlockRead | Iterable[Bucketed | BlockRead]) -> Iterator[Any]:
         """The elements for a block."""
-        parts: Iterable[Bucketed | BlockRead] = (
-            [*found.earlier, found] if isinstance(found, BlockRead) else found
-        )
+        parts: Iterable[Any] = [*found.earlier, found] if isinstance(found, BlockRead) else found
         for part in parts:
             if isinstance(part, Bucketed):
                 yield from part.split()
@@ -114,7 +114,10 @@ class ReadBlocks(ParallelDoFn):
             "slices": sum(len(slices.destinations) for slices in block.slices),
             **{f"rejected.{reason}": count for reason, count in block.rejected.items()},
         }
-        yield TaggedOutput(tags.TALLIES, Tally("read", counts, block.seconds, block.days))
+        if self._run.contract:
+            counts["checked"], counts["broken"] = block.checked
+        tally = Tally("read", counts, block.seconds, block.days, block.breaches, block.files)
+        yield TaggedOutput(tags.TALLIES, tally)
 
 
 class ScanLiveFiles(ParallelDoFn):
