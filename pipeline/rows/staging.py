@@ -3,8 +3,8 @@
 A staged file holds Arrow record batches one after another, one or a few for each destination, so
 that whoever writes a destination reads only its rows. A block of ordinary size has one such file, a
 larger one (a compressed file cannot be cut) has several. What travels on is a `Slice` for each
-batch, which says where it lies: with a table of contents in the file (Arrow's file format) each reader would have to read all
-of it. (Arrow columnar format, "Encapsulated message format".)
+batch, which says where it lies: with a table of contents in the file (Arrow's file format) each
+reader would have to read all of it. (Arrow columnar format, "Encapsulated message format".)
 """
 
 import itertools

@@ -153,8 +153,9 @@ def _folded(live: Sequence[Rows], staged: Sequence[Rows], target_bytes: int) -> 
     Those with superseded rows, always. And if there is anything to write, smaller files with it,
     from the smallest on, as long as each is no larger than all that is written already. So of a
     destination with n rows about log2(n) files at most are not full, and a row is written anew
-    about log2(n) times at most. (The size-tiered compaction of log-structured merge trees.) More than one file should hold does not come together by this, which bounds what a small
-    delivery costs.
+    about log2(n) times at most. (The size-tiered compaction of log-structured merge trees.) More
+    than one file should hold does not come together by this, which bounds what a small delivery
+    costs.
     """
     folded = [part for part in live if len(part.superseded)]
     rows, size = (
