@@ -35,6 +35,8 @@ from pipeline.steps.write import Written
 
 # Of files in a store: each waits for two or three requests, and works for some milliseconds.
 _SCANS_AT_A_TIME = 16
+# 8 MB, in an element.
+_ROWS_AT_A_TIME = 1 << 20
 
 Keyed = tuple[int, Packed]
 
@@ -178,8 +180,10 @@ class CombineLatest(ParallelDoFn):
         origins = versions.origins_of(locations)
         numbers, starts = np.unique(origins, return_index=True)
         borders = [*starts.tolist(), len(locations)]
-        for number, (start, end) in zip(numbers.tolist(), itertools.pairwise(borders), strict=True):
-            yield number, versions.rows_of(locations[start:end]).tobytes()
+        for number, (first, end) in zip(numbers.tolist(), itertools.pairwise(borders), strict=True):
+            for start in range(first, end, _ROWS_AT_A_TIME):
+                some = locations[start : min(start + _ROWS_AT_A_TIME, end)]
+                yield number, versions.rows_of(some).tobytes()
         delivered = origins >= versions.FIRST_BLOCK
         counts = {
             "versions": count,
