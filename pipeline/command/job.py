@@ -32,6 +32,7 @@ from pipeline.input import contracts, sources
 from pipeline.run import Run
 from pipeline.storage import FileInfo, stores
 from pipeline.table.address import Table
+from pipeline.table.layout import Asked
 
 # How long an engine may take to answer that its job is cancelled.
 _CANCEL_SECONDS = 3.0
@@ -224,7 +225,7 @@ class Job(NamedTuple):
             keep_seconds=own.keep_history,
             dedup_days=own.dedup_days,
             max_rejected=own.max_rejected,
-            fields=own.fields,
+            asked=Asked(own.fields, own.provenance),
             contract=self.contract,
         )
 

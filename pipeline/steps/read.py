@@ -56,6 +56,7 @@ class ReadSettings(NamedTuple):
         part_bytes: How many bytes are decoded together.
         names: Where the fields of the events are.
         contract: What their data has to fulfil; None if nothing is asked.
+        provenance: Whether rows are to say which file and run they come from.
     """
 
     run: str
@@ -66,6 +67,7 @@ class ReadSettings(NamedTuple):
     part_bytes: int = PART_BYTES
     names: FieldMap = OWN_NAMES
     contract: Contract | None = None
+    provenance: bool = False
 
 
 class BlockRead(NamedTuple):
@@ -141,6 +143,7 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
     rows = 0
     letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
     by_file = Counts()
+    run = settings.run if settings.provenance else ""
     checker = Checker(settings.contract) if settings.contract else None
     with contextlib.ExitStack() as stack:
         file: BinaryIO | None = None
@@ -150,7 +153,8 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
             nonlocal file
             for (table, rejects), size in _tables(block, settings, counts, checker):
                 by_file.add(table, rejects)
-                table = table.drop_columns("source_file")
+                if not settings.provenance:
+                    table = table.drop_columns("source_file")
                 if rejects:
                     file = file or stack.enter_context(storage.create(letters))
                     file.writelines(reject.dead_letter(settings.run) for reject in rejects)
@@ -160,7 +164,9 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
         for some in batches.up_to(BLOCK_BYTES, tables()):
             table = pa.concat_tables(some)
             if len(table):
-                table, new_slices = staging.stage(table, settings.directory, rows, sizes.shards)
+                table, new_slices = staging.stage(
+                    table, settings.directory, rows, sizes.shards, run
+                )
                 slices += new_slices
                 waiting.append(_keys_of(table, block.number, rows, sizes))
                 rows += len(table)
