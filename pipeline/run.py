@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from pipeline.bookkeeping import places
 from pipeline.input.contracts import Contract
-from pipeline.input.fields import FieldMap
 from pipeline.table.address import Table
+from pipeline.table.layout import Asked
 
 
 class RejectLimit(NamedTuple):
@@ -49,7 +49,7 @@ class Run(NamedTuple):
         dedup_days: How many days apart versions of an event may be, as the user promises; None if
             they may be anywhere.
         max_rejected: Limit on the records that the run may reject; None if there is none.
-        fields: Where the fields of an event are; None for what the table keeps.
+        asked: What the table is to keep of how it is made.
         contract: What the data of events has to fulfil; None if nothing is asked.
     """
 
@@ -65,7 +65,7 @@ class Run(NamedTuple):
     keep_seconds: float = 0.0
     dedup_days: int | None = None
     max_rejected: RejectLimit | None = None
-    fields: FieldMap | None = None
+    asked: Asked = Asked()
     contract: Contract | None = None
 
     @property

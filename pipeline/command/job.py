@@ -37,6 +37,7 @@ from pipeline.run import Run
 from pipeline.steps.tally import Tally
 from pipeline.storage import FileInfo, stores
 from pipeline.table.address import Table
+from pipeline.table.layout import Asked
 
 if TYPE_CHECKING:
     from pipeline.command.run_progress import RunProgress
@@ -273,7 +274,7 @@ class Job(NamedTuple):
             keep_seconds=own.keep_history,
             dedup_days=own.dedup_days,
             max_rejected=own.max_rejected,
-            fields=own.fields,
+            asked=Asked(own.fields, own.provenance),
             contract=self.contract,
         )
 

@@ -53,6 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " later runs need not give it (default: what the table keeps, else their own names)",
     )
     parser.add_argument(
+        "--provenance",
+        type=_flag,
+        nargs="?",
+        const=True,
+        default=None,
+        metavar="true|false",
+        help="give a new table two more columns, source_file and run, that say which file and run"
+        " brought each row; the table keeps that, later runs need not give it (default: what the"
+        " table keeps, else false)",
+    )
+    parser.add_argument(
         "--dedup-days",
         type=count,
         default=None,

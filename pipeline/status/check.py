@@ -75,6 +75,7 @@ def status(
         dead=seen.dead,
         waiting=waiting(patterns, opened.table, lineage, now) if patterns else None,
         fields=shown(opened.layout().fields),
+        provenance=opened.layout().provenance,
         files=files.published(opened.table, lineage) if with_files else None,
     )
     return msgspec.structs.replace(found, wrong=list(_wrong(found, limits)))
