@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from pipeline.preview.names import hints
+from pipeline.input.fields import parsed
+from pipeline.preview.names import hints, option
 
 
 def of(**members: object) -> dict[str, str]:
@@ -58,3 +59,37 @@ def test_fields_that_lie_in_an_object() -> None:
 def test_where_nothing_can_be_said(record: bytes) -> None:
     """There is no hint."""
     assert hints(record) == {}
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        (RIGHT, ""),
+        ({"x": 1}, ""),
+        (
+            {"id": 1, "ts": 2, "app": 3, "type": 4, "payload": 5},
+            "event_id=id,timestamp=ts,domain=app,event_type=type,data=payload",
+        ),
+        ({**RIGHT, "data": {}, "event_id": 1, "domain": 2, "source": 3}, ""),
+        (
+            {"id": 1, "@timestamp": 2, "app": 3, "type": 4},
+            "event_id=id,timestamp=@timestamp,domain=app,event_type=type,data=.",
+        ),
+        (
+            {"event.id": 1, "ts": 2, "type": 4, "data": 5},
+            "'event_id=event\\.id,timestamp=ts,domain=???,event_type=type'",
+        ),
+    ],
+)
+def test_the_option_to_read_with(members: dict[str, object], expected: str) -> None:
+    """As a shell takes it; where no member is likely for data, the whole record is."""
+    assert option(json.dumps(members).encode()) == expected
+
+
+def test_the_option_goes_on_from_a_map_that_is_wrong() -> None:
+    """What a person has found out stays."""
+    members = {"key": 1, "ts": 2, "app": 3, "type": 4, "payload": 5}
+    known = parsed("event_id=key,timestamp=time")
+    assert option(json.dumps(members).encode(), known) == (
+        "event_id=key,timestamp=ts,domain=app,event_type=type,data=payload"
+    )
