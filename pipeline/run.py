@@ -1,14 +1,18 @@
 """A run: one execution of the job, as the user asked for it."""
 
+from __future__ import annotations
+
 import datetime
 import secrets
 import string
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.bookkeeping import places
-from pipeline.input.contracts import Contract
 from pipeline.table.address import Table
-from pipeline.table.layout import Asked
+
+if TYPE_CHECKING:  # the options need this module before all that takes time to import
+    from pipeline.input.contracts import Contract
+    from pipeline.input.fields import FieldMap
 
 
 class RejectLimit(NamedTuple):
@@ -49,7 +53,9 @@ class Run(NamedTuple):
         dedup_days: How many days apart versions of an event may be, as the user promises; None if
             they may be anywhere.
         max_rejected: Limit on the records that the run may reject; None if there is none.
-        asked: What the table is to keep of how it is made.
+        fields: Where the fields of an event are; None for what the table keeps.
+        provenance: Whether rows say which file and run they come from; None for what the table
+            keeps.
         contract: What the data of events has to fulfil; None if nothing is asked.
     """
 
@@ -65,7 +71,8 @@ class Run(NamedTuple):
     keep_seconds: float = 0.0
     dedup_days: int | None = None
     max_rejected: RejectLimit | None = None
-    asked: Asked = Asked()
+    fields: FieldMap | None = None
+    provenance: bool | None = None
     contract: Contract | None = None
 
     @property

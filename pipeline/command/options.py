@@ -7,12 +7,18 @@ import argparse
 import os
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pipeline.command import console
 from pipeline.command.console import Parser
-from pipeline.input import contracts, fields
 from pipeline.run import RejectLimit
 from pipeline.table.retention import LOG_DAYS
+
+if TYPE_CHECKING:
+    from pipeline.input.fields import FieldMap
+
+# Those of `contracts`, whose import takes time; a test compares the two.
+_MODES = ("warn", "reject", "fail")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +119,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--contract-mode",
-        choices=contracts.MODES,
+        choices=_MODES,
         default=None,
         metavar="MODE",
         help="what becomes of events that break their contract: warn, they are counted and"
@@ -249,7 +255,9 @@ def _reject_limit(text: str) -> RejectLimit:
     return limit
 
 
-def _fields(text: str) -> fields.FieldMap:
+def _fields(text: str) -> "FieldMap":
+    from pipeline.input import fields  # takes time, for few
+
     try:
         return fields.parsed(text)
     except ValueError as error:

@@ -14,7 +14,7 @@ from pipeline.steps.tally import Tally
 from pipeline.storage import LeftOut
 from pipeline.table import layout
 from pipeline.table.datafiles import DataFile
-from pipeline.table.layout import Layout
+from pipeline.table.layout import Asked, Layout
 
 
 class ReadTask(NamedTuple):
@@ -91,7 +91,8 @@ def plan(run: Run) -> Plan:
     listed = storage.Matches(listings.read(run.listing), []) if run.listing else None
     # If the table is gone, so is what was published.
     goes_on = snapshot.version >= 0 and not run.rebuild
-    kept = layout.decided(run.root, snapshot.layout, run.asked, may_change=not goes_on)
+    asked = Asked(run.fields, run.provenance)
+    kept = layout.decided(run.root, snapshot.layout, asked, may_change=not goes_on)
     found = sources.without_own(listed or storage.match(run.inputs), run.inputs, run.root, run.temp)
     sources.check(found, run.inputs, run.root)
     matched = found.files
