@@ -224,12 +224,8 @@ def _add_delivery(group: _Group) -> None:
         "--first-file", "number of the first file, so that deliveries can share a directory"
     )
     presets = "; ".join(f"{name}, {preset.meaning}" for name, preset in PRESETS.items())
-    group.add(
-        "--preset",
-        f"what it is like: {presets.replace('%', '%%')}; options that are given count more",
-        metavar="NAME",
-        choices=tuple(PRESETS),
-    )
+    meaning = f"what the delivery is like: {presets}; an option that is given, too, counts more"
+    group.add("--preset", meaning.replace("%", "%%"), metavar="NAME", choices=tuple(PRESETS))
     group.add(
         "--answers",
         "also write what must become of the events, for verify --answers: which rows must be in "

@@ -249,7 +249,8 @@ def main(arguments: Sequence[str]) -> int:
     console.say(f"digest      {verdict.digest}")
     if verdict.compared:
         kept, rejected = verdict.compared
-        console.say(f"compared    {kept:,} events that must be there, {rejected:,} rejects")
+        both = " (by answers and by input)" if own.answers and own.input else ""
+        console.say(f"compared    {kept:,} events that must be there, {rejected:,} rejects{both}")
     if verdict.fields:
         console.say(f"fields      {verdict.fields}")
     console.say(f"Wrong: {len(verdict.findings):,}" if verdict.findings else "Everything is right.")

@@ -61,7 +61,8 @@ def differences(held: Held, wanted: Expected, readers: Sequence[Reader]) -> list
     right = expected.latest(readers, looked_up)
     sorts: dict[str, list[str]] = {}
     for event_id in sorted(there.keys() | right.keys()):
-        for sort, sentence in _sentences(event_id, there.get(event_id, []), right.get(event_id)):
+        sentences = [*_sentences(event_id, there.get(event_id, []), right.get(event_id))]
+        for sort, sentence in sentences or [("event_ids differ", f"event_id {event_id!r} differs")]:
             sorts.setdefault(sort, []).append(sentence)
     findings = [line for sort, sentences in sorts.items() for line in _shortened(sort, sentences)]
     more = len(wrong) - len(looked_up)
@@ -99,7 +100,10 @@ def _versions(file: Live, rows: pa.RecordBatch) -> Iterator[Version]:
 def _sentences(
     event_id: str, there: Sequence[tuple[Version, str]], right: Version | None
 ) -> Iterator[tuple[str, str]]:
-    """Yields what is wrong with the rows of an event: the sort, and a sentence."""
+    """Yields what is wrong with the rows of an event: the sort, and a sentence.
+
+    Rows that are there more than once are found by `check`.
+    """
     if right is None:
         yield "event_ids must not be there", f"event_id {event_id!r} is there, but must not be"
         return
@@ -108,11 +112,6 @@ def _sentences(
             "event_ids are lost",
             f"event_id {event_id!r} is lost: it must be there, in {_kind(right)}, with timestamp"
             f" {_time(right)}",
-        )
-    if len(there) > 1:
-        yield (
-            "event_ids are there more than once",
-            f"event_id {event_id!r} is there {len(there)} times",
         )
     for row, path in there:
         start = f"{path}: event_id {event_id!r}"

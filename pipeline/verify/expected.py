@@ -185,7 +185,7 @@ def latest(readers: Sequence[Reader], wanted: set[int]) -> dict[str, Version]:
     for one in _all(readers):
         if isinstance(one, Version) and id_hash(one.event_id) in wanted:
             best = found.get(one.event_id)
-            if best is None or one[1:3] > best[1:3]:
+            if best is None or one[1:3] >= best[1:3]:
                 found[one.event_id] = one
     return found
 

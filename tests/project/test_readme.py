@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 import generator.options
 from generator.__main__ import main as generate
+from generator.presets import PRESETS
 from pipeline import signals
 from pipeline.command import console, options
 from pipeline.input.rejects import REASONS
@@ -114,6 +115,14 @@ def test_reasons_table_is_that_of_the_code() -> None:
     """Every reason to refuse a record is listed, with its meaning."""
     rows = re.findall(r"^\| `([a-z0-9-]+)` \| (.*) \|$", DOCS["formats.md"], re.MULTILINE)
     assert [row for row in rows if row[0] in REASONS] == list(REASONS.items())
+
+
+def test_rates_of_the_hostile_preset_are_those_of_the_code() -> None:
+    """What people rely on in their own tests."""
+    (text,) = re.findall(r"the preset `hostile`.*?\n\n", DOCS["options.md"], re.DOTALL)
+    rates = PRESETS["hostile"].defaults.values()
+    stated = [float(number) / 100 for number in re.findall(r"([\d.]+) %", text)]
+    assert sorted(stated) == sorted([*rates, PRESETS["hostile"].defaults["broken"] / 12])
 
 
 def test_exit_codes_are_those_of_the_code() -> None:

@@ -39,10 +39,7 @@ def read(path: Path) -> list[tuple[int, bytes]]:
 def test_it_reads_what_the_oracle_reads(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: dict[str, Any], chunk: int
 ) -> None:
-    """In every framing, some bytes at a time, also where a record is larger than that.
-
-    Seen to fail with a number taken for complete at the end of a chunk.
-    """
+    """In every framing, some bytes at a time, also where a record is larger than that."""
     monkeypatch.setattr(plain_files, "_CHUNK_BYTES", chunk)
     monkeypatch.setattr(plain_files, "_BEGINNING_BYTES", max(chunk, 3_000))
     shape = {"files": 2, "broken": 0.1, "extra": 0.2, "awkward": 0.1, "duplicates": 0.3}
@@ -67,6 +64,20 @@ def test_small_texts(tmp_path: Path, text: bytes, expected: list[tuple[int, byte
     """A text with a line that is an object by itself is JSON Lines; any other is values."""
     (tmp_path / "a").write_bytes(text)
     assert read(tmp_path / "a") == expected
+
+
+@pytest.mark.parametrize("size", range(1, 9))
+def test_a_value_may_end_where_a_chunk_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """What has been read of a number may be a number, too.
+
+    Seen to fail with a number taken for complete at the end of a chunk.
+    """
+    monkeypatch.setattr(plain_files, "_CHUNK_BYTES", size)
+    monkeypatch.setattr(plain_files, "_BEGINNING_BYTES", size)
+    (tmp_path / "a").write_bytes(b'123456 "abc" [12, {"a":\n1}]')
+    assert [raw for _, raw in read(tmp_path / "a")] == [b"123456", b'"abc"', b"12", b'{"a":\n1}']
 
 
 @pytest.mark.parametrize(
