@@ -20,6 +20,8 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   compact ...    merge a table's small files
   plan ...       tell what a run with the same options would do, without doing it
   status ...     tell how a table is doing                                    (status --help)
+  catalogue ...  tell what is in data, of every type                       (catalogue --help)
+  views ...      print SQL: a view of each type, with a column for each field (views --help)
   page ...       show a table and its runs as one HTML file
   test ...       the tests, on all cores if no arguments are given (these go to pytest)
   test-pythons   the tests on every Python from 3.10 to 3.13 that is here
@@ -34,8 +36,8 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   --version      the version
   help           this text
 
-Paths given to run, generate, verify, compact, plan, status, page and bench are relative to where you
-are.
+Paths given to run, generate, verify, compact, plan, status, catalogue, views, page and bench are
+relative to where you are.
 
 Environment:
   PYTHON           the interpreter to build the environment with (default: the newest here)
@@ -48,7 +50,7 @@ say() { printf '%s\n' "$*" >&2; }
 # nearest WORD: asks whether the command was meant that begins most like the word.
 nearest() {
   local name found="" length=0 same
-  for name in run generate verify compact plan status page test test-pythons test-page test-engines soak lint draw pictures story bench help; do
+  for name in run generate verify compact plan status catalogue views page test test-pythons test-page test-engines soak lint draw pictures story bench help; do
     same=0
     while [[ -n "${name:same:1}" && "${name:same:1}" == "${1:same:1}" ]]; do same=$((same + 1)); done
     ((same <= length)) || { found="; did you mean ./run.sh $name?" && length=$same; }
@@ -273,7 +275,7 @@ command="${1:-demo}"
 [[ $# -eq 0 ]] || shift
 case "$command" in
   demo) demo ;;
-  run | generate | verify | compact | plan | status | page)
+  run | generate | verify | compact | plan | status | catalogue | views | page)
     prepare
     EVENTSIFT_PROGRAM=./run.sh module pipeline.cli "$command" "$@"
     ;;

@@ -2,54 +2,100 @@
 
 import datetime
 import functools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from generator.draws import Draws, Keys, Numbers, Words, keys, words_of
 from generator.faults import Fields, break_event
-from generator.kinds import kinds, payloads
+from generator.kinds import Subjects, kinds, payloads
+from generator.layout import of_member
 from generator.options import Options
 from generator.versions import BROKEN, Versions
 
 _DAY_SECONDS = 86_400
+_SECOND_MICROS = 1_000_000
+_EPOCH = datetime.date(1970, 1, 1).toordinal()
 
 # The purposes of draws; any numbers will do that differ.
-_FORM, _PAYLOAD, _FRACTION, _FAULT, _ID_FRONT, _ID_BACK = 11, 12, 13, 14, 15, 16
+_FORM, _FRACTION, _FAULT, _ID_FRONT, _ID_BACK, _ENTITY = 11, 13, 14, 15, 16, 17
 
 # The endings of timestamps with a T, most of them Z, and the offsets from UTC in seconds they mean.
 _ZONES = ("Z",) * 10 + ("", "+00:00", "+02:00", "-05:30", "+14:00", "+09:00")
 _ZONE_SECONDS = (0,) * 12 + (7_200, -19_800, 50_400, 32_400)
 
+# Unknown members: their names and values.
 _EXTRAS = (
-    ',"source":"mobile-app"',
-    ',"source":"batch","schema_version":3',
-    ',"trace":{"id":"4bf92f35","sampled":true}',
-    ',"tags":["r\\u00e9tro",null,1.50]',
+    (("source", '"mobile-app"'),),
+    (("source", '"batch"'), ("schema_version", "3")),
+    (("trace", '{"id":"4bf92f35","sampled":true}'),),
+    (("tags", r'["r\u00e9tro",null,1.50]'),),
+    (),
+)
+_NO_EXTRA = len(_EXTRAS) - 1
+
+# Members of payloads that are hard to analyse. "#" stands for a number that depends on the event.
+_AWKWARD = (
+    '"a.b":{"c":1}',
+    '"a":{"b.c":2}',
+    '"say \\"hi\\"":true',
+    '"":"no name"',
+    '"key-#":"#"',
+    '"big":123456789012345678901234567890',
+    '"tiny":-0.1e-400',
+    '"mixed":[1,"2",null,true,{"x":[]},[],-0.0,1.50]',
+    '"maybe":#',
+    '"maybe":"#"',
+    '"maybe":{"#":[#]}',
+    '"empty":{"list":[],"object":{}}',
+    f'"deep":{"[" * 100}{"]" * 100}',
+    '"\\ud83d\\udcb3 é":"\\u20ac €"',
+    f'"long":"{"x" * 5_000}"',
 )
 
 
-def documents(options: Options, versions: Versions) -> list[str]:
-    """Returns events as JSON objects, each on one line, without the line's end.
+class Documents(NamedTuple):
+    """Events as they are delivered, and what they mean; lists of equal length.
 
-    Broken ones may contain surrogates that stand for bytes that are not UTF-8: encode the texts
-    with ``surrogateescape``.
+    Attributes:
+        texts: JSON objects, each on one line, without the line's end. Broken ones may contain
+            surrogates that stand for bytes that are not UTF-8: encode the texts with
+            ``surrogateescape``.
+        event_ids: Their event ids.
+        data: Their payloads, on one line.
+        extra: Their unknown members as the table keeps them; None if there are none.
     """
+
+    texts: list[str]
+    event_ids: list[str]
+    data: list[str]
+    extra: list[str | None]
+
+
+def documents(options: Options, versions: Versions) -> Documents:
+    """Makes the texts of events."""
     form = Draws(versions.key, _FORM)
     ids = event_ids(options.seed, versions.id_number)
     timestamps = _timestamps(options, versions, form)
     heads = _heads(options.types)[versions.kind].tolist()
-    data = payloads(versions.kind, lambda rows: Draws(versions.key[rows], _PAYLOAD))
-    extras = np.where(form.hits(options.extra), words_of(_EXTRAS)[form.below(len(_EXTRAS))], "")
+    entity_key = keys(versions.entity, options.seed, _ENTITY)
+    data = payloads(
+        Subjects(versions.kind, versions.key, versions.entity, entity_key, versions.step),
+        options.preset,
+    )
+    extra = np.where(form.hits(options.extra), form.below(_NO_EXTRA), _NO_EXTRA)
+    for row in np.flatnonzero(form.hits(options.awkward)).tolist():
+        data[row] = _with_awkward_member(data[row], int(versions.key[row]))
+    delivered = words_of("".join(f',"{name}":{value}' for name, value in one) for one in _EXTRAS)
+    kept = words_of(_as_column(options, dict(one)) for one in _EXTRAS)
     texts = [
-        f'{{"event_id":"{event_id}","timestamp":"{timestamp}",{head}{payload}{extra}}}'
-        for event_id, timestamp, head, payload, extra in zip(
-            ids, timestamps, heads, data, extras.tolist(), strict=True
+        f'{{"event_id":"{event_id}","timestamp":"{timestamp}",{head}{payload}{more}}}'
+        for event_id, timestamp, head, payload, more in zip(
+            ids, timestamps, heads, data, delivered[extra].tolist(), strict=True
         )
     ]
-
-    broken = np.flatnonzero(versions.fate == BROKEN)
-    faults = Draws(versions.key[broken], _FAULT).below(2**32)
-    for row, fault in zip(broken.tolist(), faults.tolist(), strict=True):
+    for row, fault in broken(options, versions):
         kind = kinds(options.types)[versions.kind[row]]
         fields = Fields(
             event_id=f'"{ids[row]}"',
@@ -59,7 +105,35 @@ def documents(options: Options, versions: Versions) -> list[str]:
             data=data[row],
         )
         texts[row] = break_event(fields, options.framing, fault)
-    return texts
+    return Documents(texts, ids, data, kept[extra].tolist())
+
+
+def _as_column(options: Options, members: Mapping[str, str]) -> str | None:
+    """Returns unknown members as the table keeps them: an object, sorted by name."""
+    pairs = [f'"{name}":{of_member(options, members[name])}' for name in sorted(members)]
+    return f"{{{','.join(pairs)}}}" if pairs else None
+
+
+def broken(options: Options, versions: Versions) -> Sequence[tuple[int, int]]:
+    """Returns which events are broken, and the number of the fault of each; see `faults`."""
+    rows = np.flatnonzero(versions.fate == BROKEN)
+    numbers = Draws(versions.key[rows], _FAULT).below(2**32)
+    return list(zip(rows.tolist(), numbers.tolist(), strict=True))
+
+
+def micros(options: Options, versions: Versions) -> Numbers:
+    """Returns the instants of events in microseconds since 1970."""
+    first_day = options.start.toordinal() - _EPOCH
+    seconds = (first_day + versions.day) * _DAY_SECONDS + versions.second
+    fractions = _fraction_micros()
+    drawn = Draws(versions.time_key, _FRACTION).below(len(fractions))
+    return seconds * _SECOND_MICROS + fractions[drawn]
+
+
+def _with_awkward_member(payload: str, key: int) -> str:
+    """Adds a member at the end of a JSON object."""
+    member = _AWKWARD[key % len(_AWKWARD)].replace("#", str(key % 1_000_003))
+    return f"{payload[:-1]},{member}}}"
 
 
 def event_ids(seed: int, id_number: Numbers) -> list[str]:
@@ -103,12 +177,20 @@ def _fractions(time_key: Keys) -> list[str]:
 
 
 @functools.cache
+def _fraction_micros() -> Numbers:
+    """Returns fractions of a second in microseconds, in the order of `_fraction_texts`."""
+    number = np.arange(2_500, dtype=np.int64)
+    few = Draws(keys(number), _FRACTION).below(_SECOND_MICROS)
+    return np.concatenate([np.arange(0, _SECOND_MICROS, 1_000), few, np.zeros(3_500, np.int64)])
+
+
+@functools.cache
 def _fraction_texts() -> Words:
     """Returns fractions of a second: half of them none, the others in milli- or microseconds."""
-    number = np.arange(2_500, dtype=np.int64)
-    micros = Draws(keys(number), _FRACTION).below(1_000_000).tolist()
-    millis = [f".{n:03d}" for n in range(1_000)]
-    return words_of((*millis, *(f".{n:06d}" for n in micros), *("",) * 3_500))
+    number = _fraction_micros().tolist()
+    millis, few = number[:1_000], number[1_000:3_500]
+    texts = [f".{n // 1_000:03d}" for n in millis] + [f".{n:06d}" for n in few]
+    return words_of([*texts, *[""] * 3_500])
 
 
 @functools.cache

@@ -42,7 +42,7 @@ def keys(numbers: Numbers, *names: int) -> Keys:
     return mix(base + numbers.astype(np.uint64) * np.uint64(_GOLDEN))
 
 
-def words_of(texts: Iterable[str]) -> Words:
+def words_of(texts: Iterable[str | None]) -> Words:
     """Makes a column of texts, to pick from."""
     listed = list(texts)
     column = np.empty(len(listed), np.object_)

@@ -34,9 +34,13 @@ def not_json(fields: Fields, variant: int) -> str:
 
 
 def truncated(fields: Fields, variant: int) -> str:
-    """Returns an object that stops somewhere, as if the writer had died."""
+    """Returns an object that stops somewhere, as if the writer had died.
+
+    It does not stop where the next line, an object, could go on with it: where a value must follow,
+    or after the first bracket. Nor in a number's sign, point or exponent, which would be not JSON.
+    """
     text = fields.document()
-    return text[: 1 + variant % (len(text) - 1)]
+    return text[: 2 + variant % (len(text) - 2)].rstrip(" ,:[-.e")
 
 
 def invalid_utf8(fields: Fields, variant: int) -> str:
@@ -86,6 +90,18 @@ def bad_timestamp(fields: Fields, variant: int) -> str:
     return fields._replace(timestamp=f'"{bad[variant % len(bad)]}"').document()
 
 
+def too_deep(fields: Fields, variant: int) -> str:
+    """Returns an object whose payload is nested deeper than a table keeps."""
+    levels = 501 + variant % 100
+    return fields._replace(data="[" * levels + "]" * levels).document()
+
+
+def too_long(fields: Fields, variant: int) -> str:
+    """Returns an object whose domain or event type does not fit the name of a folder."""
+    name = ("domain", "event_type")[variant % 2]
+    return fields._replace(**{name: f'"{"x" * (300 + variant % 100)}"'}).document()
+
+
 # Faults that leave the text JSON, so the event after it can be found in any framing.
 WELL_FORMED: Sequence[Fault] = (
     not_an_object,
@@ -94,11 +110,31 @@ WELL_FORMED: Sequence[Fault] = (
     wrong_type,
     empty_event_id,
     bad_timestamp,
+    too_long,
+    too_deep,
 )
 
-# All faults of the framings that allow more than the well-formed ones.
+# All faults of the framings that do not have just the well-formed ones.
 FAULTS: Mapping[str, Sequence[Fault]] = {
     "lines": (not_json, truncated, invalid_utf8, bare_value, *WELL_FORMED),
+    # Indented, a deep payload would take megabytes.
+    "pretty": WELL_FORMED[:-1],
+}
+
+# Why each is rejected: the reason in its dead letter.
+REASONS: Mapping[Fault, str] = {
+    not_json: "not-json",
+    truncated: "truncated",
+    invalid_utf8: "invalid-utf8",
+    bare_value: "not-an-object",
+    not_an_object: "not-an-object",
+    missing_field: "missing-field",
+    null_field: "wrong-type",
+    wrong_type: "wrong-type",
+    empty_event_id: "empty-field",
+    bad_timestamp: "bad-timestamp",
+    too_long: "too-long",
+    too_deep: "too-deep",
 }
 
 
@@ -113,5 +149,15 @@ def break_event(fields: Fields, framing: str, variant: int) -> str:
     Returns:
         The broken text, on one line; encode it with ``surrogateescape``.
     """
+    fault, variant = _chosen(framing, variant)
+    return fault(fields, variant)
+
+
+def reason(framing: str, variant: int) -> str:
+    """Returns why an event is rejected that `break_event` has broken."""
+    return REASONS[_chosen(framing, variant)[0]]
+
+
+def _chosen(framing: str, variant: int) -> tuple[Fault, int]:
     faults = FAULTS.get(framing, WELL_FORMED)
-    return faults[variant % len(faults)](fields, variant // len(faults))
+    return faults[variant % len(faults)], variant // len(faults)

@@ -6,13 +6,14 @@ import gzip
 import lzma
 import os
 import pathlib
-import re
 from collections.abc import Iterator
 from typing import IO, NamedTuple, Protocol
 
 import numpy as np
 
-from generator.documents import documents
+from generator.answers import Answers, Record
+from generator.documents import broken, documents
+from generator.layout import indented
 from generator.options import Options
 from generator.versions import counts, versions
 from pipeline import signals
@@ -103,13 +104,24 @@ def deliver(options: Options, work: Work | None = None) -> Summary:
         OSError: The directory cannot be made, or a file cannot be written.
     """
     options.output.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        answers = None
+        if options.answers:
+            answers = Answers(options, stack.enter_context(_appearing(options.answers)))
+        summary = _deliver(options, answers, work or Work("generate"))
+        if answers:
+            answers.end()
+    return summary
+
+
+def _deliver(options: Options, answers: Answers | None, work: Work) -> Summary:
+    """Writes the files, and the answers to their events."""
     extension = _FRAMINGS[options.framing].extension + _EXTENSIONS[options.compression]
     size_bytes = 0
-    work = work or Work("generate")
     for n in range(options.files):
         path = options.output / f"events-{options.first_file + n:05d}{extension}"
         start, stop = (options.events * edge // options.files for edge in (n, n + 1))
-        size_bytes += _write(path, options, start, stop, work)
+        size_bytes += _write(path, options, start, stop, answers, work)
     counted = counts(options, np.array([options.events]))
     new_ids = int(counted.new[0])
     return Summary(
@@ -124,25 +136,40 @@ def deliver(options: Options, work: Work | None = None) -> Summary:
     )
 
 
-def _write(path: pathlib.Path, options: Options, start: int, stop: int, work: Work) -> int:
+def _write(
+    path: pathlib.Path,
+    options: Options,
+    start: int,
+    stop: int,
+    answers: Answers | None,
+    work: Work,
+) -> int:
     """Writes a file with the events ``start`` to below ``stop``, and returns its size."""
     before = work.bytes
+    with _appearing(path) as raw:
+        with _compressed(raw, options.compression) as file:
+            written = chunks(options, start, stop, path.name, answers)
+            for number, chunk in enumerate(written, start=1):
+                file.write(chunk)
+                work.done = min(start + number * _CHUNK_EVENTS, stop)
+                work.bytes = before + raw.tell()
+        size_bytes = raw.tell()
+        work.bytes = before + size_bytes
+        return size_bytes
+
+
+@contextlib.contextmanager
+def _appearing(path: pathlib.Path) -> Iterator[IO[bytes]]:
+    """Opens a file that gets its name when it is complete."""
     hidden = path.with_name(f".{path.name}.part")
     with signals.before_ending(lambda _: hidden.unlink(missing_ok=True)):
         try:
             with hidden.open("wb") as raw:
-                with _compressed(raw, options.compression) as file:
-                    for number, chunk in enumerate(chunks(options, start, stop), start=1):
-                        file.write(chunk)
-                        work.done = min(start + number * _CHUNK_EVENTS, stop)
-                        work.bytes = before + raw.tell()
-                size_bytes = raw.tell()
-                work.bytes = before + size_bytes
+                yield raw
             os.replace(hidden, path)
         except BaseException:
             hidden.unlink(missing_ok=True)
             raise
-    return size_bytes
 
 
 class _Writer(Protocol):
@@ -166,9 +193,20 @@ def _compressed(raw: IO[bytes], compression: str) -> contextlib.AbstractContextM
     return contextlib.nullcontext(raw)
 
 
-def chunks(options: Options, start: int, stop: int) -> Iterator[bytes]:
-    """Yields the bytes, not compressed, of a file with the events ``start`` to below ``stop``."""
+def chunks(
+    options: Options, start: int, stop: int, name: str = "", answers: Answers | None = None
+) -> Iterator[bytes]:
+    """Yields the bytes, not compressed, of a file with the events ``start`` to below ``stop``.
+
+    Args:
+        options: The delivery.
+        start: The position of the first event.
+        stop: The position after the last one.
+        name: The file's name, for the answers.
+        answers: Gets the answers to the events.
+    """
     framing = _FRAMINGS[options.framing]
+    offset = len(_BOM) if options.bom else 0
     if options.bom:
         yield _BOM
     if start == stop:
@@ -176,12 +214,29 @@ def chunks(options: Options, start: int, stop: int) -> Iterator[bytes]:
         return
     for at in range(start, stop, _CHUNK_EVENTS):
         end = min(at + _CHUNK_EVENTS, stop)
-        texts = documents(options, versions(options, at, end))
+        made = versions(options, at, end)
+        made_texts = documents(options, made)
+        texts = made_texts.texts
         if framing.indented:
             texts = [indented(text) for text in texts]
         head = framing.before if at == start else framing.between
         tail = framing.after if end == stop else ""
-        yield _encoded(head + framing.between.join(texts) + tail, options)
+        chunk = _encoded(head + framing.between.join(texts) + tail, options)
+        if answers:
+            places = _places(name, offset + len(_encoded(head, options)), texts, options)
+            answers.add(at, made, made_texts, [places[row] for row, _ in broken(options, made)])
+        offset += len(chunk)
+        yield chunk
+
+
+def _places(name: str, offset: int, texts: list[str], options: Options) -> list[Record]:
+    """Returns where texts lie in a file whose first one lies at an offset."""
+    between = len(_encoded(_FRAMINGS[options.framing].between, options))
+    places = []
+    for text in texts:
+        places.append(Record(name, offset, _encoded(text, options)))
+        offset += len(places[-1].content) + between
+    return places
 
 
 def _encoded(text: str, options: Options) -> bytes:
@@ -189,24 +244,3 @@ def _encoded(text: str, options: Options) -> bytes:
     if options.crlf:
         text = text.replace("\n", "\r\n")
     return text.encode("utf-8", "surrogateescape")
-
-
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
-
-
-def indented(document: str) -> str:
-    """Returns a JSON text over several lines; its strings and numbers stay as they are written."""
-    out = []
-    depth = 0
-    for token in _TOKEN.findall(document):
-        if token in "}]":
-            depth -= 1
-            out.append("\n" + "  " * depth)
-        out.append(token)
-        if token in "{[":
-            depth += 1
-        if token in "{[,":
-            out.append("\n" + "  " * depth)
-        if token == ":":
-            out.append(" ")
-    return "".join(out)

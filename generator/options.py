@@ -4,8 +4,9 @@ import argparse
 import datetime
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
+from generator.presets import PRESETS
 from pipeline.command import console
 from pipeline.command.console import Parser
 from pipeline.command.options import add_quiet
@@ -41,12 +42,15 @@ class Options(NamedTuple):
     late: float = 0.20
     spaced_timestamps: float = 0.50
     extra: float = 0.0
+    awkward: float = 0.0
     broken: float = 0.0
     framing: str = "lines"
     compression: str = "none"
     bom: bool = False
     crlf: bool = False
     first_file: int = 0
+    preset: str = "classic"
+    answers: pathlib.Path | None = None
     known_ids: int = 0
     spread: int | None = None
 
@@ -73,12 +77,26 @@ def _complaint(options: Options) -> str | None:
         )
     if options.spread is not None and options.spread > options.days:
         return f"--spread {options.spread} must not be more than --days, which is {options.days}"
+    if options.answers and _is_read(options.answers, options.output):
+        return (
+            f"--answers {options.answers} must not lie in --output, where a run would read it; "
+            f"call it _{options.answers.name}, or put it elsewhere"
+        )
     if options.start.year < 2 or options.start.toordinal() + options.days > _LAST_DAY:
         return (
             f"--start {options.start} with --days {options.days} must lie between the years 2 and "
             "9998"
         )
     return None
+
+
+def _is_read(path: pathlib.Path, folder: pathlib.Path) -> bool:
+    """Tells whether a run that reads a folder reads a file."""
+    try:
+        names = path.absolute().relative_to(folder.absolute()).parts
+    except ValueError:
+        return False
+    return not any(name.startswith((".", "_")) for name in names)
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -91,6 +109,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         SystemExit: With status 2 and one sentence on stderr, if they are wrong.
     """
     parser = _parser()
+    preset = parser.parse_args(arguments).preset
+    parser.set_defaults(**PRESETS[preset].defaults)  # below what the command line has
     given = vars(parser.parse_args(arguments))
     del given["quiet"]  # of the command, and not of the delivery
     options = Options(**given)
@@ -102,10 +122,6 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 
 class _Parser(Parser):
     more_options = list  # nobody else parses options, so an unknown one is wrong
-
-    def refuse(self, message: str) -> NoReturn:
-        """Says what is wrong in one line; argparse would print every option first."""
-        self.exit(2, f"generator: {message}; see --help.\n")
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str], int]:
@@ -147,6 +163,12 @@ def _directory(text: str) -> pathlib.Path:
         raise argparse.ArgumentTypeError("'' must be the path of a directory")
     if "://" in text:
         raise argparse.ArgumentTypeError(f"{text!r} must be a directory on this machine")
+    return pathlib.Path(text)
+
+
+def _file(text: str) -> pathlib.Path:
+    if not text or "://" in text:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a file on this machine")
     return pathlib.Path(text)
 
 
@@ -201,6 +223,20 @@ def _add_delivery(group: _Group) -> None:
     group.whole(
         "--first-file", "number of the first file, so that deliveries can share a directory"
     )
+    presets = "; ".join(f"{name}, {preset.meaning}" for name, preset in PRESETS.items())
+    group.add(
+        "--preset",
+        f"what the delivery is like: {presets.replace('%', '%%')}; an option that is given, too, counts more",
+        metavar="NAME",
+        choices=tuple(PRESETS),
+    )
+    group.add(
+        "--answers",
+        "also write what must become of the events, for verify --answers: which rows must be in "
+        "the table, and which records must be rejected; takes 16 bytes of memory for each event id",
+        metavar="FILE",
+        type=_file,
+    )
     group.whole("--seed", "another seed gives other ids and other events", 0, 2**64 - 1)
 
 
@@ -246,6 +282,11 @@ def _add_form(group: _Group) -> None:
         "offset or nothing",
     )
     group.share("--extra", "share of the events with an unknown top-level field")
+    group.share(
+        "--awkward",
+        "share of the events whose payload has a member that is hard to analyse: odd or ever new "
+        "names, large numbers, mixed or deep lists",
+    )
     group.share(
         "--broken",
         "share of broken events; in framings other than lines the JSON stays well-formed",

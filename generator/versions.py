@@ -9,24 +9,27 @@ events exactly ``floor(i * share)`` are broken, and so on. So any range of a del
 without what comes before it.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 
+from generator import lives
 from generator.draws import Draws, Keys, Mask, Numbers, keys
 from generator.kinds import drawn_kinds
 from generator.options import Options
+from generator.presets import PRESETS
 
 NEW, COPY, TIE, OTHER_DAY, OTHER_TYPE, CHANGED, BROKEN = range(7)
 
 _SHARE_UNIT = 10**9
 _DAY_SECONDS = 86_400
-# First versions keep this distance from midnight, so that a version that is a little older or newer
-# can be on the same day.
+# First versions keep this distance from midnight (or the ends of their quarter of the day), so that
+# a version that is a little older or newer can be on the same day.
 _MARGIN_SECONDS = 3_600
 
 # The purposes of keys and draws; any numbers will do that differ.
-_FIRST_VERSION, _POSITION, _WHEN, _FATE = 1, 2, 3, 4
+_FIRST_VERSION, _POSITION, _WHEN, _FATE, _STORY = 1, 2, 3, 4, 5
 
 
 class Counts(NamedTuple):
@@ -44,7 +47,7 @@ class Counts(NamedTuple):
 
 
 class Versions(NamedTuple):
-    """Consecutive events of a delivery as columns of equal length.
+    """Events of a delivery as columns of equal length.
 
     Attributes:
         fate: NEW, COPY (the first version again), TIE (same instant, other payload), OTHER_DAY,
@@ -56,6 +59,8 @@ class Versions(NamedTuple):
         day: The day in UTC; 0 is the first.
         second: The second of that day.
         kind: An index into ``kinds.kinds``.
+        entity: The number of the entity that it is about; see `lives`.
+        step: The step in the entity's life.
     """
 
     fate: Numbers
@@ -66,6 +71,8 @@ class Versions(NamedTuple):
     day: Numbers
     second: Numbers
     kind: Numbers
+    entity: Numbers
+    step: Numbers
 
 
 def counts(options: Options, numbers: Numbers) -> Counts:
@@ -91,14 +98,18 @@ def _portion(count: Numbers, share: float) -> Numbers:
 
 def versions(options: Options, start: int, stop: int) -> Versions:
     """Makes the events at the positions from ``start`` to below ``stop``."""
-    positions = np.arange(start, stop + 1, dtype=np.int64)
-    counted = counts(options, positions)
-    new = np.diff(counted.new) > 0
-    broken = np.diff(counted.broken) > 0
-    known = options.known_ids + counted.new[:-1]
+    return versions_at(options, np.arange(start, stop, dtype=np.int64))
+
+
+def versions_at(options: Options, positions: Numbers) -> Versions:
+    """Makes the events at some positions."""
+    before, after = counts(options, positions), counts(options, positions + 1)
+    new = after.new > before.new
+    broken = after.broken > before.broken
+    known = options.known_ids + before.new
 
     # The number of known ids is a name of these keys: a second delivery makes other versions.
-    position_key = keys(positions[:-1], options.seed, _POSITION, options.known_ids)
+    position_key = keys(positions, options.seed, _POSITION, options.known_ids)
     draws = Draws(position_key, _FATE)
     fate = _fates(options, draws, new, broken)
     own_time = fate >= OTHER_DAY
@@ -138,6 +149,8 @@ def versions(options: Options, start: int, stop: int) -> Versions:
         day=np.where(moved, landing_day, first.day),
         second=np.where(moved, draws.below(_DAY_SECONDS), second),
         kind=np.where(fate == OTHER_TYPE, other_kind, first.kind),
+        entity=first.entity,
+        step=first.step,
     )
 
 
@@ -158,16 +171,45 @@ class _FirstVersions(NamedTuple):
     day: Numbers
     second: Numbers
     kind: Numbers
+    entity: Numbers
+    step: Numbers
 
 
 def _first_versions(options: Options, id_number: Numbers) -> _FirstVersions:
     """Returns the first versions of event ids."""
     key = keys(id_number, options.seed, _FIRST_VERSION)
     draws = Draws(key, _WHEN)
+    story, step = lives.stories(options.days, id_number)
+    of_story = Draws(keys(story, options.seed, _STORY), _WHEN)
+    kind, changes_status = drawn_kinds(draws, of_story, options.preset, options.types)
     return _FirstVersions(
         key=key,
         # Days in turn, so that the ids of a day are known by arithmetic.
         day=id_number % options.days,
-        second=_MARGIN_SECONDS + draws.below(_DAY_SECONDS - 2 * _MARGIN_SECONDS),
-        kind=drawn_kinds(draws, options.types),
+        second=np.where(changes_status, lives.step_start(step) + _MARGIN_SECONDS, 0)
+        + _seconds(options, draws, changes_status),
+        kind=kind,
+        entity=np.where(changes_status, story, draws.below(lives.known(story))),
+        step=step,
     )
+
+
+def _seconds(options: Options, draws: Draws, changes_status: Mask) -> Numbers:
+    """Draws the seconds of first versions: of a quarter of the day if it is known, else of the day.
+
+    A version that is a little older or newer stays in the same quarter, or on the same day.
+    """
+    in_quarter = draws.below(lives.STEP_SECONDS - 2 * _MARGIN_SECONDS)
+    hours = _busy_hours(options.preset)
+    if len(hours):
+        in_day = 3_600 * hours[draws.below(len(hours))] + draws.below(3_600)
+    else:
+        in_day = _MARGIN_SECONDS + draws.below(_DAY_SECONDS - 2 * _MARGIN_SECONDS)
+    return np.where(changes_status, in_quarter, in_day)
+
+
+@functools.cache
+def _busy_hours(preset: str) -> Numbers:
+    """Returns the hours of the day, each as often as it is busy; none if all are alike."""
+    hours = PRESETS[preset].hours
+    return np.repeat(np.arange(len(hours), dtype=np.int64), hours)

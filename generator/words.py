@@ -11,7 +11,7 @@ anything that depends on today's date (birthdays, card expiry).
 import functools
 import json
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from generator.draws import Words, words_of
@@ -49,7 +49,6 @@ def _vocabularies(make: "_Maker") -> Iterable[tuple[str, Iterable[str]]]:
     yield "amount", make.several(make.amount, 10_000)
     yield "rate", make.several(make.rate)
     yield "person", make.several(make.person)
-    yield "merchant", make.several(make.merchant)
     yield "address", make.several(make.address)
     yield "note", make.several(make.note)
     yield "iban", make.several(lambda: plain(faker.iban()))
@@ -59,8 +58,18 @@ def _vocabularies(make: "_Maker") -> Iterable[tuple[str, Iterable[str]]]:
     yield "tags", make.several(make.tags, 200)
     yield "lines", make.several(make.lines)
     yield "currency", ["USD"] * 6 + ["EUR"] * 4 + ["GBP", "JPY", "PLN"]
-    yield "account_change", _changes("pending", "active", "frozen", "closed")
-    yield "card_change", _changes("ordered", "active", "blocked", "expired")
+    yield (
+        "account_change",
+        _changes(
+            ("old_status", "new_status"), "ACTIVE", "SUSPENDED", "SUSPENDED", "SUSPENDED", "FROZEN"
+        ),
+    )
+    yield "card_change", _changes(("from", "to"), "active", "blocked", "lost", "locked")
+    yield "opening", make.several(make.opening)
+    yield "ending", make.several(make.ending)
+    merchants = make.several(make.merchant)
+    yield "merchant", merchants
+    yield "popular_merchant", _popular(merchants)
     yield "scheme", ["visa", "visa", "mastercard", "amex"]
     yield "channel", ["app", "web", "branch", "phone", "atm", "pos"]
     yield "decline", ["insufficient_funds", "expired_card", "suspected_fraud", "limit_exceeded"]
@@ -68,9 +77,19 @@ def _vocabularies(make: "_Maker") -> Iterable[tuple[str, Iterable[str]]]:
     yield "level", [str(n) for n in range(100)]
 
 
-def _changes(*states: str) -> Iterable[str]:
-    """Returns every change from one state to another, as members of an object."""
-    return [f'"from":"{a}","to":"{b}"' for a in states for b in states if a != b]
+def _changes(members: tuple[str, str], usual: str, *others: str) -> Iterable[str]:
+    """Returns for each other state how it is entered and left, as members of an object."""
+    before, after = members
+    return [
+        f'"{before}":"{old}","{after}":"{new}"'
+        for other in others
+        for old, new in ((usual, other), (other, usual))
+    ]
+
+
+def _popular(words: Sequence[str]) -> Iterable[str]:
+    """Returns the words by Zipf's law: the second half as often as the first, and so on."""
+    return [word for rank, word in enumerate(words, 1) for _ in range(-(-len(words) // rank))]
 
 
 def _faker_of(locale: str) -> "Faker":
@@ -90,7 +109,7 @@ class _Maker:
         self._number = self._random.randrange
         self._people = [self.faker.name] * 8 + [_faker_of(locale).name for locale in _FOREIGN]
 
-    def several(self, make: Callable[[], str], size: int = _SIZE) -> Iterable[str]:
+    def several(self, make: Callable[[], str], size: int = _SIZE) -> Sequence[str]:
         """Makes this many words, the same ones whatever was made before."""
         self.faker.seed_instance(_SEED)
         self._random.seed(_SEED)
@@ -117,6 +136,14 @@ class _Maker:
         """Makes an object."""
         name, city = self.faker.company(), self.faker.city()
         return plain({"name": name, "city": city, "mcc": f"{self._number(10**4):04d}"})
+
+    def opening(self) -> str:
+        """Makes the first words of a sentence, without quotes."""
+        return self.faker.sentence(3, variable_nb_words=False).removesuffix(".")
+
+    def ending(self) -> str:
+        """Makes the last words of a sentence, without quotes."""
+        return self.faker.sentence(3).lower()
 
     def address(self) -> str:
         """Makes an object."""

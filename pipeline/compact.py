@@ -22,7 +22,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipeline import amounts, storage
 from pipeline.amounts import counted
 from pipeline.bookkeeping import ledger, places, recovery
-from pipeline.command import attempts, beam_options, console, explain, options
+from pipeline.command import attempts, beam_options, console, explain, options, reasons
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
 from pipeline.notices import Work
@@ -188,7 +188,12 @@ def main(arguments: Sequence[str]) -> int:
     beam_options.refuse_unknown(parser, engine, rest)
     root = storage.absolute(own.output)
     stores.configure(engine)
-    if problem := explain.missing_extra(root) or explain.unusable_folder("--output", root):
+    problem = (
+        explain.missing_extra(root)
+        or explain.unusable_folder("--output", root)
+        or explain.no_table(root, "there is no table")
+    )
+    if problem:
         console.say(f"eventsift: {problem}", error=True)
         return console.FAILED
     table = Table(root, stores.delta_options(root, engine))
@@ -201,7 +206,12 @@ def main(arguments: Sequence[str]) -> int:
         return console.DONE
 
     # Nothing is staged.
-    return attempts.repeat(work, attempts.Settings(table, places.default_temp(root)))
+    settings = attempts.Settings(
+        table,
+        places.default_temp(root),
+        hints=lambda error: explain.no_room(root) if reasons.is_full(error) else "",
+    )
+    return attempts.repeat(work, settings)
 
 
 def _report(done: Compacted) -> str:

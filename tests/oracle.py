@@ -1,7 +1,8 @@
 """What a table must hold, found in the slow and plain way; nothing of the job's code is used.
 
 Whole files are read with `json`, document by document, and the greatest version of each event_id is
-kept. docs/formats.md has the rules in words.
+kept. docs/formats.md has the rules in words. What becomes of one document is known by `plain_rows`
+of ``verify --input``, which uses nothing of the job's code, either.
 """
 
 import bz2
@@ -15,8 +16,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import xxhash
 import zstandard
+
+from pipeline.verify import plain_rows
 
 
 class Row(NamedTuple):
@@ -58,11 +60,7 @@ def order(row: Row) -> tuple[int, int]:
 
 def digest(row: Row) -> int:
     """The nanoseconds, then 53 bits of a hash of all but event_id and timestamp."""
-    rest = json.dumps(
-        [row.domain, row.event_type, row.extra], ensure_ascii=False, separators=(",", ":")
-    )
-    seed = xxhash.xxh3_64_intdigest(rest.encode())
-    return row.nanos << 53 | xxhash.xxh3_64_intdigest(row.data.encode(), seed) >> 11
+    return plain_rows.digest(plain_rows.Row(*row[:7]))
 
 
 # Files
@@ -157,85 +155,15 @@ def _values(content: bytes) -> Iterator[tuple[int, int]]:
 
 # Documents
 
-FIELDS = ("event_id", "timestamp", "domain", "event_type")
-
 
 def row_of(raw: bytes) -> Row | None:
     """The row that a JSON document becomes; None if it must be rejected."""
-    try:
-        text = raw.decode()
-        document = json.loads(text)
-    except ValueError:
+    row = plain_rows.row_of(raw)
+    if row is None:
         return None
-    if not isinstance(document, dict) or not {*FIELDS, "data"} <= document.keys():
-        return None
-    if not all(isinstance(document[field], str) and document[field] for field in FIELDS):
-        return None
-    when = instant(document["timestamp"])
-    if when is None:
-        return None
-    members = dict(_members(text))
-    data = members["data"]
-    unknown = [
-        f"{json.dumps(key, ensure_ascii=False)}:{value}"
-        for key, value in sorted(members.items())
-        if key not in (*FIELDS, "data")
-    ]
-    extra = f"{{{','.join(unknown)}}}" if unknown else None
-    day = _EPOCH + datetime.timedelta(microseconds=when[0])
-    kind = document["domain"], document["event_type"]
-    return Row(document["event_id"], *when, data, extra, *kind, day.year, day.month, day.day)
+    day = _EPOCH + datetime.timedelta(microseconds=row.micros)
+    return Row(*row, day.year, day.month, day.day)
 
-
-def _members(text: str) -> Iterator[tuple[str, str]]:
-    """The names in an object, and the text of each value as it was delivered."""
-    space = re.compile(r"[ \t\r\n]*")
-    scan = json.JSONDecoder().raw_decode
-    at = text.index("{") + 1
-    while True:
-        at = space.match(text, at).end()  # type: ignore[union-attr]
-        if text[at] == "}":
-            return
-        key, at = scan(text, at)
-        at = space.match(text, text.index(":", at) + 1).end()  # type: ignore[union-attr]
-        _, end = scan(text, at)
-        yield key, text[at:end]
-        at = space.match(text, end).end()  # type: ignore[union-attr]
-        at += text[at] == ","
-
-
-# Timestamps
 
 _EPOCH = datetime.datetime(1970, 1, 1)
-_FIRST_NANOS = -62_135_596_800 * 10**9  # 0001-01-01T00:00:00Z
-_END_NANOS = 253_402_300_800 * 10**9  # after 9999-12-31T23:59:59.999999999Z
-_TIME = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})"
-    r"(?:[.,]([0-9]+))?(?:[Zz]|([+-])([0-9]{2})(?::?([0-9]{2}))?)?"
-)
-
-
-def instant(text: str) -> tuple[int, int] | None:
-    """Microseconds since 1970, and nanoseconds beyond them; None if the timestamp is refused."""
-    found = _TIME.fullmatch(text)
-    if not found:
-        return None
-    *date_time, fraction, sign, offset_hours, offset_minutes = found.groups()
-    year, *rest = map(int, date_time)
-    hours, minutes = int(offset_hours or 0), int(offset_minutes or 0)
-    if hours > 23 or minutes > 59:
-        return None
-    # Python has no year 0, and no instant near its ends survives an offset. The calendar repeats
-    # every 400 years of 146,097 days, so the sum is done in the years 2000 to 2399.
-    cycles = year // 400 - 5
-    try:
-        local = datetime.datetime(year - cycles * 400, *rest)  # type: ignore[arg-type,misc]
-    except ValueError:
-        return None
-    offset = datetime.timedelta(hours=hours, minutes=minutes)
-    utc = local + offset if sign == "-" else local - offset
-    seconds = (utc - _EPOCH) // datetime.timedelta(seconds=1) + cycles * 146_097 * 86_400
-    nanos = seconds * 10**9 + int((fraction or "")[:9].ljust(9, "0"))
-    if not _FIRST_NANOS <= nanos < _END_NANOS:
-        return None
-    return divmod(nanos, 1000)
+instant = plain_rows.instant

@@ -57,7 +57,10 @@ class PlanRun(beam.DoFn):
 
 
 class ReadBlocks(ParallelDoFn):
-    """ReadTask → (bucket, versions); tagged: SLICES, WEIGHTS, DELIVERY_KEYS, REJECTS."""
+    """ReadTask → (bucket, versions).
+
+    Tagged: SLICES, WEIGHTS, DELIVERY_KEYS, CATALOGUES, REJECTS.
+    """
 
     def __init__(self, run: Run, workers: int) -> None:
         super().__init__(Cores(workers, processes=True))
@@ -72,6 +75,8 @@ class ReadBlocks(ParallelDoFn):
             self._run.max_event_bytes,
             # Where one process does all the shuffling, versions need not go through it.
             store_versions=self._cores.workers > 0 and storage.is_local(self._run.staging),
+            names=element.names,
+            contract=self._run.contract,
         )
         # A process gives all at once, an engine gets versions as soon as they are many.
         reading = read.read_block if self._cores.workers else read.portions
@@ -83,9 +88,7 @@ class ReadBlocks(ParallelDoFn):
 
     def outputs(self, found: BlockRead | Iterable[Bucketed | BlockRead]) -> Iterator[Any]:
         """The elements for a block."""
-        parts: Iterable[Bucketed | BlockRead] = (
-            [*found.earlier, found] if isinstance(found, BlockRead) else found
-        )
+        parts: Iterable[Any] = [*found.earlier, found] if isinstance(found, BlockRead) else found
         for part in parts:
             if isinstance(part, Bucketed):
                 yield from part.split()
@@ -97,6 +100,8 @@ class ReadBlocks(ParallelDoFn):
         yield TaggedOutput(tags.SLICES, (block.number, tuple(block.slices)))
         yield TaggedOutput(tags.WEIGHTS, block.weights)
         yield TaggedOutput(tags.DELIVERY_KEYS, block.delivery_keys)
+        if block.catalogue:
+            yield TaggedOutput(tags.CATALOGUES, block.catalogue)
         if block.dead_letters:
             yield TaggedOutput(tags.REJECTS, block.dead_letters)
         rejected = sum(block.rejected.values())
@@ -107,10 +112,14 @@ class ReadBlocks(ParallelDoFn):
             "rejected": rejected,
             "dead_letter_files": 1 if block.dead_letters else 0,
             "versions": block.rows,
+            "sampled": block.sampled,
             "slices": sum(len(slices.destinations) for slices in block.slices),
             **{f"rejected.{reason}": count for reason, count in block.rejected.items()},
         }
-        yield TaggedOutput(tags.TALLIES, Tally("read", counts, block.seconds, block.days))
+        if self._run.contract:
+            counts["checked"], counts["broken"] = block.checked
+        tally = Tally("read", counts, block.seconds, block.days, block.breaches, block.files)
+        yield TaggedOutput(tags.TALLIES, tally)
 
 
 class ScanLiveFiles(ParallelDoFn):
@@ -263,5 +272,6 @@ class CommitRun(beam.DoFn):
             tallies=list(results[tags.TALLIES]),
             written=list(results[tags.WRITTEN]),
             dead_letters=list(results[tags.REJECTS]),
+            catalogues=list(results[tags.CATALOGUES]),
         )
         yield commit.commit(self._run, outcome)

@@ -12,9 +12,10 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from pipeline import storage
-from pipeline.bookkeeping import journal, state, summary
+from pipeline.bookkeeping import catalogues, journal, state, summary
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.bookkeeping.summary import RunSummary
+from pipeline.catalogue.nodes import Catalogue
 from pipeline.storage import FileInfo
 from pipeline.table import delta
 from pipeline.table.address import Table
@@ -56,6 +57,7 @@ class Gathered(NamedTuple):
         older: How many runs before them have left a summary.
         unreadable: How many of the summaries cannot be read.
         letters: Dead letters, at most `SAMPLES` for each reason, the newest file's first.
+        catalogue: What the runs have seen in `data`.
     """
 
     root: str
@@ -64,6 +66,7 @@ class Gathered(NamedTuple):
     older: int
     unreadable: int
     letters: Sequence[Letter]
+    catalogue: Catalogue = Catalogue()
 
 
 def gather(table: Table) -> Gathered:
@@ -81,7 +84,15 @@ def gather(table: Table) -> Gathered:
         sampling = pool.submit(_samples, root)
     snapshot, (older, runs) = loading.result(), reading.result()
     found = [run for run in runs if run is not None]
-    return Gathered(root, snapshot, found, older, len(runs) - len(found), sampling.result())
+    return Gathered(
+        root,
+        snapshot,
+        found,
+        older,
+        len(runs) - len(found),
+        sampling.result(),
+        catalogues.load(root, snapshot.lineage),
+    )
 
 
 def _runs(root: str) -> tuple[int, list[RunSummary | None]]:

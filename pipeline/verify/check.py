@@ -1,4 +1,4 @@
-r"""``python -m pipeline.verify --output DIR``: is what is published right?
+r"""``eventsift verify --output DIR``: is what is published right?
 
 An independent check. It takes the table as its readers find it: the Delta log through `deltalake`,
 the files through `pyarrow`. With the job it shares only how files are listed, opened and, where
@@ -13,6 +13,10 @@ job promises:
 * ``data`` is JSON text, ``extra`` a JSON object or null, and nothing else is null;
 * every event_id is there once in the whole table.
 
+With ``--answers`` or ``--input`` it also holds the table against what must be in it: `expected`
+finds that out with code of its own, and `compare` finds each row that is lost, stale, misplaced or
+altered, or must not be there, and each dead letter that is lost.
+
 It prints a digest of the content as well, which depends neither on the order of the rows nor on how
 they lie in files: two tables with one digest hold the same events. It is the sum, modulo 2^128, of
 the 128-bit XXH3 hash of every row, written as the JSON array
@@ -21,7 +25,8 @@ the 128-bit XXH3 hash of every row, written as the JSON array
 
 in UTF-8, without spaces, with nothing escaped but ``"``, ``\`` and control characters.
 
-Memory: a few batches of rows, and 8 bytes for every row of the table.
+Memory: a few batches of rows, and 8 bytes for every row of the table; 16 if it is compared, and
+what `expected` needs.
 """
 
 import datetime
@@ -38,10 +43,14 @@ from pipeline import storage
 from pipeline.amounts import counted, size
 from pipeline.command import console, explain, options
 from pipeline.errors import EventsiftError
+from pipeline.input.fields import parsed, shown
 from pipeline.notices import Work
 from pipeline.table import log
+from pipeline.verify import expected
+from pipeline.verify.compare import Held, differences, lost_rejects
+from pipeline.verify.expected import Reader
 from pipeline.verify.files import KEYS, check_files
-from pipeline.verify.rows import Hashes, Live, batches, check_file, digest_of, hash_ids
+from pipeline.verify.rows import Hashes, Live, batches, check_file, hash_ids, hash_rows
 
 RIGHT, WRONG = 0, 1
 
@@ -62,6 +71,9 @@ class Verdict(NamedTuple):
         partitions: How many partitions have live files.
         digest: The digest of the content; see the module.
         findings: One sentence for each thing that is wrong.
+        compared: How many rows and dead letters it must have; None if nothing is known of that.
+        fields: Where the fields of events are in the input, as the table keeps it; "" if they have
+            their own names.
     """
 
     version: int
@@ -70,26 +82,39 @@ class Verdict(NamedTuple):
     partitions: int
     digest: str
     findings: list[str]
+    compared: tuple[int, int] | None = None
+    fields: str = ""
 
 
 def verify(
-    root: str, storage_options: dict[str, str] | None = None, work: Work | None = None
+    root: str,
+    storage_options: dict[str, str] | None = None,
+    readers: Sequence[Reader] = (),
+    work: Work | None = None,
 ) -> Verdict:
     """Checks a table.
 
     Args:
         root: The table's folder or URI.
         storage_options: What deltalake needs to reach an object store.
+        readers: What the table must hold; see `expected.readers`.
         work: Counts the bytes of the files that are checked.
 
     Raises:
-        EventsiftError: There is no table to check, or it changed meanwhile.
+        EventsiftError: There is no table to check, or it changed meanwhile; or what it must hold
+            cannot be read.
     """
     root = storage.absolute(root)
-    version, live = _log(root, storage_options)
+    wanted = expected.gather(readers) if readers else None
+    version, live, fields = _log(root, storage_options)
     findings = check_files(root, live)
+    try:
+        fields = shown(parsed(fields))
+    except ValueError as error:
+        findings.append(f"the columns' metadata has no map of fields: {fields!r}: {error}")
     rows = digest = 0
     id_hashes: list[Hashes] = []
+    row_hashes: list[Hashes] = []
     readable = []
     work = work or Work("verify")
     work.total = sum(file.bytes for file in live)
@@ -98,7 +123,7 @@ def verify(
         work.done = work.bytes
         work.bytes += file.bytes
         try:
-            content = check_file(root, file)
+            content = check_file(root, file, compared=wanted is not None)
         except FileNotFoundError:
             findings.append(f"{file.path}: live in the log, but not there")
             continue
@@ -109,7 +134,11 @@ def verify(
         rows += content.rows
         digest += content.digest
         id_hashes.append(content.id_hashes)
+        row_hashes.append(content.row_hashes)
         findings += content.findings
+    if wanted:
+        held = Held(root, readable, id_hashes, row_hashes)
+        findings += [*differences(held, wanted, readers), *lost_rejects(root, wanted.refused)]
     findings += _repeats(root, readable, id_hashes)
     if findings and (now := _log(root, storage_options)[0]) != version:
         raise EventsiftError(
@@ -117,22 +146,24 @@ def verify(
             " check again"
         )
     partitions = len({file.values for file in live})
-    return Verdict(version, rows, len(live), partitions, _hex(digest), findings)
+    compared = (len(wanted.ids), len(wanted.refused)) if wanted else None
+    return Verdict(version, rows, len(live), partitions, _hex(digest), findings, compared, fields)
 
 
 def table_digest(root: str, storage_options: dict[str, str] | None = None) -> str:
     """Returns the digest of a table's content, 32 hexadecimal digits; see the module."""
     root = storage.absolute(root)
-    _, live = _log(root, storage_options)
-    return _hex(sum(digest_of(file, rows) for file in live for rows in batches(root, file)))
+    _, live, _ = _log(root, storage_options)
+    hashes = (hash_rows(file, rows) for file in live for rows in batches(root, file))
+    return _hex(sum(map(sum, hashes)))
 
 
 def _hex(digest: int) -> str:
     return f"{digest % _MODULUS:032x}"
 
 
-def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[Live]]:
-    """Returns the version of the table, and its live files."""
+def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[Live], str]:
+    """Returns the version of the table, its live files, and the map of fields it keeps."""
     log.check_kinds(root)
     try:
         table = DeltaTable(root, storage_options=storage_options)
@@ -150,7 +181,9 @@ def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[L
         )
         for action in pa.table(table.get_add_actions(flatten=True)).to_pylist()
     ]
-    return table.version(), sorted(live, key=lambda file: file.path)
+    kept = {field.name: field.metadata.get("eventsift.field") for field in table.schema().fields}
+    fields = ",".join(f"{name}={path}" for name, path in kept.items() if path is not None)
+    return table.version(), sorted(live, key=lambda file: file.path), fields
 
 
 def _micros(instant: datetime.datetime | None) -> int | None:
@@ -187,17 +220,7 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0 if everything is right, 1 if not or if there is no table, 2 for a usage error.
     """
-    parser = console.Parser(
-        prog=console.name("verify", "pipeline.verify"),
-        description="Check a published table: its log, its files and every row, independently of"
-        " the job. Prints what is wrong, and a digest of the content.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--output", type=options.path, required=True, metavar="DIR", help="the table's folder"
-    )
-    options.add_quiet(parser)
-    parser.more_options = list
+    parser = _parser()
     own = parser.parse_args(arguments)
     root = storage.absolute(own.output)
     problem = (
@@ -211,7 +234,8 @@ def main(arguments: Sequence[str]) -> int:
     try:
         work = Work("verify")
         with console.telling(work, "byte", quiet=own.quiet):
-            verdict = verify(own.output, work=work)
+            readers = expected.readers(own.answers, own.input, root)
+            verdict = verify(own.output, readers=readers, work=work)
     except (EventsiftError, OSError) as error:
         console.say(f"eventsift: {error}", error=True)
         return WRONG
@@ -222,5 +246,50 @@ def main(arguments: Sequence[str]) -> int:
     console.say(f"files       {verdict.files:,}")
     console.say(f"partitions  {verdict.partitions:,}")
     console.say(f"digest      {verdict.digest}")
+    if verdict.compared:
+        kept, rejected = verdict.compared
+        console.say(f"compared    {kept:,} events that must be there, {rejected:,} rejects")
+    if verdict.fields:
+        console.say(f"fields      {verdict.fields}")
     console.say(f"Wrong: {len(verdict.findings):,}" if verdict.findings else "Everything is right.")
+    if verdict.findings:
+        console.say(
+            "Bring missing or damaged files back from a backup, or make the table again from its"
+            " sources: `run --rebuild`."
+        )
     return WRONG if verdict.findings else RIGHT
+
+
+def _parser() -> console.Parser:
+    parser = console.Parser(
+        prog=console.name("verify", "pipeline.verify"),
+        description="Check a published table: its log, its files and every row, independently of"
+        " the job. Prints what is wrong, and a digest of the content.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--output", type=options.path, required=True, metavar="DIR", help="the table's folder"
+    )
+    parser.add_argument(
+        "--answers",
+        type=options.path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="hold the table against what generate --answers has written; give the files of all"
+        " deliveries",
+    )
+    parser.add_argument(
+        "--input",
+        type=options.path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PATTERN",
+        help="hold the table against these input files, which must be all that went into it: they"
+        " are read with code of its own, slowly",
+    )
+    options.add_quiet(parser)
+    parser.more_options = list
+    return parser

@@ -30,6 +30,7 @@ _REQUIRED = ("event_id", "timestamp", "nanos", "data")
 _EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
 _DAY_MICROS = 86_400_000_000
 _BATCH_ROWS = 1 << 16  # about 16 MB
+_LOWER_HALF = (1 << 64) - 1
 _JSON = msgspec.json.Decoder(msgspec.Raw)
 _JSON_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -68,12 +69,14 @@ class Content(NamedTuple):
         rows: How many rows it has.
         digest: The sum of the rows' hashes.
         id_hashes: The hashes of the rows' event_ids.
+        row_hashes: The lower halves of the rows' hashes, if the table is compared; else empty.
         findings: What is wrong with the rows.
     """
 
     rows: int
     digest: int
     id_hashes: Hashes
+    row_hashes: Hashes
     findings: list[str]
 
 
@@ -107,17 +110,26 @@ class _Faults(dict[str, tuple[int, str]]):
             self[rule] = (count + len(rows), first)
 
 
-def check_file(root: str, file: Live) -> Content:
-    """Finds out what is in a file, and what is wrong with it."""
+def check_file(root: str, file: Live, compared: bool = False) -> Content:
+    """Finds out what is in a file, and what is wrong with it.
+
+    Args:
+        root: The table.
+        file: The file.
+        compared: Whether to keep the hashes of its rows.
+    """
     faults = _Faults()
     rows = digest = 0
     id_hashes: list[Hashes] = [np.empty(0, np.uint64)]
+    lower_halves: list[Hashes] = [np.empty(0, np.uint64)]
     limits = np.iinfo(np.int64)
     first, last = int(limits.max), int(limits.min)
     for batch in batches(root, file):
         batch.validate(full=True)  # that text is UTF-8
         rows += len(batch)
-        digest += digest_of(file, batch)
+        hashes = hash_rows(file, batch)
+        digest += sum(hashes)
+        lower = np.array([number & _LOWER_HALF for number in hashes if compared], np.uint64)
         before = last
         times = batch["timestamp"].drop_null().cast(pa.int64()).to_numpy()
         if len(times):
@@ -126,6 +138,8 @@ def check_file(root: str, file: Live) -> Content:
             missing = batch[name].is_null().to_numpy(zero_copy_only=False)
             faults.add(f"{name} is null", batch["event_id"], missing)
             batch = batch.filter(pa.array(~missing))
+            lower = lower[~missing] if compared else lower
+        lower_halves.append(lower)
         id_hashes.append(hash_ids(batch["event_id"]))
         _check_rows(file, batch, before, faults)
     findings = [
@@ -136,7 +150,7 @@ def check_file(root: str, file: Live) -> Content:
         findings.append(f"{file.path}: {rows:,} rows, the log says {file.rows}")
     if first <= last:
         findings += _untrue_times(file, first, last)
-    return Content(rows, digest, np.concatenate(id_hashes), findings)
+    return Content(rows, digest, np.concatenate(id_hashes), np.concatenate(lower_halves), findings)
 
 
 def _untrue_times(file: Live, first: int, last: int) -> Iterator[str]:
@@ -188,8 +202,8 @@ def _not_json(texts: Sequence[str], decoder: msgspec.json.Decoder[Any]) -> npt.N
     return wrong
 
 
-def digest_of(file: Live, rows: pa.RecordBatch) -> int:
-    """Returns the sum of the hashes of rows; see `check`."""
+def hash_rows(file: Live, rows: pa.RecordBatch) -> list[int]:
+    """Returns the hashes of rows; see `check`."""
     micros = rows["timestamp"].cast(pa.int64()).to_pylist()
     columns = [rows[name].to_pylist() for name in ("event_id", "nanos", "data", "extra")]
     domain, event_type = file.values[:2]
@@ -197,7 +211,7 @@ def digest_of(file: Live, rows: pa.RecordBatch) -> int:
         msgspec.json.encode((event_id, time, nanos, domain, event_type, data, extra))
         for event_id, nanos, data, extra, time in zip(*columns, micros, strict=True)
     )
-    return sum(map(xxhash.xxh3_128_intdigest, texts))
+    return list(map(xxhash.xxh3_128_intdigest, texts))
 
 
 def hash_ids(ids: pa.Array) -> Hashes:

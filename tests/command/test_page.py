@@ -138,7 +138,7 @@ class TestCommand:
         """Nothing is written to it."""
         (tmp_path / "theirs").write_text("")
         assert page.main(["--output", str(tmp_path)]) == console.FAILED
-        assert "no Delta table" in capsys.readouterr().err
+        assert "there is no table: it has no _delta_log" in capsys.readouterr().err
         assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
 
     @pytest.mark.parametrize(

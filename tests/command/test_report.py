@@ -149,7 +149,7 @@ def test_a_field_that_has_another_name() -> None:
     letters = {"missing-field": [Letter("/in/a", 0, 80, "missing-field", message, raw)]}
     summary = SUMMARY | {"rejected": {"missing-field": 1}}
     text = words(report.text(typed(summary), letters))
-    assert "missing-field: timestamp is missing; rename 'ts' to 'timestamp'" in text
+    assert "missing-field: rename 'ts' to 'timestamp'; timestamp is missing" in text
 
 
 def test_one_line_holds_what_matters() -> None:
@@ -177,6 +177,21 @@ def test_one_is_not_called_several() -> None:
         for noun in ("files", "bytes", "rows", "events", "duplicates", "types", "days"):
             assert f"1 {noun}" not in words(text)
     assert "1 row now" in words(report.text(typed(one)))
+
+
+def test_changed_fields() -> None:
+    """Of the first three types; that there are more is said. Names do nothing to a terminal."""
+    changes = [
+        {"domain": "card", "event_type": kind, "new": 2, "new_paths": ["$.tags", "$.to"]}
+        for kind in ("issued", "lost", "\x1b[31mred", "used", "worn")
+    ]
+
+    text = words(report.text(typed(changed(fields=changes))))
+
+    assert "fields card/issued: 2 new fields (tags, to); card/lost: 2 new fields" in text
+    assert "; and 2 more types" in text
+    assert "\x1b" not in text
+    assert "fields" not in report.text(typed(SUMMARY))
 
 
 def test_rates_only_where_they_mean_something() -> None:

@@ -18,7 +18,7 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{1
 
 def texts(options: Options = OPTIONS) -> list[str]:
     """Makes all documents of a delivery."""
-    return documents(options, versions(options, 0, options.events))
+    return documents(options, versions(options, 0, options.events)).texts
 
 
 def instant(text: str) -> datetime.datetime:
@@ -59,7 +59,7 @@ def test_times_and_destinations_are_pinned() -> None:
     """
     routed = [text[: text.index(',"data":')] for text in texts()]
     digest = hashlib.sha256("\n".join(routed).encode()).hexdigest()
-    assert digest == "2242722f011d1563bf2cccc4ae536276100928120714545c6051e43aeede038e"
+    assert digest == "8c923423f84daf285f89370b47a846c727b2b56b94e446fed2e50dab262a392a"
 
 
 def test_timestamps_are_the_instants_of_the_versions() -> None:
@@ -142,7 +142,7 @@ def test_payloads_hold_what_is_hard_to_keep_byte_for_byte() -> None:
     assert "\\\\" in data  # backslash
     assert "\u20ac" in data  # unescaped, not ASCII
     assert re.search("[\u4e00-\u9fff]", data)  # three bytes in UTF-8
-    assert '{ "account": ' in data  # spaces
+    assert '{ "account": ' in data  # spaces; and the id is not always first
     assert '"tags":[]' in data  # empty list
     assert "[[0," in data  # list in a list
     assert '"previous":null' in data

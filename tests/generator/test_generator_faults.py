@@ -61,6 +61,14 @@ def is_not_utf8(text: str) -> bool:
     return False
 
 
+def depth(value: object) -> int:
+    """Returns how many lists lie in each other."""
+    levels = 0
+    while isinstance(value, list):
+        levels, value = levels + 1, value[0] if value else None
+    return levels
+
+
 MEANINGS: dict[Fault, Callable[[str], bool]] = {
     faults.not_json: lambda text: not is_json(text) and "{" not in text,
     faults.truncated: lambda text: not is_json(text) and FIELDS.document().startswith(text),
@@ -78,6 +86,12 @@ MEANINGS: dict[Fault, Callable[[str], bool]] = {
         lambda name, value: name == "event_id" and value == ""
     ),
     faults.bad_timestamp: is_object_with_one_bad_field(is_no_time),
+    faults.too_long: is_object_with_one_bad_field(
+        lambda name, value: name in ("domain", "event_type") and len(str(value)) >= 300
+    ),
+    faults.too_deep: is_object_with_one_bad_field(
+        lambda name, value: name == "data" and depth(value) > 500
+    ),
 }
 
 
@@ -113,7 +127,7 @@ def test_broken_lines_have_their_share_and_the_others_are_intact() -> None:
     options = Options(events=20_000, output=pathlib.Path("unused"), broken=0.05)
     made = versions(options, 0, options.events)
     rejected = 0
-    for text, fate in zip(documents(options, made), made.fate.tolist(), strict=True):
+    for text, fate in zip(documents(options, made).texts, made.fate.tolist(), strict=True):
         good = is_event(text)
         assert good == (fate != BROKEN), text
         rejected += not good
@@ -129,6 +143,8 @@ def is_event(text: str) -> bool:
             and all(isinstance(event[name], str) for name in TEXTS)
             and event["event_id"] != ""
             and not is_no_time("timestamp", event["timestamp"])
+            and len(event["domain"]) < 200 > len(event["event_type"])
+            and depth(event["data"]) <= 500
         )
     except (ValueError, AttributeError):
         return False

@@ -14,8 +14,9 @@ import zstandard
 
 from generator import files
 from generator.__main__ import main
-from generator.documents import documents
-from generator.files import chunks, deliver, indented
+from generator.documents import Documents, documents
+from generator.files import chunks, deliver
+from generator.layout import indented
 from generator.options import COMPRESSIONS, FRAMINGS, Options
 
 OPENERS: dict[str, Callable[[bytes], bytes]] = {
@@ -215,7 +216,7 @@ def test_no_file_is_seen_before_it_is_complete(
 ) -> None:
     """A delivery that stops midway leaves complete files and nothing else."""
 
-    def failing(asked: Options, wanted: Any) -> list[str]:
+    def failing(asked: Options, wanted: Any) -> Documents:
         if wanted.id_number.max() > 600:
             assert (tmp_path / ".events-00002.jsonl.part").exists()
             raise OSError("the disk is gone")
@@ -249,5 +250,5 @@ def test_a_directory_that_cannot_be_made_is_one_sentence(
     status = main(["--events", "1", "--output", str(tmp_path / "taken")])
     assert status == 1
     assert capsys.readouterr().err == (
-        f"generator: cannot write {tmp_path / 'taken'}: File exists.\n"
+        f"eventsift: --output {tmp_path / 'taken'} is a file, not a folder; give a folder\n"
     )

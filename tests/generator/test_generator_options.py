@@ -30,7 +30,8 @@ def test_every_option_reaches_its_field() -> None:
         "files": 3, "seed": 2**64 - 1, "start": datetime.date(2024, 2, 29), "days": 9, "types": 20,
         "duplicates": 0.5, "exact_copies": 0.1, "ties": 0.2, "other_day": 0.3, "other_type": 0.4,
         "late": 0.6, "spaced_timestamps": 0.7, "extra": 0.8, "broken": 0.9, "framing": "array",
-        "compression": "xz", "first_file": 4, "known_ids": 100, "spread": 2,
+        "compression": "xz", "first_file": 4, "known_ids": 100, "spread": 2, "awkward": 0.25,
+        "preset": "payments", "answers": pathlib.Path("answers"),
     }  # fmt: skip
     given = [
         text
@@ -63,6 +64,9 @@ def test_every_option_reaches_its_field() -> None:
         (["--compression", "zip"], "--compression: invalid choice: 'zip'"),
         (["--exact-copies", "0.9"], "add up to 1 at most, but add up to 1.22"),
         (["--late", "0.7"], "--late 0.7 is more than the 0.68"),
+        (["--preset", "nasty"], "--preset: invalid choice: 'nasty'"),
+        (["--answers", ""], "--answers: '' must be a file on this machine"),
+        (["--answers", "out/a"], "--answers out/a must not lie in --output, where a run would"),
         (["--spread", "8"], "--spread 8 must not be more than --days, which is 7"),
         (["--start", "9998-12-30"], "--start 9998-12-30 with --days 7 must lie between"),
         (["--file", "2"], "unknown option --file; did you mean --files?"),
@@ -75,7 +79,7 @@ def test_a_refusal_is_one_line_with_the_value_and_the_rule(
     message = refusal(capsys, *arguments)
 
     assert shown in message
-    assert message.startswith("generator: ")
+    assert message.startswith("python -m generator: error: ")
     assert message.count("\n") == 1
 
 

@@ -264,6 +264,7 @@ class TestCommitRun:
             tags.TALLIES: iter([tally, tally]),
             tags.WRITTEN: [written],
             tags.REJECTS: ["x.jsonl"],
+            tags.CATALOGUES: [b"{}"],
         }
 
         processes.start(1)
@@ -271,4 +272,4 @@ class TestCommitRun:
         assert list(dofns.CommitRun(run).process((0, groups))) == [{"run": "r1"}]
 
         assert processes.running() is None  # their work is done
-        assert got == [run, ([plan], [tally, tally], [written], ["x.jsonl"])]
+        assert got == [run, ([plan], [tally, tally], [written], ["x.jsonl"], [b"{}"])]

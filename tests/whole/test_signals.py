@@ -224,7 +224,7 @@ def test_the_generator_leaves_no_half_file(tmp_path: Path, number: signal.Signal
         time.sleep(delay)
         process.send_signal(number)
 
-        assert ended(process) == (CODES[number], "", f"generator: {WORDS[number]}\n")
+        assert ended(process) == (CODES[number], "", f"eventsift: {WORDS[number]}\n")
         files = list(output.iterdir()) if output.exists() else []
         assert all(path.name.startswith("events-") for path in files)
         assert all(path.read_bytes().endswith(b"}\n") for path in files)
