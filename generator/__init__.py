@@ -5,13 +5,17 @@
 The modules, in the order in which an event passes through them:
 
 =========  ===================================================================
+presets    deliveries that have a name
 options    which deliveries can be asked for, and what is refused
 draws      chance as arithmetic: a draw depends on the seed and a number only
 versions   which event ids are new, repeated or broken, and how
+lives      entities, and how their status changes
 words      the vocabularies, taken from Faker once
 kinds      domains and event types, and what their payloads look like
 documents  events as JSON texts
+layout     JSON texts over several lines
 faults     the ways in which an event can be broken
+answers    what must become of the events
 files      delivery: framing, compression, file names
 =========  ===================================================================
 

@@ -226,7 +226,7 @@ def _add_delivery(group: _Group) -> None:
     presets = "; ".join(f"{name}, {preset.meaning}" for name, preset in PRESETS.items())
     group.add(
         "--preset",
-        f"what the delivery is like: {presets.replace('%', '%%')}; other options go before it",
+        f"what the delivery is like: {presets.replace('%', '%%')}; an option that is given, too, counts more",
         metavar="NAME",
         choices=tuple(PRESETS),
     )

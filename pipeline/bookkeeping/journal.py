@@ -13,9 +13,10 @@ import os
 from collections.abc import Iterable
 
 import msgspec
+import pyarrow as pa
 
 from pipeline import notices, storage
-from pipeline.bookkeeping import catalogues, ledger, places, state, summary
+from pipeline.bookkeeping import catalogues, ledger, listings, places, state, summary
 from pipeline.bookkeeping.leases import DeadRun
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.bookkeeping.summary import RunSummary
@@ -35,6 +36,8 @@ _STAGED = "journal.json"
 _LETTERS_AHEAD = 4
 # A name for each block: 100 TB of input have 200 MB of them.
 _LIMIT_BYTES = 256 << 20
+# Of what each file had: some millions of files.
+_COUNTS_BYTES = 64 << 20
 
 
 class Journal(msgspec.Struct, frozen=True):
@@ -46,6 +49,7 @@ class Journal(msgspec.Struct, frozen=True):
         dead_letters: Staged files with rejects.
         table: The table's identity; "" if there was no table before.
         catalogue: What the run has seen in its events.
+        files: What each of the files had, as `listings.pack` gives it; nothing if it is not known.
     """
 
     summary: RunSummary = msgspec.field(name="record")  # its name in earlier versions
@@ -53,6 +57,7 @@ class Journal(msgspec.Struct, frozen=True):
     dead_letters: list[str]
     table: str = ""
     catalogue: Catalogue = msgspec.field(default_factory=Catalogue)
+    files: bytes = b""
 
 
 def make(
@@ -76,6 +81,18 @@ def make(
     letters = [_name(path, staging) for path in dead_letters]
     catalogue = catalogue or Catalogue()
     return Journal(run_summary, _name(inputs, staging), letters, table_id, catalogue)
+
+
+def with_counts(journal: Journal, counts: pa.Table) -> Journal:
+    """Returns a journal that also says what each file had, unless that is too much for one.
+
+    Args:
+        journal: The journal.
+        counts: A row for each file, see `counts` in `input`.
+    """
+    packed = listings.pack(counts)
+    known = len(packed) <= _COUNTS_BYTES
+    return msgspec.structs.replace(journal, files=packed if known else b"")
 
 
 def summary_path(root: str, run_id: str) -> str:
@@ -157,7 +174,7 @@ def keep(
     rejects, path = rejects_path(root, run_id), summary_path(root, run_id)
     _keep_rejects(rejects, letters)
     inputs = storage.join(staging, journal.inputs)
-    ledger.extend(table, inputs, published, now.lineage, run_id)
+    ledger.extend(table, inputs, published, now.lineage, run_id, journal.files)
     storage.write_bytes(path, summary.encode(complete))
     kept = (rejects, storage.join(root, ledger.LEDGER), path)
     durable.sync(filter(storage.exists, kept), root)

@@ -16,12 +16,15 @@ from pipeline.bookkeeping import leases, places, recovery
 from pipeline.bookkeeping.leases import DeadRun
 from pipeline.command import console, reasons, stopped
 from pipeline.run import new_run_id
-from pipeline.steps.commit import TooManyRejectedError
+from pipeline.steps.commit import BrokenContractError, TooManyRejectedError
 from pipeline.table.address import Table
 from pipeline.table.datafiles import ConflictError
 
 # How often a run starts again from the new table when another run has committed before it.
 _ATTEMPTS = 3
+
+# What a run is refused for that has read too much of what is wrong.
+_REFUSED = (TooManyRejectedError, BrokenContractError)
 
 # A signal to the whole process group, as systemd sends it, may end a worker before it reaches this
 # process. So this process waits this long for the signal before it reports a failure.
@@ -78,7 +81,7 @@ def repeat(work: Callable[[str], int], settings: Settings, *, brief: bool = Fals
                 return code
             except Exception as error:
                 if attempt == _ATTEMPTS - 1 or not reasons.is_a(ConflictError, error):
-                    refused = reasons.is_a(TooManyRejectedError, error)
+                    refused = any(reasons.is_a(kind, error) for kind in _REFUSED)
                     code = console.REJECTED if refused else console.FAILED
                     _fail(run, error, settings, code, brief=brief and refused)
                     return code

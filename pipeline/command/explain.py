@@ -9,6 +9,7 @@ import sys
 
 import pipeline
 from pipeline import storage
+from pipeline.input import contracts
 from pipeline.storage import stores
 
 _HIDDEN = (".", "_")
@@ -36,16 +37,30 @@ def missing_extra(path: str) -> str | None:
         return f"{path}: there is no store {scheme}://; give a local path, or one of {known}"
     if scheme != "s3" or not stores.has_profile() or importlib.util.find_spec("boto3"):
         return None
-    # In a checkout the extra comes with the tested versions.
-    checkout = os.path.dirname(os.path.dirname(os.path.abspath(pipeline.__file__)))
-    what = "'eventsift[aws]'"
-    if os.path.isfile(os.path.join(checkout, "setup.py")):
-        what = f"-c '{checkout}/requirements.txt' -e '{checkout}[aws]'"
     return (
         f"{path}: a profile of AWS's tools needs the extra 'aws', which is not installed; set"
-        " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install it with:"
-        f" {sys.executable} -m pip install {what}"
+        f" AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install it with: {_install('aws')}"
     )
+
+
+def missing_contracts() -> str | None:
+    """Returns what has to be installed before contracts can be checked; None if nothing has."""
+    if contracts.is_installed():
+        return None
+    return (
+        "--contract needs the extra 'contracts', which is not installed; install it with:"
+        f" {_install('contracts')}"
+    )
+
+
+def _install(extra: str) -> str:
+    """Returns the command that installs an extra."""
+    # In a checkout it comes with the tested versions.
+    checkout = os.path.dirname(os.path.dirname(os.path.abspath(pipeline.__file__)))
+    what = f"'eventsift[{extra}]'"
+    if os.path.isfile(os.path.join(checkout, "setup.py")):
+        what = f"-c '{checkout}/requirements.txt' -e '{checkout}[{extra}]'"
+    return f"{sys.executable} -m pip install {what}"
 
 
 def not_a_folder(option: str, path: str) -> str | None:

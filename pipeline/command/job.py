@@ -32,7 +32,7 @@ from pipeline.command import (
 )
 from pipeline.errors import EventsiftError
 from pipeline.graph import answers, cores
-from pipeline.input import sources
+from pipeline.input import contracts, sources
 from pipeline.run import Run
 from pipeline.steps.tally import Tally
 from pipeline.storage import FileInfo, stores
@@ -90,10 +90,12 @@ def asked(parser: console.Parser, arguments: Sequence[str]) -> "Job":
         parser.error("--rebuild replaces the table once, --watch never ends: choose one")
     if own.report_json == report_file.STDOUT and own.watch is not None:
         parser.error("--watch speaks on standard output: give --report-json a file")
+    if own.contract_mode and not own.contract:
+        parser.error("--contract-mode says what --contract is for: give that, too")
     engine = PipelineOptions(rest)
     if own.verbose:
         logging.getLogger().setLevel(logging.INFO)
-    paths = [*own.input, own.output, own.temp or own.output]
+    paths = [*own.input, own.output, own.temp or own.output, *filter(None, [own.contract])]
     try:
         runner_checks.check(engine, paths)
         beam_options.refuse_unknown(parser, engine, rest)
@@ -103,9 +105,12 @@ def asked(parser: console.Parser, arguments: Sequence[str]) -> "Job":
     if missing := _first(explain.missing_extra, paths):
         parser.error(missing)
     root = storage.absolute(own.output)
+    if own.contract and (missing := explain.missing_contracts()):
+        parser.error(missing)
     if inside := sources.within_table(own.input, root):
         parser.error(sources.only_own(inside, root))
-    job = Job(own, engine, Table(root, stores.delta_options(root, engine)))
+    contract = _contract(own)
+    job = Job(own, engine, Table(root, stores.delta_options(root, engine)), contract)
     # Where nothing else is given, or a folder in the table, payloads are staged in the table.
     temp = root if places.is_inside(job.temp, root) else job.temp
     problem = (
@@ -126,11 +131,13 @@ class Job(NamedTuple):
         own: Our own options.
         beam: The options of Beam and its runner.
         table: The table.
+        contract: What the data of events has to fulfil; None if nothing is asked.
     """
 
     own: argparse.Namespace
     beam: PipelineOptions
     table: Table
+    contract: contracts.Contract | None = None
 
     @property
     def temp(self) -> str:
@@ -266,6 +273,8 @@ class Job(NamedTuple):
             keep_seconds=own.keep_history,
             dedup_days=own.dedup_days,
             max_rejected=own.max_rejected,
+            fields=own.fields,
+            contract=self.contract,
         )
 
     def hints(self, error: BaseException) -> str:
@@ -278,6 +287,20 @@ class Job(NamedTuple):
             return ""
         hints = dict.fromkeys(explain.no_match(_absolute(pattern)) for pattern in self.own.input)
         return f": {'; '.join(hints)}"
+
+
+def _contract(own: argparse.Namespace) -> contracts.Contract | None:
+    """Reads the contracts that are asked for.
+
+    Raises:
+        UnusableError: They cannot be used.
+    """
+    if not own.contract:
+        return None
+    try:
+        return contracts.read(own.contract, own.contract_mode or contracts.WARN)
+    except (contracts.ContractError, OSError) as error:
+        raise UnusableError(str(error)) from error
 
 
 def _first(check: Callable[[str], str | None], paths: Sequence[str]) -> str | None:

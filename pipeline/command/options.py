@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from pipeline.command import console
 from pipeline.command.console import Parser
+from pipeline.input import contracts, fields
 from pipeline.run import RejectLimit
 from pipeline.table.retention import LOG_DAYS
 
@@ -40,6 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=False,
         metavar="true|false",
         help="replace the table by what the input has now, in one atomic step",
+    )
+    parser.add_argument(
+        "--fields",
+        type=_fields,
+        default=None,
+        metavar="MAP",
+        help="where the fields of an event are in files of others, e.g."
+        " event_id=id,timestamp=ts,data=payload.body: a dot leads into an object, data=. is the"
+        " whole record, and a backslash stands before a dot or comma of a name; the table keeps it,"
+        " later runs need not give it (default: what the table keeps, else their own names)",
     )
     parser.add_argument(
         "--dedup-days",
@@ -80,6 +91,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIMIT",
         help="fail a run that rejects more of its records than this, and publish nothing of it: a"
         " number, or a share such as 0.5%% (default: no limit)",
+    )
+    parser.add_argument(
+        "--contract",
+        type=path,
+        metavar="DIR",
+        help="a folder of JSON Schemas, DOMAIN/EVENT_TYPE.json with names encoded as those of"
+        " partitions, that the data of these types has to fulfil; other types are not checked;"
+        " needs the extra 'contracts' (default: none)",
+    )
+    parser.add_argument(
+        "--contract-mode",
+        choices=contracts.MODES,
+        default=None,
+        metavar="MODE",
+        help="what becomes of events that break their contract: warn, they are counted and"
+        " reported; reject, they become dead letters; fail, they become dead letters and nothing of"
+        " the run is published (default: warn)",
     )
     parser.add_argument(
         "--workers",
@@ -208,6 +236,13 @@ def _reject_limit(text: str) -> RejectLimit:
     if limit.parts > limit.whole:
         raise argparse.ArgumentTypeError(f"{text!r} is more than 100%")
     return limit
+
+
+def _fields(text: str) -> fields.FieldMap:
+    try:
+        return fields.parsed(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _positive(text: str) -> int:

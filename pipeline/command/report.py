@@ -27,6 +27,7 @@ _MEASURABLE_SECONDS = 0.05  # less is not worth a word
 _RATED_SECONDS = 1.0
 _RATED_BYTES = 5_000_000
 _NAMED_LIMIT = 3  # the summary names more of the files that were left out
+_BREACHES_LIMIT = 10  # the summary names more of the rules that were broken
 _ROWS_LIMIT = 3  # of the message about a reject
 _WARNINGS_LIMIT = 20  # lines; more would hide what is above them
 # Merging pays where partitions have this many files and these are smaller than that.
@@ -61,17 +62,20 @@ def text(summary: RunSummary, letters: Letters | None = None) -> str:
     """
     numbers = [*_events(summary), *_table(summary), *_input(summary)]
     rejected = list(_rejected(summary, letters or {}))
-    width = max(len(line.number) for line in [*numbers, *rejected])
+    broken = list(_broken(summary))
+    width = max(len(line.number) for line in [*numbers, *rejected, *broken])
     lines = [
         f"run {summary.run}",
         "",
         *_rows(numbers, width),
         *_said("fields", _fields(summary)),
         *_said("left out", _left_out(summary)),
+        *_said("field map", summary.field_map),
         *_said("searched", _searched(summary.horizon) if summary.horizon else ""),
         *_said("time", _time(summary)),
         *_said("output", summary.output),
         *_rows(rejected, width),
+        *_rows(broken, width),
         *_next(summary),
         "",
         *_wrapped(_verdict(summary), _WIDTH),
@@ -104,10 +108,13 @@ def line(summary: RunSummary) -> str:
         f"{events.kept:,} kept, {events.superseded:,} superseded,"
         f" {counted(events.exact_duplicates, 'exact duplicate')}, {events.rejected:,} rejected"
     )
+    broken = ""
+    if summary.contract and summary.contract.broken:
+        broken = f" {counted(summary.contract.broken, 'event')} broke their contract."
     searched = f" Searched {_searched(summary.horizon)}." if summary.horizon else ""
     return (
         f"run {summary.run}: {counted(files.read, 'file')}, {counted(events.read, 'event')}:"
-        f" {counts}; {summary.wall_seconds:.1f} s; {_verdict(summary)}{searched}"
+        f" {counts}; {summary.wall_seconds:.1f} s; {_verdict(summary)}{searched}{broken}"
     )
 
 
@@ -140,6 +147,27 @@ def _message(letter: Letter) -> str:
 
     renaming = field_names.renaming(letter.raw.encode())
     return one_line("; ".join(filter(None, [renaming, letter.message])))
+
+
+def _broken(summary: RunSummary) -> Iterator[_Line]:
+    """Yields how the events have kept to their contract, and what most of them break."""
+    contract = summary.contract
+    if contract is None or not summary.files.read:
+        return
+    types = f"{contract.types:,} {noun(contract.types, 'type')}"
+    checked = f"{noun(contract.checked, 'event')} of {types} checked"
+    if not contract.broken:
+        yield _Line("contract", "", f"{contract.checked:,}", f"{checked}, none breaks it")
+        return
+    yield _Line("contract", "", f"{contract.checked:,}", checked)
+    rejected = ", and rejected" if contract.mode != "warn" else ""
+    yield _Line("", "", f"{contract.broken:,}", f"broken{rejected}")
+    for one in contract.breaches[:_BREACHES_LIMIT]:
+        where = one_line(f"{one.domain}/{one.event_type} {one.path} {one.rule}: {one.example}")
+        yield _Line("", "", f"{one.events:,}", where)
+    more = len(contract.breaches) - _BREACHES_LIMIT
+    if more > 0:
+        yield _Line("", "", f"{more:,}", "more rules broken, see the run's summary")
 
 
 def _table(summary: RunSummary) -> Iterator[_Line]:

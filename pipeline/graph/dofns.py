@@ -35,6 +35,8 @@ from pipeline.steps.write import Written
 
 # Of files in a store: each waits for two or three requests, and works for some milliseconds.
 _SCANS_AT_A_TIME = 16
+# 8 MB, in an element.
+_ROWS_AT_A_TIME = 1 << 20
 
 Keyed = tuple[int, Packed]
 
@@ -73,6 +75,8 @@ class ReadBlocks(ParallelDoFn):
             self._run.max_event_bytes,
             # Where one process does all the shuffling, versions need not go through it.
             store_versions=self._cores.workers > 0 and storage.is_local(self._run.staging),
+            names=element.names,
+            contract=self._run.contract,
         )
         # A process gives all at once, an engine gets versions as soon as they are many.
         reading = read.read_block if self._cores.workers else read.portions
@@ -84,9 +88,7 @@ class ReadBlocks(ParallelDoFn):
 
     def outputs(self, found: BlockRead | Iterable[Bucketed | BlockRead]) -> Iterator[Any]:
         """The elements for a block."""
-        parts: Iterable[Bucketed | BlockRead] = (
-            [*found.earlier, found] if isinstance(found, BlockRead) else found
-        )
+        parts: Iterable[Any] = [*found.earlier, found] if isinstance(found, BlockRead) else found
         for part in parts:
             if isinstance(part, Bucketed):
                 yield from part.split()
@@ -114,7 +116,10 @@ class ReadBlocks(ParallelDoFn):
             "slices": sum(len(slices.destinations) for slices in block.slices),
             **{f"rejected.{reason}": count for reason, count in block.rejected.items()},
         }
-        yield TaggedOutput(tags.TALLIES, Tally("read", counts, block.seconds, block.days))
+        if self._run.contract:
+            counts["checked"], counts["broken"] = block.checked
+        tally = Tally("read", counts, block.seconds, block.days, block.breaches, block.files)
+        yield TaggedOutput(tags.TALLIES, tally)
 
 
 class ScanLiveFiles(ParallelDoFn):
@@ -175,8 +180,10 @@ class CombineLatest(ParallelDoFn):
         origins = versions.origins_of(locations)
         numbers, starts = np.unique(origins, return_index=True)
         borders = [*starts.tolist(), len(locations)]
-        for number, (start, end) in zip(numbers.tolist(), itertools.pairwise(borders), strict=True):
-            yield number, versions.rows_of(locations[start:end]).tobytes()
+        for number, (first, end) in zip(numbers.tolist(), itertools.pairwise(borders), strict=True):
+            for start in range(first, end, _ROWS_AT_A_TIME):
+                some = locations[start : min(start + _ROWS_AT_A_TIME, end)]
+                yield number, versions.rows_of(some).tobytes()
         delivered = origins >= versions.FIRST_BLOCK
         counts = {
             "versions": count,

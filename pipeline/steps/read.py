@@ -10,7 +10,7 @@ import itertools
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -22,7 +22,10 @@ from pipeline.catalogue.nodes import Catalogue
 from pipeline.framing import borders
 from pipeline.input import events, sniff, streams
 from pipeline.input.blocks import BLOCK_BYTES, Block
+from pipeline.input.contracts import Breach, Broken, Checker, Contract
+from pipeline.input.counts import Counts, PackedCounts
 from pipeline.input.decoding import Decoded, Part, decode
+from pipeline.input.fields import OWN_NAMES, FieldMap
 from pipeline.input.rejects import Reject
 from pipeline.keys import delivery_keys, partitions, versions
 from pipeline.keys.delivery_keys import DeliveryKeys
@@ -53,6 +56,8 @@ class ReadSettings(NamedTuple):
         max_event_bytes: Limit on one event's data and extra fields.
         store_versions: Whether versions are stored beside the payloads; else they are returned.
         part_bytes: How many bytes are decoded together.
+        names: Where the fields of the events are.
+        contract: What their data has to fulfil; None if nothing is asked.
     """
 
     run: str
@@ -61,6 +66,8 @@ class ReadSettings(NamedTuple):
     max_event_bytes: int
     store_versions: bool = False
     part_bytes: int = PART_BYTES
+    names: FieldMap = OWN_NAMES
+    contract: Contract | None = None
 
 
 class BlockRead(NamedTuple):
@@ -81,6 +88,9 @@ class BlockRead(NamedTuple):
         earlier: Versions that came before, where a block has too many to hold them all.
         catalogue: What a sample of the events has, encoded; see `catalogue`, the package.
         sampled: How many events these are.
+        checked: How many events were held against a contract, and how many of these break it.
+        breaches: What they break.
+        files: What each file had; see `counts`, the module.
     """
 
     number: int
@@ -97,6 +107,9 @@ class BlockRead(NamedTuple):
     earlier: Sequence[Bucketed] = ()
     catalogue: nodes.Encoded = b""
     sampled: int = 0
+    checked: tuple[int, int] = (0, 0)
+    breaches: Mapping[Breach, Broken] = {}
+    files: PackedCounts = b""
 
 
 class _Keys(NamedTuple):
@@ -126,14 +139,12 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
         Versions, whenever they have become many; then the block, with all the rest.
     """
     started = time.perf_counter()
-    counts: Counter[str] = Counter()
     slices: list[staging.Slices] = []
     waiting: list[_Keys] = []
     stored: list[DeliveryKeys] = []
     seen = Catalogue()
-    with _DeadLetters(settings) as letters:
-        tables = _tables(block, settings, counts, letters)
-        for new_slices, keys, sampled in _staged(block, settings, tables):
+    with _Notes(settings) as notes:
+        for new_slices, keys, sampled in _staged(block, settings, _tables(block, settings, notes)):
             slices += new_slices
             waiting.append(keys)
             seen = merging.merge(seen, sampled)
@@ -147,38 +158,53 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
     for_filter = delivery_keys.union([*stored, for_filter])
     yield BlockRead(
         number=block.number,
-        bytes=counts["bytes"],
+        bytes=notes.bytes,
         rows=sum(days.values()),
         slices=slices,
         weights=staging.weights_of(slices),
         versions=portion,
         delivery_keys=for_filter._replace(blocks=1, days=frozenset(days)),
-        rejected=letters.reasons,
-        dead_letters=letters.path,
+        rejected=notes.reasons,
+        dead_letters=notes.path,
         seconds=time.perf_counter() - started,
         days=days,
         catalogue=nodes.encode(seen) if slices else b"",
         sampled=seen.payloads,
+        checked=notes.checked(),
+        breaches=notes.checker.breaches if notes.checker else {},
+        files=notes.by_file.packed(),
     )
 
 
-class _DeadLetters(contextlib.ExitStack):
-    """The dead letters of a block, in a file that is made when the first of them comes.
+class _Notes(contextlib.ExitStack):
+    """What is noted of a block beside its events, and its dead letters.
 
     Attributes:
-        path: The file, "" if there are none; complete after the ``with`` block.
+        bytes: How many bytes were read.
+        by_file: What each file had.
+        checker: Holds the events against their contract; None if there is none.
+        path: The file of the dead letters, which is made when the first of them comes, "" if there
+            are none; complete after the ``with`` block.
         reasons: How many there are, by reason.
     """
 
     def __init__(self, settings: ReadSettings) -> None:
         super().__init__()
+        self.bytes = 0
+        self.by_file = Counts()
+        self.checker = Checker(settings.contract) if settings.contract else None
         self.path = ""
         self.reasons: Counter[str] = Counter()
         self._settings = settings
         self._file: BinaryIO | None = None
 
-    def add(self, rejects: Sequence[Reject]) -> None:
-        """Writes what comes of rejects."""
+    def checked(self) -> tuple[int, int]:
+        """Returns how many events were held against a contract, and how many of these break it."""
+        return (self.checker.checked, self.checker.broken) if self.checker else (0, 0)
+
+    def add(self, table: pa.Table, rejects: Sequence[Reject]) -> None:
+        """Notes what was made of some bytes: events, and rejects, which become dead letters."""
+        self.by_file.add(table, rejects)
         if not rejects:
             return
         if self._file is None:
@@ -250,53 +276,53 @@ def _days(slices: Sequence[staging.Slices]) -> Counter[int]:
     return Counter({partitions.day_number(*date): rows for date, rows in dates.items()})
 
 
-def _tables(
-    block: Block, settings: ReadSettings, counts: Counter[str], letters: _DeadLetters
-) -> Iterator[tuple[pa.Table, int]]:
+def _tables(block: Block, settings: ReadSettings, notes: _Notes) -> Iterator[tuple[pa.Table, int]]:
     """Tables of a block's events, each with the bytes it is made of; rejects become dead letters.
 
     Many small files become one table.
     """
     sized = (
         (part, part[1].consumed + _REJECT_BYTES * len(part[1].rejects))
-        for part in _parts(block, settings, counts)
+        for part in _parts(block, settings, notes)
     )
     for parts in batches.up_to(settings.part_bytes, sized):
-        table, rejects = events.to_table(parts, settings.max_event_bytes, settings.sizes.id_seed)
-        letters.add(rejects)
-        yield table, sum(decoded.consumed for _, decoded in parts)
+        table, rejects = events.to_table(
+            parts, settings.max_event_bytes, settings.sizes.id_seed, notes.checker
+        )
+        notes.add(table, rejects)
+        yield table.drop_columns("source_file"), sum(decoded.consumed for _, decoded in parts)
 
 
-def _parts(
-    block: Block, settings: ReadSettings, counts: Counter[str]
-) -> Iterator[tuple[Part, Decoded]]:
-    """The decoded parts of a block's pieces; adds the bytes read to ``counts["bytes"]``."""
-    limits = settings.part_bytes, settings.max_event_bytes
+def _parts(block: Block, settings: ReadSettings, notes: _Notes) -> Iterator[tuple[Part, Decoded]]:
+    """The decoded parts of a block's pieces; adds up the bytes read."""
+    how = settings.part_bytes, settings.max_event_bytes, settings.names
     small: list[tuple[str, bytes]] = []
     small_bytes = 0
     for piece, stream in zip(block.pieces, storage.open_ranges(block.ranges), strict=True):
         with stream:
             if piece.start or piece.end > _SMALL * settings.part_bytes:
-                yield from streams.parts(stream, piece, *limits)
-                counts["bytes"] += stream.tell() - piece.start
+                yield from streams.parts(stream, piece, *how)
+                notes.bytes += stream.tell() - piece.start
                 if settings.sizes.forget and storage.is_local(piece.path):
                     storage.forget(stream, piece.start, piece.end)
                 continue
             data = stream.read(piece.end)
-        counts["bytes"] += len(data)
+        notes.bytes += len(data)
         if not (borders.is_between_borders(data) and sniff.is_json(data[: sniff.HEAD_BYTES])):
-            yield from streams.parts(io.BytesIO(data), piece, *limits)
+            yield from streams.parts(io.BytesIO(data), piece, *how)
             continue
         small.append((piece.path, data))
         small_bytes += len(data)
         if small_bytes >= settings.part_bytes:
-            yield from _decode_together(small)
+            yield from _decode_together(small, settings.names)
             small, small_bytes = [], 0
     if small:
-        yield from _decode_together(small)
+        yield from _decode_together(small, settings.names)
 
 
-def _decode_together(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[Part, Decoded]]:
+def _decode_together(
+    files: Sequence[tuple[str, bytes]], names: FieldMap
+) -> Iterator[tuple[Part, Decoded]]:
     """Small files, given with their content, as one part, and decoded.
 
     Each by itself would take as long as ten events. They are joined at borders, which changes
@@ -304,11 +330,12 @@ def _decode_together(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[Part,
     """
     paths, contents = zip(*files, strict=True)
     starts = itertools.accumulate(len(data) + 1 for data in contents)
-    part = Part(paths[0], 0, b"\n".join(contents), more=tuple(zip(starts, paths[1:], strict=False)))
+    more = tuple(zip(starts, paths[1:], strict=False))
+    part = Part(paths[0], 0, b"\n".join(contents), more=more, names=names)
     decoded = decode(part)
     if not decoded.is_stopped and all(reject.length for reject in decoded.rejects):
         yield part, decoded
         return
     # An array that is not closed: only by itself a file shows where that was noticed.
     for path, data in files:
-        yield from streams.decode_all(Part(path, 0, data))
+        yield from streams.decode_all(Part(path, 0, data, names=names))

@@ -9,6 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from pipeline.input import contracts
+from pipeline.input.contracts import Breach, Breaches, Broken
+
 
 class Tally(NamedTuple):
     """What one call of a step counted.
@@ -20,12 +23,16 @@ class Tally(NamedTuple):
         days: Events by a number of days, for the run's summary; no equation uses them. Of read: by
             the day of the event, see `partitions.day_number`. Of latest: by how many days they are
             older than the latest version.
+        breaches: What events of a block break of their contracts, for the run's summary.
+        files: What each file of a block had, for the ledger; see `counts`, the module.
     """
 
     step: str
     counts: dict[str, int]
     seconds: float
     days: Mapping[int, int] = {}
+    breaches: Mapping[Breach, Broken] = {}
+    files: bytes = b""
 
 
 class Sums(NamedTuple):
@@ -53,6 +60,14 @@ def days_of(step: str, tallies: Iterable[Tally]) -> Counter[int]:
         if tally.step == step:
             days.update(tally.days)
     return days
+
+
+def breaches_of(tallies: Iterable[Tally]) -> Breaches:
+    """Returns what events break of their contracts, added up."""
+    found: Breaches = {}
+    for tally in tallies:
+        contracts.add(found, tally.breaches)
+    return found
 
 
 # What must be equal before a run is published: (what it says, one side, other side). A side is a

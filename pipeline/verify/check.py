@@ -43,6 +43,7 @@ from pipeline import storage
 from pipeline.amounts import counted, size
 from pipeline.command import console, explain, options
 from pipeline.errors import EventsiftError
+from pipeline.input.fields import parsed, shown
 from pipeline.notices import Work
 from pipeline.table import log
 from pipeline.verify import expected
@@ -71,6 +72,8 @@ class Verdict(NamedTuple):
         digest: The digest of the content; see the module.
         findings: One sentence for each thing that is wrong.
         compared: How many rows and dead letters it must have; None if nothing is known of that.
+        fields: Where the fields of events are in the input, as the table keeps it; "" if they have
+            their own names.
     """
 
     version: int
@@ -80,6 +83,7 @@ class Verdict(NamedTuple):
     digest: str
     findings: list[str]
     compared: tuple[int, int] | None = None
+    fields: str = ""
 
 
 def verify(
@@ -102,8 +106,12 @@ def verify(
     """
     root = storage.absolute(root)
     wanted = expected.gather(readers) if readers else None
-    version, live = _log(root, storage_options)
+    version, live, fields = _log(root, storage_options)
     findings = check_files(root, live)
+    try:
+        fields = shown(parsed(fields))
+    except ValueError as error:
+        findings.append(f"the columns' metadata has no map of fields: {fields!r}: {error}")
     rows = digest = 0
     id_hashes: list[Hashes] = []
     row_hashes: list[Hashes] = []
@@ -139,13 +147,13 @@ def verify(
         )
     partitions = len({file.values for file in live})
     compared = (len(wanted.ids), len(wanted.refused)) if wanted else None
-    return Verdict(version, rows, len(live), partitions, _hex(digest), findings, compared)
+    return Verdict(version, rows, len(live), partitions, _hex(digest), findings, compared, fields)
 
 
 def table_digest(root: str, storage_options: dict[str, str] | None = None) -> str:
     """Returns the digest of a table's content, 32 hexadecimal digits; see the module."""
     root = storage.absolute(root)
-    _, live = _log(root, storage_options)
+    _, live, _ = _log(root, storage_options)
     hashes = (hash_rows(file, rows) for file in live for rows in batches(root, file))
     return _hex(sum(map(sum, hashes)))
 
@@ -154,8 +162,8 @@ def _hex(digest: int) -> str:
     return f"{digest % _MODULUS:032x}"
 
 
-def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[Live]]:
-    """Returns the version of the table, and its live files."""
+def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[Live], str]:
+    """Returns the version of the table, its live files, and the map of fields it keeps."""
     log.check_kinds(root)
     try:
         table = DeltaTable(root, storage_options=storage_options)
@@ -173,7 +181,9 @@ def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[L
         )
         for action in pa.table(table.get_add_actions(flatten=True)).to_pylist()
     ]
-    return table.version(), sorted(live, key=lambda file: file.path)
+    kept = {field.name: field.metadata.get("eventsift.field") for field in table.schema().fields}
+    fields = ",".join(f"{name}={path}" for name, path in kept.items() if path is not None)
+    return table.version(), sorted(live, key=lambda file: file.path), fields
 
 
 def _micros(instant: datetime.datetime | None) -> int | None:
@@ -239,6 +249,8 @@ def main(arguments: Sequence[str]) -> int:
     if verdict.compared:
         kept, rejected = verdict.compared
         console.say(f"compared    {kept:,} events that must be there, {rejected:,} rejects")
+    if verdict.fields:
+        console.say(f"fields      {verdict.fields}")
     console.say(f"Wrong: {len(verdict.findings):,}" if verdict.findings else "Everything is right.")
     if verdict.findings:
         console.say(

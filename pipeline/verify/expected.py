@@ -1,6 +1,6 @@
 """What a table must hold: by the files of ``generate --answers``, and by the input itself.
 
-Memory: 24 bytes for each version that is read, and as much again while the latest are found.
+Memory: about 100 bytes for each version that is read.
 """
 
 import array

@@ -125,7 +125,7 @@ def _is_object(line: bytes) -> bool:
 def _lines(path: str, chunks: Iterable[bytes], offset: int) -> Iterator[Record]:
     """Yields what is on each line: a record, whatever is wrong with it, or objects side by side."""
     damaged: Record | None = None  # the record before, if it is damaged
-    for line in _split(chunks):
+    for line in _split(path, offset, chunks):
         raw = line.rstrip(b"\r\n")
         if _is_object(raw):
             if damaged and _may_go_on(damaged.raw, raw):
@@ -169,12 +169,16 @@ def _after(pattern: re.Pattern[str], text: str, at: int) -> int:
     return found.end() if found else at
 
 
-def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yields lines with their ends."""
+def _split(path: str, offset: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields lines with their ends, from an offset of a file on."""
     rest = b""
     for chunk in chunks:
+        if len(rest) > _MOST_BYTES:
+            raise _unchecked(path, offset, "the line is too large")
         *lines, rest = (rest + chunk).split(b"\n")
-        yield from (line + b"\n" for line in lines)
+        for line in lines:
+            yield line + b"\n"
+            offset += len(line) + 1
     if rest:
         yield rest
 

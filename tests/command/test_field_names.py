@@ -49,8 +49,8 @@ def test_one_member_is_one_field() -> None:
 def test_fields_that_lie_in_an_object() -> None:
     """As in an envelope."""
     assert of(meta={"eventId": 1, "timestamp": 2}, domain=1, event_type=2, data=3) == {
-        "event_id": "eventId in meta",
-        "timestamp": "timestamp in meta",
+        "event_id": "meta.eventId",
+        "timestamp": "meta.timestamp",
     }
 
 

@@ -17,6 +17,7 @@ from generator.__main__ import main as generate
 from pipeline import signals
 from pipeline.command import console, options
 from pipeline.input.rejects import REASONS
+from pipeline.verify import check
 from tests.commands import run_here
 from tests.tables import delta_rows
 
@@ -167,7 +168,11 @@ def test_commands_are_known(command: str) -> None:
     """Each ./run.sh command in the README is one that run.sh has, with options that exist."""
     name, *arguments = shlex.split(command, comments=True)[1:] or ["(nothing)"]
     assert re.search(rf"^  {re.escape(name)} ", (ROOT / "run.sh").read_text(), re.MULTILINE), name
-    parsers = {"run": options.parser, "generate": generator.options._parser}
+    parsers = {
+        "run": options.parser,
+        "generate": generator.options._parser,
+        "verify": check._parser,
+    }
     if name in parsers:
         known = parsers[name]()._option_string_actions
         assert {word for word in arguments if word.startswith("--")} <= set(known)

@@ -94,10 +94,13 @@ def test_a_record_that_never_ends_takes_bounded_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A damaged file is not read to its end for nothing."""
-    monkeypatch.setattr(plain_files, "_CHUNK_BYTES", 100)
-    monkeypatch.setattr(plain_files, "_MOST_BYTES", 1_000)
+    for name, size in (("_BEGINNING_BYTES", 100), ("_CHUNK_BYTES", 100), ("_MOST_BYTES", 1_000)):
+        monkeypatch.setattr(plain_files, name, size)
     (tmp_path / "a").write_bytes(b"[" + b'{"a":' * 100_000)
     with pytest.raises(UncheckedError, match="offset 1: cannot be checked"):
+        read(tmp_path / "a")
+    (tmp_path / "a").write_bytes(b'{"a":1}\n' + b'{"a":' * 100_000)
+    with pytest.raises(UncheckedError, match="offset 8: cannot be checked: the line is too large"):
         read(tmp_path / "a")
 
 
