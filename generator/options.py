@@ -214,7 +214,7 @@ def _add_delivery(group: _Group) -> None:
     group.whole("--events", "events to write, broken ones included", required=True)
     group.add(
         "--output",
-        "directory for the files, created if need be",
+        "folder for the files; it is made if it is missing",
         metavar="DIR",
         type=_directory,
         required=True,
@@ -226,7 +226,8 @@ def _add_delivery(group: _Group) -> None:
     presets = "; ".join(f"{name}, {preset.meaning}" for name, preset in PRESETS.items())
     group.add(
         "--preset",
-        f"what the delivery is like: {presets.replace('%', '%%')}; an option that is given, too, counts more",
+        f"what the delivery is like: {presets.replace('%', '%%')}; other options that you give"
+        " override it",
         metavar="NAME",
         choices=tuple(PRESETS),
     )
