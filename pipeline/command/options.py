@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--temp",
         type=path,
         metavar="DIR",
-        help="where payloads are staged, in a folder _eventsift (default: in the output folder)",
+        help="where to stage payloads, in a folder _eventsift (default: the output folder)",
     )
     parser.add_argument(
         "--rebuild",
@@ -46,17 +46,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=True,
         default=False,
         metavar="true|false",
-        help="replace the table by what the input has now, in one atomic step",
+        help="replace the table with the content of the input, in one atomic step",
     )
     parser.add_argument(
         "--fields",
         type=_fields,
         default=None,
         metavar="MAP",
-        help="where the fields of an event are in files of others, e.g."
+        help="what your files call the fields of an event, e.g."
         " event_id=id,timestamp=ts,data=payload.body: a dot leads into an object, data=. is the"
-        " whole record, and a backslash stands before a dot or comma of a name; the table keeps it,"
-        " later runs need not give it (default: what the table keeps, else their own names)",
+        " whole record, and a backslash stands before a dot or comma of a name; the table keeps"
+        " the map, so later runs need not give it (default: the map that the table keeps, else"
+        " the fields' own names)",
     )
     parser.add_argument(
         "--provenance",
@@ -140,7 +141,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=path,
         metavar="FILE",
         help="write the report as JSON to a file, which each run replaces, or to standard output"
-        " (-), where it takes the place of the report for people; of a run that fails it says why"
+        " (-), where it takes the place of the report for people; if the run fails, it says why"
         " (default: none)",
     )
     add_quiet(parser)
@@ -185,10 +186,10 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
         type=_history,
         default=0.0,
         metavar="TIME",
-        help="keep superseded files this long for Delta readers of older versions, e.g. 7d, which"
-        f" is the most ({LOG_DAYS} days of log are kept); plain Parquet readers do not see them;"
-        " superseded files that another Delta tool has written are removed at once; give it to"
-        " every run, because a run without it ends the history (default: 0, remove them at once)",
+        help="keep superseded files this long for Delta readers of older versions, at most"
+        f" {LOG_DAYS}d, because {LOG_DAYS} days of log are kept; plain Parquet readers do not"
+        " see them; superseded files that another Delta tool has written are removed at once; give"
+        " it to every run: a run without it ends the history (default: 0, remove them at once)",
     )
 
 

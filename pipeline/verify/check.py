@@ -279,7 +279,7 @@ def _parser() -> console.Parser:
         action="extend",
         default=[],
         metavar="FILE",
-        help="hold the table against what generate --answers has written; give the files of all"
+        help="compare the table with what generate --answers has written; give the files of all"
         " deliveries",
     )
     parser.add_argument(
@@ -289,8 +289,8 @@ def _parser() -> console.Parser:
         action="extend",
         default=[],
         metavar="PATTERN",
-        help="hold the table against these input files, which must be all that went into it: they"
-        " are read with code of its own, slowly",
+        help="compare the table with these input files, which must be all files that were"
+        " published to it; they are read by separate, slow code",
     )
     options.add_quiet(parser)
     parser.more_options = list
