@@ -104,7 +104,7 @@ def _is_kept(name: str) -> bool:
     hidden = file.startswith(".")
     return not hidden and (
         name in (ledger.LEDGER, "_eventsift/page.html")
-        or folder in ("_eventsift/runs", "_eventsift/rejects")
+        or folder in ("_eventsift/runs", "_eventsift/rejects", "_eventsift/catalogue")
     )
 
 
