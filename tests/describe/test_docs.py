@@ -44,7 +44,8 @@ def test_the_three_lines_of_the_readme(tmp_path: Path) -> None:
     database = duckdb.connect()
     database.execute(printed.out)
 
-    assert database.execute(question).fetchall() == [(17, 0.1, '{"id":17,"amount":0.1000}')]
+    data = '{"id":"tx-626265","amount":0.1000}'
+    assert database.execute(question).fetchall() == [("tx-626265", 0.1, data)]
 
 
 def test_the_example_is_so(tmp_path: Path) -> None:
