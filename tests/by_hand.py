@@ -17,7 +17,7 @@ from pipeline.input import blocks
 from pipeline.keys import delivery_keys, versions
 from pipeline.rows import encoding, staging
 from pipeline.run import Run
-from pipeline.steps import read, route, write
+from pipeline.steps import decode, read, route, write
 from pipeline.steps.sizes import Sizes
 from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
@@ -82,7 +82,7 @@ def read_events(
     """Reads and stages events, and any other lines, as one block."""
     path = deliver(folder / "blocks" / f"{number}.jsonl", events, *lines)
     (block,) = blocks.pack(blocks.cut(storage.match([str(path)]).files[0]), number)
-    settings = read.ReadSettings(
+    settings = decode.ReadSettings(
         run="r1",
         directory=new_run(folder).staging,
         sizes=Sizes(ID_SEED, buckets, shards, filter_size),

@@ -16,7 +16,7 @@ from pipeline.bookkeeping import leases, places, recovery
 from pipeline.bookkeeping.leases import DeadRun
 from pipeline.command import console, reasons, stopped
 from pipeline.run import new_run_id
-from pipeline.steps.commit import BrokenContractError, TooManyRejectedError
+from pipeline.steps.checks import BrokenContractError, TooManyRejectedError
 from pipeline.table.address import Table
 from pipeline.table.datafiles import ConflictError
 

@@ -25,8 +25,9 @@ from pipeline.rows.encoding import WriteSettings
 from pipeline.rows.live_rows import LiveFile
 from pipeline.rows.staging import Slices
 from pipeline.run import Run
-from pipeline.steps import commit, latest, plan, read, route, scan, write
+from pipeline.steps import commit, decode, latest, plan, read, route, scan, write
 from pipeline.steps.latest import Superseded
+from pipeline.steps.outcome import Outcome
 from pipeline.steps.plan import ReadTask, ScanTask
 from pipeline.steps.read import BlockRead
 from pipeline.steps.route import Routed
@@ -68,7 +69,7 @@ class ReadBlocks(ParallelDoFn):
 
     def call(self, element: ReadTask, *_: Any) -> Callable[[], Any]:
         """The reading of one block, with the size of the filter beside it."""
-        settings = read.ReadSettings(
+        settings = decode.ReadSettings(
             self._run.id,
             self._run.staging,
             element.sizes,
@@ -268,7 +269,7 @@ class CommitRun(beam.DoFn):
         """See `commit.commit`."""
         processes.stop(wait=False)  # their work is done, and they end while this goes on
         _, results = element
-        outcome = commit.Outcome(
+        outcome = Outcome(
             plans=list(results[tags.PLAN]),
             tallies=list(results[tags.TALLIES]),
             written=list(results[tags.WRITTEN]),

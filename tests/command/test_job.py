@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import flow
 from pipeline.command import console, job
-from pipeline.steps import commit
+from pipeline.steps import checks
 from pipeline.table import commits, datafiles
 from pipeline.table.address import Table
 from tests.deliveries import Event, deliver
@@ -132,7 +132,7 @@ def test_a_failure_deep_in_the_graph_is_one_sentence(
     def refuse(*_: Any) -> list[str]:
         return ["blocks planned = blocks read: 2 is not 1"]
 
-    monkeypatch.setattr(commit, "disagreements", refuse)
+    monkeypatch.setattr(checks, "disagreements", refuse)
 
     assert job.main(arguments) == console.FAILED
     assert capsys.readouterr().err == (

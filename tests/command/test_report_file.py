@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import storage
 from pipeline.command import console, job, report_file
-from pipeline.steps import commit
+from pipeline.steps import checks
 from tests.small_runs import line, newest, run, write
 
 
@@ -49,7 +49,7 @@ def test_a_failed_run_leaves_why(
 ) -> None:
     """Not what the run before has left, which would pass for this one's report."""
     target = write(tmp_path / "report.json", "an old one")
-    monkeypatch.setattr(commit, "disagreements", lambda _: ["2 is not 1"])
+    monkeypatch.setattr(checks, "disagreements", lambda _: ["2 is not 1"])
 
     code = console.FAILED
     with pytest.raises(ValueError, match="empty"):  # no summary was stored

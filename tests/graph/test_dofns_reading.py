@@ -10,7 +10,7 @@ from pipeline.graph import combiners, dofns, tags
 from pipeline.keys import delivery_keys, versions
 from pipeline.keys.partitions import Destination, day_number, shard_of
 from pipeline.rows.live_rows import LiveFile
-from pipeline.steps import read
+from pipeline.steps import decode
 from pipeline.steps.plan import ScanTask
 from pipeline.steps.sizes import Sizes
 from pipeline.table.datafiles import DataFile
@@ -76,7 +76,7 @@ class TestReadBlocks:
         assert isinstance(call, functools.partial)
         assert call.args == (
             task.block,
-            read.ReadSettings(
+            decode.ReadSettings(
                 run=run.id,
                 directory=run.staging,
                 sizes=task.sizes,

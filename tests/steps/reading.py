@@ -10,7 +10,8 @@ import zstandard
 
 from pipeline.input.blocks import Block, Piece
 from pipeline.keys import delivery_keys, versions
-from pipeline.steps.read import BlockRead, ReadSettings
+from pipeline.steps.decode import ReadSettings
+from pipeline.steps.read import BlockRead
 from pipeline.steps.sizes import Sizes
 from tests.by_hand import content_of, slices_of
 from tests.deliveries import Event

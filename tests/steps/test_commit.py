@@ -12,7 +12,8 @@ from pipeline.bookkeeping.summary import Events, Files, Spread, decode
 from pipeline.rows import encoding
 from pipeline.run import Run
 from pipeline.steps import commit, plan, route, write
-from pipeline.steps.commit import Outcome, ReconciliationError, TooManyPartitionsError
+from pipeline.steps.checks import ReconciliationError, TooManyPartitionsError
+from pipeline.steps.outcome import Outcome
 from pipeline.steps.tally import Tally
 from pipeline.table import commits, datafiles, delta, settling
 from pipeline.table.address import Table

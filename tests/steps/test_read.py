@@ -18,7 +18,7 @@ from pipeline.input import blocks
 from pipeline.input.blocks import Block
 from pipeline.keys import delivery_keys, versions
 from pipeline.keys.partitions import day_number
-from pipeline.steps import read as read_module
+from pipeline.steps import decode
 from pipeline.steps.read import read_block
 from tests.by_hand import slices_of
 from tests.steps.reading import (
@@ -229,7 +229,7 @@ def test_small_files_are_as_if_read_by_themselves(tmp_path: Path, texts: list[st
 def test_small_files_are_decoded_in_few_calls(tmp_path: Path) -> None:
     """A call for each would take most of the time; and memory does not hold all of them."""
     block = block_of(tmp_path, *(line(f"e{n}").encode() + b"\n" for n in range(1000)))
-    with mock.patch.object(read_module, "decode", wraps=read_module.decode) as calls:
+    with mock.patch.object(decode, "decode", wraps=decode.decode) as calls:
         read = read_block(block, reading(tmp_path, part_bytes=20_000))
     assert read.rows == 1000
     assert 5 <= calls.call_count == -(-block.bytes // 20_000) <= 10

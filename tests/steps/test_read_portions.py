@@ -12,9 +12,10 @@ from pipeline.graph import dofns, tags
 from pipeline.input.blocks import Block, Piece
 from pipeline.keys import delivery_keys, versions
 from pipeline.keys.versions import Bucketed
-from pipeline.steps import read
+from pipeline.steps import decode, read
+from pipeline.steps.decode import ReadSettings
 from pipeline.steps.plan import ReadTask
-from pipeline.steps.read import BlockRead, ReadSettings
+from pipeline.steps.read import BlockRead
 from pipeline.steps.sizes import Sizes
 from tests.by_hand import ID_SEED, new_run
 from tests.deliveries import Event
@@ -109,7 +110,7 @@ def test_an_engine_gets_versions_before_all_is_read(
         return stage(*arguments)
 
     monkeypatch.setattr(read.staging, "stage", note)
-    monkeypatch.setattr(read, "ReadSettings", functools.partial(ReadSettings, part_bytes=500))
+    monkeypatch.setattr(decode, "ReadSettings", functools.partial(ReadSettings, part_bytes=500))
     step = dofns.ReadBlocks(new_run(tmp_path), 0)
     outputs: Iterator[Any] = iter(step.process(ReadTask(block, SIZES)))
 
