@@ -128,12 +128,12 @@ def wanted(some: Sequence[Shape], names: Sequence[str]) -> list[Shape]:
 
 
 def measure(
-    wanted: Sequence[Shape], rounds: int, work: pathlib.Path, peer: bool = True
+    loads: Sequence[Shape], rounds: int, work: pathlib.Path, peer: bool = True
 ) -> dict[str, Result]:
     """Publishes each load, `rounds` times.
 
     Args:
-        wanted: The loads. Those that they are compared with are measured, too.
+        loads: What is published; each beside its plain load, if that is among them.
         rounds: How often.
         work: For input and output.
         peer: Whether DuckDB does the same, where it can.
@@ -142,14 +142,14 @@ def measure(
         build.DisagreementError: Its table has other events.
         measure.CommandError: eventsift failed.
     """
-    results = {shape.name: Result(shape, 0, [], [], 0) for shape in wanted}
+    results = {shape.name: Result(shape, 0, [], [], 0) for shape in loads}
     with tempfile.TemporaryDirectory(dir=work, prefix="tables-") as folder:
         before = {
-            shape.name: _table(shape, work, pathlib.Path(folder)) for shape in wanted if shape.table
+            shape.name: _table(shape, work, pathlib.Path(folder)) for shape in loads if shape.table
         }
         for number in range(rounds):
-            for shape in wanted:
-                output = pathlib.Path(folder) / f"{wanted.index(shape)}-{number}"
+            for shape in loads:
+                output = pathlib.Path(folder) / f"{loads.index(shape)}-{number}"
                 theirs = output.with_name(f"{output.name}-{YARDSTICK}")
                 delivered = delivery(shape, work)
                 result = results[shape.name]
@@ -160,7 +160,8 @@ def measure(
                 results[shape.name] = result._replace(
                     bytes=delivered.summary.size_bytes, files=files
                 )
-                print(f"round {number + 1}: {shape.name}: {result.ours[-1].wall_seconds:.2f} s")
+                seconds = result.ours[-1].wall_seconds
+                print(f"round {number + 1}: {shape.name}: {seconds:.2f} s", flush=True)
                 if number == 0 and result.peer and result.peer[0]:
                     _compare(shape, output, theirs)
                 for table in (output, theirs):
@@ -201,7 +202,7 @@ def _peer(delivered: data.Delivery, output: pathlib.Path) -> Usage | None:
     try:
         return programs.run_peer(YARDSTICK, output, delivered.pattern)
     except CommandError as error:
-        print(f"DuckDB failed: {str(error).splitlines()[-1]}")
+        print(f"DuckDB failed: {str(error).splitlines()[-1]}", flush=True)
         return None
 
 
