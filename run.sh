@@ -20,6 +20,8 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   compact ...    merge a table's small files
   plan ...       tell what a run with the same options would do, without doing it
   status ...     tell how a table is doing                                    (status --help)
+  catalogue ...  tell what is in data, of every type                       (catalogue --help)
+  views ...      print SQL: a view of each type, with a column for each field (views --help)
   page ...       show a table and its runs as one HTML file
   test ...       the tests, on all cores if no arguments are given (these go to pytest)
   test-pythons   the tests on every Python from 3.10 to 3.13 that is here
@@ -28,12 +30,14 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   soak [N]       deliveries, crashes, compactions at random, N long examples (default: 200)
   lint           ruff, mypy, and which package imports which
   draw           draw the job's graph into docs/architecture.md
+  pictures       make the pictures of docs/ from real runs (needs Chromium)
+  story          run docs/story.ipynb, and keep what it shows
   bench ...      the benchmarks
   --version      the version
   help           this text
 
-Paths given to run, generate, verify, compact, plan, status, page and bench are relative to where you
-are.
+Paths given to run, generate, verify, compact, plan, status, catalogue, views, page and bench are
+relative to where you are.
 
 Environment:
   PYTHON           the interpreter to build the environment with (default: the newest here)
@@ -46,7 +50,7 @@ say() { printf '%s\n' "$*" >&2; }
 # nearest WORD: asks whether the command was meant that begins most like the word.
 nearest() {
   local name found="" length=0 same
-  for name in run generate verify compact plan status page test test-pythons test-page test-engines soak lint draw bench help; do
+  for name in run generate verify compact plan status catalogue views page test test-pythons test-page test-engines soak lint draw pictures story bench help; do
     same=0
     while [[ -n "${name:same:1}" && "${name:same:1}" == "${1:same:1}" ]]; do same=$((same + 1)); done
     ((same <= length)) || { found="; did you mean ./run.sh $name?" && length=$same; }
@@ -271,7 +275,7 @@ command="${1:-demo}"
 [[ $# -eq 0 ]] || shift
 case "$command" in
   demo) demo ;;
-  run | generate | verify | compact | plan | status | page)
+  run | generate | verify | compact | plan | status | catalogue | views | page)
     prepare
     EVENTSIFT_PROGRAM=./run.sh module pipeline.cli "$command" "$@"
     ;;
@@ -294,6 +298,8 @@ case "$command" in
   soak) prepare test && EVENTSIFT_SOAK="${1:-200}" run_tests tests/whole/test_convergence.py ;;
   lint) prepare test && lint ;;
   draw) prepare test && module tests.project.drawing ;;
+  pictures) prepare page && module tests.project.pictures ;;
+  story) prepare test && module tests.project.notebook ;;
   bench)
     # An environment of its own: what is compared against must not change what is tested.
     [[ -n "${EVENTSIFT_VENV:-}" ]] || VENV="$ROOT/.venv-bench"

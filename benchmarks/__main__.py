@@ -10,13 +10,14 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from benchmarks import build, data, elements, engines, fallbacks, merge, programs
+from benchmarks import build, data, elements, engines, fallbacks, merge, programs, shapes
 from benchmarks.measure import CommandError
 from pipeline.command import console
 from tests.apparatus.install import MissingError
 from tests.apparatus.servers import ServerError
 
 _QUICK_EVENTS, _QUICK_ROUNDS = 500_000, 2
+_QUICK_SCALE = 1 / 20
 _WORK = programs.ROOT / ".bench"
 
 
@@ -62,6 +63,12 @@ def _fallbacks(options: argparse.Namespace, work: pathlib.Path) -> str:
 def _merge(options: argparse.Namespace, work: pathlib.Path) -> str:
     cases = merge.cases(options.tables, options.deliveries)
     return merge.markdown(merge.measure(cases, options.rounds, work))
+
+
+def _shapes(options: argparse.Namespace, work: pathlib.Path) -> str:
+    scale = _QUICK_SCALE if options.quick else options.scale
+    wanted = shapes.wanted(shapes.shapes(scale), options.only)
+    return shapes.markdown(shapes.measure(wanted, 1 if options.quick else options.rounds, work))
 
 
 def _elements(options: argparse.Namespace, work: pathlib.Path) -> str:
@@ -165,6 +172,24 @@ def _parser() -> argparse.ArgumentParser:
         default=[1_000, 10_000, 100_000, 1_000_000],
         help="events delivered (default: 1000,10000,100000,1000000)",
     )
+
+    added = command("shapes", "loads of other shapes than the plain one", 3)
+    added.set_defaults(measure=_shapes)
+    added.add_argument(
+        "--only",
+        metavar="TEXT",
+        nargs="+",
+        default=[],
+        help="loads whose names begin with one of these, and the plain ones beside them",
+    )
+    added.add_argument(
+        "--scale",
+        metavar="X",
+        type=float,
+        default=1.0,
+        help="multiplies all numbers of events (default: 1, 60 million events)",
+    )
+    added.add_argument("--quick", action="store_true", help="a twentieth of it, one round")
 
     added = command("elements", "how large the elements are that a run shuffles", 1, 1_000_000)
     added.set_defaults(measure=_elements)

@@ -2,8 +2,10 @@
 
 import json
 import pathlib
+import re
 import shutil
 import zlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import duckdb
@@ -54,12 +56,46 @@ def made(options: Options) -> Delivery:
     return Delivery(options.output, summary)
 
 
+# The first fields of a line, as the generator writes them.
+_FIRST_FIELDS = {
+    "event_id": re.compile(rb'(?m)^(\{"event_id":")[^"]*'),
+    "timestamp": re.compile(rb'(?m)^(\{"event_id":"[^"]*","timestamp":")[^"]*'),
+}
+_VALUES = {
+    "event_id": b"00000000-0000-4000-8000-000000000000",
+    "timestamp": b"2021-01-01T12:00:00Z",
+}
+
+
+def with_same(delivery: Delivery, fields: Sequence[str]) -> Delivery:
+    """The delivery with the same value of some fields in all events; the other one goes."""
+    mark = _mark(delivery.folder)
+    if not mark.read_text().endswith(_same(fields)):
+        wanted = mark.read_text()
+        mark.unlink()
+        for path in delivery.folder.iterdir():
+            hidden = path.with_name(f".{path.name}")
+            with path.open("rb") as source, hidden.open("wb") as target:
+                while lines := b"".join(source.readlines(1 << 24)):
+                    for field in fields:
+                        lines = _FIRST_FIELDS[field].sub(rb"\g<1>" + _VALUES[field], lines)
+                    target.write(lines)
+            hidden.replace(path)
+        mark.write_text(wanted + _same(fields))
+    size = sum(path.stat().st_size for path in delivery.folder.iterdir())
+    return delivery._replace(summary=delivery.summary._replace(size_bytes=size))
+
+
+def _same(fields: Sequence[str]) -> str:
+    return f" {' '.join(fields)} the same"
+
+
 def _mark(folder: pathlib.Path) -> pathlib.Path:
     return folder.with_name(folder.name + ".made")
 
 
 def _summary(text: str) -> Summary:
-    return Summary(*map(int, text.split()))
+    return Summary(*map(int, text.split()[: len(Summary._fields)]))
 
 
 def _generator_checksum() -> int:

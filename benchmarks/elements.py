@@ -19,7 +19,7 @@ from apache_beam import coders
 from benchmarks import data, tables
 from pipeline import flow
 from pipeline.command import runners
-from pipeline.graph import dofns
+from pipeline.graph import combiners
 from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.run import Run, new_run_id
 from pipeline.table.address import Table
@@ -95,7 +95,7 @@ class _MeasuredGroupByKey(beam.PTransform[Any, Any]):
         return groups | "measure group" >> group
 
 
-class _MeasuredCombineSeen(dofns.CombineDeliveryKeys):
+class _MeasuredCombineSeen(combiners.CombineDeliveryKeys):
     """Notes how large the parts and the accumulators are: each is an element of a shuffle."""
 
     def merge_accumulators(self, accumulators: Iterable[DeliveryKeys]) -> DeliveryKeys:
@@ -110,7 +110,7 @@ def _instruments() -> Iterator[None]:
     with (
         mock.patch.object(beam, "GroupByKey", _MeasuredGroupByKey),
         mock.patch.object(beam.transforms.util, "GroupByKey", _MeasuredGroupByKey),
-        mock.patch.object(dofns, "CombineDeliveryKeys", _MeasuredCombineSeen),
+        mock.patch.object(combiners, "CombineDeliveryKeys", _MeasuredCombineSeen),
     ):
         yield
 

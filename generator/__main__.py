@@ -3,13 +3,18 @@
 if __name__ == "__main__":  # before the imports that take time
     from pipeline import signals
 
-    signals.install("generator")
+    signals.install("eventsift")
 
 import importlib.util
+import os
+import sys
 from collections.abc import Sequence
 
 from generator.options import parse
-from pipeline.command import console
+from pipeline.amounts import counted
+from pipeline.command import console, explain, reasons
+from pipeline.command.options import is_quiet
+from pipeline.notices import Work
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,19 +32,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     if importlib.util.find_spec("faker") is None:
         console.say(
-            "generator: Faker is not installed; install it with:"
+            "eventsift: Faker is not installed; install it with:"
             " pip install 'eventsift[generator]'",
             error=True,
         )
         return console.FAILED
+    folder = os.path.abspath(options.output)
+    if problem := explain.unusable_folder("--output", folder):
+        console.say(f"eventsift: {problem}", error=True)
+        return console.FAILED
     # Only now: numpy and Faker take longer to load than --help takes to print.
     from generator.files import deliver
 
+    work = Work("generate")
+    work.total = options.events
+    work.about = f"{counted(options.events, 'event')} in {counted(options.files, 'file')}"
+    quiet = is_quiet(sys.argv[1:] if arguments is None else arguments)
     try:
-        summary = deliver(options)
+        with console.telling(work, "event", quiet=quiet):
+            summary = deliver(options, work)
     except OSError as error:
         where = error.filename or options.output
-        console.say(f"generator: cannot write {where}: {error.strerror or error}.", error=True)
+        why = error.strerror or str(error)
+        if reasons.is_full(error):
+            why += f"{explain.no_room(folder)}, or give another folder with --output"
+        console.say(f"eventsift: cannot write {where}: {why}", error=True)
         return console.FAILED
     console.say(summary.sentence())
     return console.DONE

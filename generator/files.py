@@ -17,6 +17,8 @@ from generator.layout import indented
 from generator.options import Options
 from generator.versions import counts, versions
 from pipeline import signals
+from pipeline.amounts import counted as number_of
+from pipeline.notices import Work
 
 # Large enough that the cost of numpy's calls is negligible, small enough for the processor's cache.
 _CHUNK_EVENTS = 16_384
@@ -80,17 +82,23 @@ class Summary(NamedTuple):
     def sentence(self) -> str:
         """Returns the summary as one line for people."""
         return (
-            f"{self.events:,} events in {self.files:,} files, {self.size_bytes:,} bytes: "
-            f"{self.new_ids:,} new ids, {self.duplicates:,} duplicates, {self.broken:,} broken "
+            f"{number_of(self.events, 'event')} in {number_of(self.files, 'file')}, "
+            f"{number_of(self.size_bytes, 'byte')}: "
+            f"{number_of(self.new_ids, 'new id')}, {number_of(self.duplicates, 'duplicate')}, "
+            f"{self.broken:,} broken "
             f"(to go on: --known-ids {self.known_ids} --first-file {self.next_file})"
         )
 
 
-def deliver(options: Options) -> Summary:
+def deliver(options: Options, work: Work | None = None) -> Summary:
     """Writes the files of a delivery, one after the other.
 
     A file gets its name when it is complete; until then it is hidden. Files of the same name are
     replaced.
+
+    Args:
+        options: What the delivery is like.
+        work: Counts the events and bytes that are written.
 
     Raises:
         OSError: The directory cannot be made, or a file cannot be written.
@@ -100,20 +108,20 @@ def deliver(options: Options) -> Summary:
         answers = None
         if options.answers:
             answers = Answers(options, stack.enter_context(_appearing(options.answers)))
-        summary = _deliver(options, answers)
+        summary = _deliver(options, answers, work or Work("generate"))
         if answers:
             answers.end()
     return summary
 
 
-def _deliver(options: Options, answers: Answers | None) -> Summary:
+def _deliver(options: Options, answers: Answers | None, work: Work) -> Summary:
     """Writes the files, and the answers to their events."""
     extension = _FRAMINGS[options.framing].extension + _EXTENSIONS[options.compression]
     size_bytes = 0
     for n in range(options.files):
         path = options.output / f"events-{options.first_file + n:05d}{extension}"
         start, stop = (options.events * edge // options.files for edge in (n, n + 1))
-        size_bytes += _write(path, options, start, stop, answers)
+        size_bytes += _write(path, options, start, stop, answers, work)
     counted = counts(options, np.array([options.events]))
     new_ids = int(counted.new[0])
     return Summary(
@@ -129,14 +137,25 @@ def _deliver(options: Options, answers: Answers | None) -> Summary:
 
 
 def _write(
-    path: pathlib.Path, options: Options, start: int, stop: int, answers: Answers | None
+    path: pathlib.Path,
+    options: Options,
+    start: int,
+    stop: int,
+    answers: Answers | None,
+    work: Work,
 ) -> int:
     """Writes a file with the events ``start`` to below ``stop``, and returns its size."""
+    before = work.bytes
     with _appearing(path) as raw:
         with _compressed(raw, options.compression) as file:
-            for chunk in chunks(options, start, stop, path.name, answers):
+            written = chunks(options, start, stop, path.name, answers)
+            for number, chunk in enumerate(written, start=1):
                 file.write(chunk)
-        return raw.tell()
+                work.done = min(start + number * _CHUNK_EVENTS, stop)
+                work.bytes = before + raw.tell()
+        size_bytes = raw.tell()
+        work.bytes = before + size_bytes
+        return size_bytes
 
 
 @contextlib.contextmanager

@@ -4,11 +4,12 @@ import argparse
 import datetime
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from generator.presets import PRESETS
 from pipeline.command import console
 from pipeline.command.console import Parser
+from pipeline.command.options import add_quiet
 
 FRAMINGS = ("lines", "concatenated", "spaced", "pretty", "array")
 COMPRESSIONS = ("none", "gzip", "bzip2", "xz", "zstd")
@@ -110,7 +111,9 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser = _parser()
     preset = parser.parse_args(arguments).preset
     parser.set_defaults(**PRESETS[preset].defaults)  # below what the command line has
-    options = Options(**vars(parser.parse_args(arguments)))
+    given = vars(parser.parse_args(arguments))
+    del given["quiet"]  # of the command, and not of the delivery
+    options = Options(**given)
     problem = _complaint(options)
     if problem is not None:
         parser.error(problem)
@@ -119,10 +122,6 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 
 class _Parser(Parser):
     more_options = list  # nobody else parses options, so an unknown one is wrong
-
-    def refuse(self, message: str) -> NoReturn:
-        """Says what is wrong in one line; argparse would print every option first."""
-        self.exit(2, f"generator: {message}; see --help.\n")
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str], int]:
@@ -207,6 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_destinations(_Group(parser, "destinations"))
     _add_duplicates(_Group(parser, "duplicates"))
     _add_form(_Group(parser, "form"))
+    add_quiet(parser)
     return parser
 
 

@@ -72,6 +72,24 @@ def _status(arguments: Sequence[str]) -> int:
     return main(arguments)
 
 
+def _catalogue(arguments: Sequence[str]) -> int:
+    from pipeline import imports
+
+    imports.leave_out_unused()
+    from pipeline.describe.catalogue_command import main
+
+    return main(arguments)
+
+
+def _views(arguments: Sequence[str]) -> int:
+    from pipeline import imports
+
+    imports.leave_out_unused()
+    from pipeline.describe.views_command import main
+
+    return main(arguments)
+
+
 def _plan(arguments: Sequence[str]) -> int:
     from pipeline import imports
 
@@ -89,6 +107,8 @@ COMMANDS = {
     "compact": _Command("merge a table's small files", _UNCHANGED, _compact),
     "plan": _Command("tell what a run would do, without doing it", "", _plan),
     "status": _Command("tell how a table is doing", "", _status),
+    "catalogue": _Command("tell what is in `data`, of every type", "", _catalogue),
+    "views": _Command("print SQL: a view of each type, with a column for each field", "", _views),
     "page": _Command("show a table and its runs as one HTML file", "", _page),
 }
 

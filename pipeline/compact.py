@@ -19,11 +19,13 @@ from typing import NamedTuple
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline import storage
+from pipeline import amounts, storage
+from pipeline.amounts import counted
 from pipeline.bookkeeping import ledger, places, recovery
-from pipeline.command import attempts, beam_options, console, explain, options
+from pipeline.command import attempts, beam_options, console, explain, options, reasons
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination, directory
+from pipeline.notices import Work
 from pipeline.rows import parquet
 from pipeline.rows.encoding import WriteSettings
 from pipeline.storage import stores
@@ -88,7 +90,13 @@ def groups(
         yield group
 
 
-def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 0.0) -> Compacted:
+def compact(
+    table: Table,
+    run_id: str,
+    target_bytes: int,
+    keep_seconds: float = 0.0,
+    work: Work | None = None,
+) -> Compacted:
     """Merges the small files of all partitions.
 
     Args:
@@ -96,6 +104,7 @@ def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 
         run_id: Names the new files and the commit.
         target_bytes: What a file should not exceed, before compression.
         keep_seconds: How long superseded files stay; see `settling.settle`.
+        work: Counts the bytes of the files that are merged.
 
     Raises:
         datafiles.ConflictError: Another run has committed meanwhile; nothing was published.
@@ -108,8 +117,17 @@ def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 
         raise datafiles.TableError(f"{root}: there is no table; --output names the table's folder")
     settings = WriteSettings(root, run_id, target_bytes, keep_seconds > 0)
     found = list(_plan(root, snapshot.files, target_bytes))
-    add = [file for group in found for file in _merge(group, settings)]
     remove = [file for group in found for file in group]
+    work = work or Work("merge")
+    work.total = sum(file.bytes for file in remove)
+    if remove:
+        files = f"{counted(len(remove), 'file')}, {amounts.size(work.total)}"
+        work.about = f"run {run_id}: {files} to merge"
+    add: list[DataFile] = []
+    for group in found:
+        add += _merge(group, settings)
+        work.done += sum(file.bytes for file in group)
+        work.bytes = work.done
     if add:
         commits.commit(table, snapshot.version, run_id, add, remove, same_rows=True)
     after = settling.settle(table, keep_seconds)
@@ -161,6 +179,7 @@ def main(arguments: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     options.add_table_arguments(parser)
+    options.add_quiet(parser)
     beam_options.tell_beams_options(parser, arguments)
     own, rest = parser.parse_known_args(arguments)
     if not own.output:
@@ -169,26 +188,39 @@ def main(arguments: Sequence[str]) -> int:
     beam_options.refuse_unknown(parser, engine, rest)
     root = storage.absolute(own.output)
     stores.configure(engine)
-    if problem := explain.missing_extra(root) or explain.unusable_folder("--output", root):
+    problem = (
+        explain.missing_extra(root)
+        or explain.unusable_folder("--output", root)
+        or explain.no_table(root, "there is no table")
+    )
+    if problem:
         console.say(f"eventsift: {problem}", error=True)
         return console.FAILED
     table = Table(root, stores.delta_options(root, engine))
 
     def work(run_id: str) -> int:
-        done = compact(table, run_id, own.target_file_mb << 20, own.keep_history)
+        counts = Work("merge")
+        with console.telling(counts, "byte", quiet=own.quiet):
+            done = compact(table, run_id, own.target_file_mb << 20, own.keep_history, work=counts)
         console.say(_report(done))
         return console.DONE
 
     # Nothing is staged.
-    return attempts.repeat(work, attempts.Settings(table, places.default_temp(root)))
+    settings = attempts.Settings(
+        table,
+        places.default_temp(root),
+        hints=lambda error: explain.no_room(root) if reasons.is_full(error) else "",
+    )
+    return attempts.repeat(work, settings)
 
 
 def _report(done: Compacted) -> str:
     if not done.partitions:
-        return f"Nothing to merge: {done.after:,} files."
+        return f"Nothing to merge: {counted(done.after, 'file')}."
     return (
-        f"{done.before:,} files became {done.after:,}: {done.rows:,} rows of"
-        f" {done.partitions:,} partitions were written anew. Published as version {done.version}."
+        f"{done.before:,} files became {done.after:,}: {counted(done.rows, 'row')} of"
+        f" {counted(done.partitions, 'partition')} were written anew."
+        f" Published as version {done.version}."
     )
 
 

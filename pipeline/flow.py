@@ -57,6 +57,12 @@ def build(pipeline: beam.Pipeline, run: Run, workers: int = 0) -> beam.PCollecti
     # Write Parquet to dynamic destinations, without the rows that are superseded.
     write = route[tags.ROWS] | "write" >> do.Write(run, workers)
 
+    # Know what is in `data`, by a sample.
+    catalogue = (
+        read[tags.CATALOGUES]
+        | "catalogue" >> beam.CombineGlobally(combiners.CombineCatalogues()).without_defaults()
+    )
+
     # Check that all counts agree; publish everything in one commit.
     steps = (plan, read, scan, latest, route, write)
     tallies = [step[tags.TALLIES] for step in steps] | "tallies" >> beam.Flatten()
@@ -65,5 +71,6 @@ def build(pipeline: beam.Pipeline, run: Run, workers: int = 0) -> beam.PCollecti
         tags.TALLIES: tallies,
         tags.WRITTEN: write[tags.WRITTEN],
         tags.REJECTS: read[tags.REJECTS],
+        tags.CATALOGUES: catalogue,
     }
     return outcome | "commit" >> do.Commit(run)

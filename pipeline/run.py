@@ -1,10 +1,13 @@
 """A run: one execution of the job, as the user asked for it."""
 
 import datetime
-import uuid
+import secrets
+import string
 from typing import NamedTuple
 
 from pipeline.bookkeeping import places
+from pipeline.input.contracts import Contract
+from pipeline.input.fields import FieldMap
 from pipeline.table.address import Table
 
 
@@ -46,6 +49,8 @@ class Run(NamedTuple):
         dedup_days: How many days apart versions of an event may be, as the user promises; None if
             they may be anywhere.
         max_rejected: Limit on the records that the run may reject; None if there is none.
+        fields: Where the fields of an event are; None for what the table keeps.
+        contract: What the data of events has to fulfil; None if nothing is asked.
     """
 
     id: str
@@ -60,6 +65,8 @@ class Run(NamedTuple):
     keep_seconds: float = 0.0
     dedup_days: int | None = None
     max_rejected: RejectLimit | None = None
+    fields: FieldMap | None = None
+    contract: Contract | None = None
 
     @property
     def root(self) -> str:
@@ -73,9 +80,12 @@ class Run(NamedTuple):
 
 
 def new_run_id() -> str:
-    """Returns a new id, of the time and something random: unique, and sorted by time."""
+    """Returns a new id: the second, the microsecond in it, and a random digit.
+
+    Ids are sorted by time, also those of two runs that begin within one second.
+    """
     now = datetime.datetime.now(datetime.timezone.utc)
-    return f"{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+    return f"{now:%Y%m%dT%H%M%S}-{now.microsecond:05x}{secrets.choice(string.hexdigits[:16])}"
 
 
 def began(run_id: str) -> datetime.datetime | None:

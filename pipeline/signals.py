@@ -20,6 +20,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
+from pipeline import notices
+
 NUMBERS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 _WORDS = {signal.SIGHUP: "hung up", signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
@@ -147,6 +149,11 @@ def speaking_through(fd: int) -> Iterator[None]:
             _stderr_fd = before
 
 
+def stderr_fd() -> int:
+    """Returns the file descriptor of the real standard error; see `speaking_through`."""
+    return _stderr_fd
+
+
 def leave(code: int) -> NoReturn:
     """Ends the program with an exit code, unless a signal is ending it; 130 dies of SIGINT."""
     _lock.acquire()  # never released: from here on no signal changes the outcome
@@ -210,6 +217,7 @@ def _end(number: int) -> NoReturn:
     _ending_since = time.monotonic()
     if _stderr_fd != 2:
         os.dup2(_stderr_fd, 2)
+    notices.end()
     lines = [f"{_name}: {_WORDS[signal.Signals(number)]}"]
     if _last_word and not _actions:
         lines.append(_last_word)

@@ -11,6 +11,9 @@ from hypothesis import Phase, settings
 
 from pipeline import processes
 
+# Tests of what a command says on stderr must not depend on how long it takes on a busy machine.
+os.environ["EVENTSIFT_QUIET"] = "1"
+
 # Shrinking runs a failing example hundreds of times, for minutes where each is several runs of the
 # job: the build server only says how to repeat it, and it is shrunk there.
 settings.register_profile(

@@ -104,7 +104,7 @@ def _is_kept(name: str) -> bool:
     hidden = file.startswith(".")
     return not hidden and (
         name in (ledger.LEDGER, "_eventsift/page.html")
-        or folder in ("_eventsift/runs", "_eventsift/rejects")
+        or folder in ("_eventsift/catalogue", "_eventsift/runs", "_eventsift/rejects")
     )
 
 
@@ -128,6 +128,8 @@ def letters_in(path: str | Path) -> list[dict[str, Any]]:
     """The dead letters in a file, by source and offset, with their raw bytes as such."""
     letters = [json.loads(line) for line in Path(path).read_bytes().splitlines()]
     for letter in letters:
-        encoded = letter.pop("raw_base64", None)
-        letter["raw"] = base64.b64decode(encoded) if encoded else letter["raw"].encode()
+        if "raw" in letter:
+            letter["raw"] = letter["raw"].encode()
+        else:
+            letter["raw"] = base64.b64decode(letter.pop("raw_base64"))
     return sorted(letters, key=lambda letter: (letter["source"], letter["offset"]))

@@ -181,7 +181,7 @@ class TestCommand:
     def test_it_says_what_it_did(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """In a sentence, and leaves nothing behind."""
         assert compact.main(["--output", str(root)]) == 0
-        assert "6 files became 2: 6 rows of 1 partitions" in capsys.readouterr().out
+        assert "6 files became 2: 6 rows of 1 partition were" in capsys.readouterr().out
         assert compact.main(["--output", str(root)]) == 0
         assert "Nothing to merge: 2 files." in capsys.readouterr().out
         assert tables.strays(root) == []

@@ -49,7 +49,7 @@ class TestGraph:
         }
         assert names == {
             *("Create", "plan", "read", "delivery keys", "scan", "versions"),
-            *("latest", "large destinations", "route", "write", "tallies", "commit"),
+            *("latest", "large destinations", "route", "write", "catalogue", "tallies", "commit"),
         }
 
     def test_what_is_shuffled_is_small(self, tmp_path: Path) -> None:

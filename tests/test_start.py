@@ -62,14 +62,24 @@ def test_a_plain_start_gives_the_same(tmp_path: Path) -> None:
         "start._WORK_FILES = 1\n"
         "begun = []\n"
         "processes.start = begun.append\n"
+        "asked = []\n"
+        "imports.quieten()\n"
+        "imports.leave_out_unused()\n"
+        "from apache_beam.transforms import userstate\n"
+        "inspect = userstate.get_dofn_specs\n"
+        "userstate.get_dofn_specs = lambda function: asked.append(function) or inspect(function)\n"
         "start.run_job(sys.argv[1:])\n"
+        "again = len(asked) > len({*map(id, asked)})\n"
         "left_out = any(isinstance(one, imports._NotThere) for one in sys.meta_path)\n"
-        "print('tricks:', left_out, gc.get_freeze_count() > 0, begun)"
+        "print('tricks:', left_out, gc.get_freeze_count() > 0, begun, again)"
     )
     events = [Event(f"e{n}") for n in range(9)]
     source = deliver(tmp_path / "a.jsonl", events)
     outcomes = []
-    for table, switch, tricks in (("a", "", "True True [2]"), ("b", "1", "False False []")):
+    for table, switch, tricks in (
+        ("a", "", "True True [2] False"),
+        ("b", "1", "False False [] True"),
+    ):
         arguments = ("--input", source, "--output", tmp_path / table, "--workers", "2")
         said = python(program, *arguments, EVENTSIFT_PLAIN_START=switch)
         assert said.splitlines()[-1] == f"tricks: {tricks}"

@@ -14,13 +14,14 @@ _LIMIT_BYTES = 32 << 20
 
 
 class Letter(msgspec.Struct, frozen=True):
-    """A dead letter without its record; see `rejects.Reject`."""
+    """A dead letter; see `rejects.Reject`. `raw` is "" where the record is not UTF-8."""
 
     source: str
     offset: int
     length: int
     reason: str
     message: str
+    raw: str = ""
 
 
 def first(path: str, reasons: Collection[str], each: int = 1) -> dict[str, list[Letter]]:

@@ -1,4 +1,4 @@
-"""What a run leaves beside the table: its summary, its dead letters, its files in the ledger.
+"""What a run leaves beside the table: summary, dead letters, catalogue, files in the ledger.
 
 All of it is staged before the commit and kept after it: by the run itself, or by the next one if it
 was killed in between. So no dead letter and no summary of a published run is lost on a local disk;
@@ -13,12 +13,15 @@ import os
 from collections.abc import Iterable
 
 import msgspec
+import pyarrow as pa
 
 from pipeline import notices, storage
-from pipeline.bookkeeping import ledger, places, state, summary
+from pipeline.bookkeeping import catalogues, ledger, listings, places, state, summary
 from pipeline.bookkeeping.leases import DeadRun
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.bookkeeping.summary import RunSummary
+from pipeline.catalogue.changes import changes
+from pipeline.catalogue.nodes import Catalogue
 from pipeline.storage import durable
 from pipeline.storage.paths import STATE
 from pipeline.table import delta
@@ -33,6 +36,8 @@ _STAGED = "journal.json"
 _LETTERS_AHEAD = 4
 # A name for each block: 100 TB of input have 200 MB of them.
 _LIMIT_BYTES = 256 << 20
+# Of what each file had: some millions of files.
+_COUNTS_BYTES = 64 << 20
 
 
 class Journal(msgspec.Struct, frozen=True):
@@ -43,12 +48,16 @@ class Journal(msgspec.Struct, frozen=True):
         inputs: The staged list of the files that were read; see `listings`.
         dead_letters: Staged files with rejects.
         table: The table's identity; "" if there was no table before.
+        catalogue: What the run has seen in its events.
+        files: What each of the files had, as `listings.pack` gives it; nothing if it is not known.
     """
 
     summary: RunSummary = msgspec.field(name="record")  # its name in earlier versions
     inputs: str
     dead_letters: list[str]
     table: str = ""
+    catalogue: Catalogue = msgspec.field(default_factory=Catalogue)
+    files: bytes = b""
 
 
 def make(
@@ -57,6 +66,7 @@ def make(
     inputs: str,
     dead_letters: Iterable[str],
     table_id: str,
+    catalogue: Catalogue | None = None,
 ) -> Journal:
     """Returns a run's journal.
 
@@ -66,9 +76,23 @@ def make(
         inputs: The path of the list of files.
         dead_letters: The paths of files with rejects.
         table_id: See `Journal`.
+        catalogue: See `Journal`.
     """
     letters = [_name(path, staging) for path in dead_letters]
-    return Journal(run_summary, _name(inputs, staging), letters, table_id)
+    catalogue = catalogue or Catalogue()
+    return Journal(run_summary, _name(inputs, staging), letters, table_id, catalogue)
+
+
+def with_counts(journal: Journal, counts: pa.Table) -> Journal:
+    """Returns a journal that also says what each file had, unless that is too much for one.
+
+    Args:
+        journal: The journal.
+        counts: A row for each file, see `counts` in `input`.
+    """
+    packed = listings.pack(counts)
+    known = len(packed) <= _COUNTS_BYTES
+    return msgspec.structs.replace(journal, files=packed if known else b"")
 
 
 def summary_path(root: str, run_id: str) -> str:
@@ -132,6 +156,8 @@ def keep(
         The summary, complete.
     """
     root = table.root
+    version = published if published >= 0 else now.version
+    before = catalogues.keep(root, run_id, version, now.lineage, journal.catalogue)
     complete = msgspec.structs.replace(
         journal.summary,
         table=msgspec.structs.replace(
@@ -142,12 +168,13 @@ def keep(
             partitions=len({file.destination for file in now.files}),
         ),
         new_types=_new_types(journal.summary, now),
+        fields=changes(before, journal.catalogue),
     )
     letters = [storage.join(staging, name) for name in journal.dead_letters]
     rejects, path = rejects_path(root, run_id), summary_path(root, run_id)
     _keep_rejects(rejects, letters)
     inputs = storage.join(staging, journal.inputs)
-    ledger.extend(table, inputs, published, now.lineage, run_id)
+    ledger.extend(table, inputs, published, now.lineage, run_id, journal.files)
     storage.write_bytes(path, summary.encode(complete))
     kept = (rejects, storage.join(root, ledger.LEDGER), path)
     durable.sync(filter(storage.exists, kept), root)

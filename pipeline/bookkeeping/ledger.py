@@ -25,6 +25,7 @@ from pipeline import storage
 from pipeline.bookkeeping import listings, state
 from pipeline.bookkeeping.listings import LIMIT_BYTES
 from pipeline.bookkeeping.state import DamagedError
+from pipeline.input import counts
 from pipeline.storage import FileInfo
 from pipeline.storage.paths import STATE
 from pipeline.table import delta, log
@@ -36,7 +37,11 @@ LEDGER = f"{STATE}/ledger.arrow.zst"
 # What earlier versions wrote. Readers of Parquet took it for data.
 _OLD_LEDGER = f"{STATE}/ledger.parquet"
 # A list of files, each with the version of the table that has its events.
-_SCHEMA = listings.SCHEMA.append(pa.field("version", pa.int64()))
+_OLD_SCHEMA = listings.SCHEMA.append(pa.field("version", pa.int64()))
+# And with the run that has read it, and what it had; null where earlier versions have written it.
+_COUNTS = [field for field in counts.SCHEMA if field.name != "path"]
+_SCHEMA = pa.schema([*_OLD_SCHEMA, ("run", pa.string()), *_COUNTS])
+_GAPS = _SCHEMA.names[len(_OLD_SCHEMA) :]
 _CHECKED = b"eventsift"
 
 
@@ -87,13 +92,17 @@ def known(table: Table, lineage: Lineage) -> list[FileInfo]:
         table: The table.
         lineage: Of the table as it is now.
     """
+    return listings.files_of(_known(table, lineage))
+
+
+def _known(table: Table, lineage: Lineage) -> pa.Table:
     try:
         found = _read(table.root)
     except DamagedError:
-        return []
+        return _EMPTY.entries
     if not len(found.entries):
-        return []
-    return listings.files_of(_valid(found, lineage, table.root, log.commits(table.root)))
+        return found.entries
+    return _valid(found, lineage, table.root, log.commits(table.root))
 
 
 def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> list[FileInfo]:
@@ -102,7 +111,48 @@ def unpublished(files: Iterable[FileInfo], published: Iterable[FileInfo]) -> lis
     return [file for file in files if file not in known]
 
 
-def extend(table: Table, listing: str, version: int, lineage: Lineage, run_id: str = "run") -> None:
+class Entry(NamedTuple):
+    """A published file; None for what is not known of it.
+
+    Attributes:
+        file: The file.
+        version: The version of the table that has its events.
+        run: The run that has read it.
+        events: The events that were read, whatever became of them.
+        rejects: The records that were refused.
+        first_event: The time of the earliest event, in microseconds since 1970.
+        last_event: The time of the latest event.
+    """
+
+    file: FileInfo
+    version: int
+    run: str | None
+    events: int | None
+    rejects: int | None
+    first_event: int | None
+    last_event: int | None
+
+
+def entries(table: Table, lineage: Lineage) -> list[Entry]:
+    """Returns all that is known of the published files, for those who only look; see `known`.
+
+    Args:
+        table: The table.
+        lineage: Of the table as it is now.
+    """
+    valid = _known(table, lineage)
+    columns = (valid[name].to_pylist() for name in _SCHEMA.names[len(listings.SCHEMA) :])
+    return list(map(Entry, listings.files_of(valid), *columns))
+
+
+def extend(
+    table: Table,
+    listing: str,
+    version: int,
+    lineage: Lineage,
+    run_id: str = "run",
+    packed: bytes = b"",
+) -> None:
     """Adds files that are published as of a version of the table, and drops void entries.
 
     The newest entry of a path is the one that counts.
@@ -113,6 +163,7 @@ def extend(table: Table, listing: str, version: int, lineage: Lineage, run_id: s
         version: The version of the table that has their events.
         lineage: Of the table as it is now.
         run_id: The run; see `published`.
+        packed: What each file had, as a journal has it; nothing if it is not known.
     """
     try:
         added = listings.unpack(state.read(listing, LIMIT_BYTES), listings.SCHEMA)
@@ -125,7 +176,27 @@ def extend(table: Table, listing: str, version: int, lineage: Lineage, run_id: s
         return
     versions = pa.array([version] * len(added), pa.int64())
     added = added.append_column(_SCHEMA.field("version"), versions)
-    _renew(table, added, lineage, run_id)
+    runs = pa.array([run_id] * len(added), pa.string())
+    added = added.append_column(_SCHEMA.field("run"), runs)
+    _renew(table, _counted(added, packed), lineage, run_id)
+
+
+def _counted(added: pa.Table, packed: bytes) -> pa.Table:
+    """Adds what each file had; of a file that was read and had nothing, that it had nothing."""
+    try:
+        had = listings.unpack(packed, counts.SCHEMA, _GAPS) if packed else None
+    except DamagedError:
+        had = None
+    for field in _COUNTS:
+        if had is None:
+            column = pa.nulls(len(added), field.type)
+        else:
+            rows = pc.index_in(added["path"].combine_chunks(), had["path"].combine_chunks())
+            column = had[field.name].combine_chunks().take(rows)
+            if field.name in ("events", "rejects"):
+                column = column.fill_null(0)
+        added = added.append_column(field, column)
+    return added
 
 
 def refresh(table: Table, lineage: Lineage, run_id: str) -> None:
@@ -209,10 +280,26 @@ def _read(root: str) -> _Ledger:
         DamagedError: It is something else.
     """
     try:
-        entries = listings.unpack(state.read(storage.join(root, LEDGER), LIMIT_BYTES), _SCHEMA)
+        entries = _unpacked(state.read(storage.join(root, LEDGER), LIMIT_BYTES))
         checked = msgspec.json.decode(entries.schema.metadata[_CHECKED], type=_Checked)
     except FileNotFoundError:
         return _EMPTY
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedError("does not name its table") from error
     return _Ledger(entries.replace_schema_metadata(None), checked)
+
+
+def _unpacked(packed: bytes) -> pa.Table:
+    """Returns the entries of a ledger; an older one does not say what its files had.
+
+    Raises:
+        DamagedError: It is something else.
+    """
+    try:
+        return listings.unpack(packed, _SCHEMA, _GAPS)
+    except DamagedError:
+        found = listings.unpack(packed, _OLD_SCHEMA)
+    for name in _GAPS:
+        field = _SCHEMA.field(name)
+        found = found.append_column(field, pa.nulls(len(found), field.type))
+    return found

@@ -1,11 +1,11 @@
 """Lists of files, as a run stages them: each file by its path, size and modification time.
 
 A list is an Arrow IPC stream in a Zstandard frame with a checksum: no bit flip passes for a file.
-The ledger is such a list, with a column more.
+The ledger is such a list, with more columns.
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import pyarrow as pa
 import zstandard
@@ -55,8 +55,13 @@ def pack(entries: pa.Table) -> bytes:
     return zstandard.ZstdCompressor(_LEVEL, write_checksum=True).compress(sink.getvalue())
 
 
-def unpack(packed: bytes, schema: pa.Schema) -> pa.Table:
+def unpack(packed: bytes, schema: pa.Schema, gaps: Collection[str] = ()) -> pa.Table:
     """Returns what was packed, if it has the columns of `schema`.
+
+    Args:
+        packed: What `pack` has returned.
+        schema: The columns.
+        gaps: Names of columns that may have nulls.
 
     Raises:
         DamagedError: It is something else.
@@ -71,7 +76,7 @@ def unpack(packed: bytes, schema: pa.Schema) -> pa.Table:
         found.validate(full=True)
         if found.schema.remove_metadata() != schema:
             raise DamagedError("is not a list of files")
-        if any(column.null_count for column in found.columns):
+        if any(found[name].null_count for name in found.column_names if name not in gaps):
             raise DamagedError("has gaps")
         return found
     except (zstandard.ZstdError, pa.ArrowException, MemoryError, OSError, ValueError) as error:

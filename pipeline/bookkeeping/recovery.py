@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from pipeline import storage
-from pipeline.bookkeeping import journal, leases, places, state
+from pipeline.bookkeeping import catalogues, journal, leases, places, state
 from pipeline.bookkeeping.leases import DeadRun
 from pipeline.storage import FileInfo
 from pipeline.storage.paths import STATE
@@ -25,7 +25,7 @@ _FOLDERS = (
     STATE,
     LEASES_FOLDER,
     NEW_FOLDER,
-    *(places.TEMP_FOLDER, journal.RUNS, journal.REJECTS),
+    *(places.TEMP_FOLDER, journal.RUNS, journal.REJECTS, catalogues.CATALOGUES),
 )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from pipeline.catalogue.changes import TypeChange
+
 # Up to this many days; what lies beyond the last one is in a class of its own, up to `Spread.most`.
 # Negative days lie in the future.
 DAYS = (-1, 0, 1, 2, 3, 5, 7, 10, 14, 21, 30, 60, 90, 180, 365, 730, 3650)
@@ -60,6 +62,44 @@ class Horizon(msgspec.Struct, frozen=True):
     days: int
     files_not_searched: int
     rows_not_searched: int
+
+
+class Breach(msgspec.Struct, frozen=True):
+    """A rule of a contract that events have broken.
+
+    Attributes:
+        domain: Their domain.
+        event_type: Their event_type.
+        path: Where in their data, as a JSON path; "…" for all further places.
+        rule: The keyword of the JSON Schema.
+        events: How many have broken it.
+        example: What is said of one of them.
+    """
+
+    domain: str
+    event_type: str
+    path: str
+    rule: str
+    events: int
+    example: str
+
+
+class Contract(msgspec.Struct, frozen=True):
+    """How the events have kept to ``--contract``.
+
+    Attributes:
+        mode: What becomes of events that break it.
+        types: How many types of events have a contract.
+        checked: Events of these types.
+        broken: How many of them break a rule.
+        breaches: What they break, the most frequent first; not more than a thousand.
+    """
+
+    mode: str
+    types: int
+    checked: int
+    broken: int
+    breaches: list[Breach] = []
 
 
 class TableChange(msgspec.Struct, frozen=True):
@@ -127,6 +167,8 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         version: The table's version after the run.
         published: Whether the run has changed the table.
         rebuild: Whether the run has made the table anew.
+        field_map: Where the fields of events are in the input, as ``--fields`` has it; "" if they
+            have their own names.
         files: The files that the patterns match.
         left_out: The files that cannot be read.
         bytes: Bytes of input, as stored.
@@ -135,6 +177,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         first_reject: Reason and message of the first reject of a run that has nothing else.
         rejects: The file with the dead letters; None if there are none.
         horizon: None without ``--dedup-days``.
+        contract: None without ``--contract``.
         table: The table, and what has changed in it.
         new_types: Domain and event_type of the events of which the table had none before.
         wall_seconds: From the beginning of the plan to the end of the commit.
@@ -143,6 +186,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
         lateness: Events by the days from their date to the run's; None where none was valid.
         versions_apart: Versions that are not the latest, of the delivery and of what was searched
             in the table, by the days from their date to that of the latest; None if there are none.
+        fields: How the fields of `data` have changed since the runs before, by a sample.
     """
 
     run: str
@@ -150,6 +194,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     published: bool
     rebuild: bool
+    field_map: str = ""
     files: Files
     left_out: LeftOut = LeftOut()
     bytes: int
@@ -158,6 +203,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     first_reject: str | None = None
     rejects: str | None = None
     horizon: Horizon | None = None
+    contract: Contract | None = None
     table: TableChange
     new_types: list[tuple[str, str]] = []
     wall_seconds: float
@@ -165,6 +211,7 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     lateness: Spread | None = None
     versions_apart: Spread | None = None
+    fields: list[TypeChange] = []
 
     @property
     def all_rejected(self) -> bool:

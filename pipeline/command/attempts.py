@@ -16,12 +16,15 @@ from pipeline.bookkeeping import leases, places, recovery
 from pipeline.bookkeeping.leases import DeadRun
 from pipeline.command import console, reasons, stopped
 from pipeline.run import new_run_id
-from pipeline.steps.commit import TooManyRejectedError
+from pipeline.steps.commit import BrokenContractError, TooManyRejectedError
 from pipeline.table.address import Table
 from pipeline.table.datafiles import ConflictError
 
 # How often a run starts again from the new table when another run has committed before it.
 _ATTEMPTS = 3
+
+# What a run is refused for that has read too much of what is wrong.
+_REFUSED = (TooManyRejectedError, BrokenContractError)
 
 # A signal to the whole process group, as systemd sends it, may end a worker before it reaches this
 # process. So this process waits this long for the signal before it reports a failure.
@@ -39,6 +42,7 @@ class Settings(NamedTuple):
         hints: More about an error for the person who reads its message; "" if there is nothing.
         failed: Is told of a failure: the run, why, the version in which the run was published
             before it (None if it was not), and the exit code.
+        run_id: The id of the first attempt; "" for a new one.
     """
 
     table: Table
@@ -47,6 +51,7 @@ class Settings(NamedTuple):
     verbose: bool = False
     hints: Callable[[BaseException], str] = lambda _: ""
     failed: Callable[[str, str, int | None, int], None] = lambda *_: None
+    run_id: str = ""
 
 
 def repeat(work: Callable[[str], int], settings: Settings, *, brief: bool = False) -> int:
@@ -61,7 +66,7 @@ def repeat(work: Callable[[str], int], settings: Settings, *, brief: bool = Fals
         The exit code of `work`; or that of its failure, which is said on standard error.
     """
     for attempt in range(_ATTEMPTS):
-        run_id = new_run_id()
+        run_id = (settings.run_id if not attempt else "") or new_run_id()
         run = DeadRun(run_id, places.staging(settings.table.root, settings.temp, run_id))
         interrupted = stopped.Stopped(settings.table, *run[:2], settings.all_ended)
         with signals.before_ending(functools.partial(stopped.take_over, interrupted)):
@@ -76,7 +81,7 @@ def repeat(work: Callable[[str], int], settings: Settings, *, brief: bool = Fals
                 return code
             except Exception as error:
                 if attempt == _ATTEMPTS - 1 or not reasons.is_a(ConflictError, error):
-                    refused = reasons.is_a(TooManyRejectedError, error)
+                    refused = any(reasons.is_a(kind, error) for kind in _REFUSED)
                     code = console.REJECTED if refused else console.FAILED
                     _fail(run, error, settings, code, brief=brief and refused)
                     return code

@@ -4,10 +4,12 @@ import argparse
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TextIO
 
-from pipeline import signals, storage
+from pipeline import notices, signals, storage
+from pipeline.notices import Now, Work
 
 # docs/options.md has a table of them; tests hold the two together. Signals add 129, 130 and 143.
 DONE, FAILED, USAGE, REJECTED = 0, 1, 2, 3
@@ -42,12 +44,35 @@ def say(text: str, *, error: bool = False) -> None:
         text: The line, or several.
         error: Whether it goes to standard error.
     """
+    notices.wipe()
     stream = sys.stderr if error else sys.stdout
     encoding = stream.encoding or "utf-8"
     try:
         print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
     except OSError as problem:
         _drop(stream, problem)
+
+
+def telling(
+    work: Work, unit: str, *, quiet: bool = False
+) -> contextlib.AbstractContextManager[None]:
+    """Tells on standard error, within the ``with`` block, how some work goes on.
+
+    Args:
+        work: Who does it counts there.
+        unit: What is counted: "byte", "event".
+        quiet: Whether to tell nothing.
+    """
+    if quiet:
+        return contextlib.nullcontext()
+    began = time.monotonic()
+
+    def look() -> Now:
+        from pipeline.command import progress  # short work never needs it
+
+        return progress.of_work(work, unit, began)
+
+    return notices.telling(work.about or work.step, look)
 
 
 def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = None) -> NoReturn:
@@ -93,6 +118,10 @@ class Parser(argparse.ArgumentParser):
     def refuse(self, message: str) -> NoReturn:
         """Prints the sentence and ends the program."""
         self.exit(USAGE, f"{self.prog}: error: {message}\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        notices.wipe()
+        super()._print_message(message, file)
 
     def unknown_option(self) -> str | None:
         """Returns a sentence on the first option given that nobody knows; None if there is none."""

@@ -9,6 +9,7 @@ import sys
 
 import pipeline
 from pipeline import storage
+from pipeline.input import contracts
 from pipeline.storage import stores
 
 _HIDDEN = (".", "_")
@@ -20,6 +21,8 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISREG, "a file"),
 )
+# A disk with less room than this is why a write has failed.
+_LITTLE_BYTES = 16 << 20
 _STORES = ("s3", "gs", "hdfs")
 _STREAMS = ("a pipe", "a socket", "a device")
 
@@ -34,16 +37,30 @@ def missing_extra(path: str) -> str | None:
         return f"{path}: there is no store {scheme}://; give a local path, or one of {known}"
     if scheme != "s3" or not stores.has_profile() or importlib.util.find_spec("boto3"):
         return None
-    # In a checkout the extra comes with the tested versions.
-    checkout = os.path.dirname(os.path.dirname(os.path.abspath(pipeline.__file__)))
-    what = "'eventsift[aws]'"
-    if os.path.isfile(os.path.join(checkout, "setup.py")):
-        what = f"-c '{checkout}/requirements.txt' -e '{checkout}[aws]'"
     return (
         f"{path}: a profile of AWS's tools needs the extra 'aws', which is not installed; set"
-        " AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install it with:"
-        f" {sys.executable} -m pip install {what}"
+        f" AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or install it with: {_install('aws')}"
     )
+
+
+def missing_contracts() -> str | None:
+    """Returns what has to be installed before contracts can be checked; None if nothing has."""
+    if contracts.is_installed():
+        return None
+    return (
+        "--contract needs the extra 'contracts', which is not installed; install it with:"
+        f" {_install('contracts')}"
+    )
+
+
+def _install(extra: str) -> str:
+    """Returns the command that installs an extra."""
+    # In a checkout it comes with the tested versions.
+    checkout = os.path.dirname(os.path.dirname(os.path.abspath(pipeline.__file__)))
+    what = f"'eventsift[{extra}]'"
+    if os.path.isfile(os.path.join(checkout, "setup.py")):
+        what = f"-c '{checkout}/requirements.txt' -e '{checkout}[{extra}]'"
+    return f"{sys.executable} -m pip install {what}"
 
 
 def not_a_folder(option: str, path: str) -> str | None:
@@ -65,16 +82,45 @@ def not_a_folder(option: str, path: str) -> str | None:
     return f"{option} {path}{below} is {kind}, not a folder; {way_out}"
 
 
-def no_table(path: str) -> str | None:
-    """Says why a local folder is no table to check; None if it may be one."""
+def no_table(path: str, what: str = "not a table that can be checked") -> str | None:
+    """Returns why a local folder is no table; None if it may be one.
+
+    Args:
+        path: The folder.
+        what: What the sentence says of it.
+    """
     if not storage.is_local(path) or os.path.exists(os.path.join(path, "_delta_log")):
         return None
     if os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK):
-        return f"{path}: not a table that can be checked: the folder cannot be read"
-    return (
-        f"{path}: not a table that can be checked: it has no _delta_log;"
-        " --output names the table's folder"
-    )
+        return f"{path}: {what}: the folder cannot be read; change its permissions"
+    why = "it has no _delta_log"
+    if not os.path.lexists(path):
+        why = f"there is no such folder{near(path)}"
+    return f"{path}: {what}: {why}; --output names the table's folder"
+
+
+def near(path: str) -> str:
+    """Returns the question whether another path was meant, in brackets; "" if none is alike."""
+    import difflib  # only for those who mistype
+
+    there = _first_existing(path)
+    if there == path or not os.access(there, os.R_OK | os.X_OK):
+        return ""
+    name, *rest = os.path.relpath(path, there).split(os.sep)
+    found = difflib.get_close_matches(name, os.listdir(there), 1, cutoff=0.6)
+    return f" (did you mean {os.path.join(there, found[0], *rest)}?)" if found else ""
+
+
+def no_room(*folders: str) -> str:
+    """Returns which folders have no room left, and the way out, as the end of a sentence."""
+    full: dict[int, str] = {}  # by disk
+    for folder in filter(storage.is_local, folders):
+        there = _first_existing(folder)
+        disk = os.statvfs(there)
+        if disk.f_bavail * disk.f_frsize < _LITTLE_BYTES:
+            full.setdefault(os.stat(there).st_dev, folder)
+    where = f" ({' and '.join(full.values())})" if full else ""
+    return f"{where}; free some"
 
 
 def unusable_folder(option: str, path: str) -> str | None:
@@ -118,9 +164,9 @@ def no_match(pattern: str) -> str:
     if found := _WILDCARD.search(path):
         folder = os.path.dirname(path[: found.start() + 1])
     if not os.path.isdir(folder):
-        return f"there is no folder {folder}"
+        return f"there is no folder {folder}{near(folder)}"
     if not found:
-        return f"the folder {folder} has no such file"
+        return f"the folder {folder} has no such file{near(path)}"
     hint = "" if "**" in path else "; ** also looks in the folders below"
     return f"{_in_folder(folder)}{hint}"
 

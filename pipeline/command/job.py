@@ -2,16 +2,19 @@
 
 import argparse
 import contextlib
+import errno
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
+from apache_beam.runners.runner import PipelineResult
 
-from pipeline import flow, processes, signals, storage
+from pipeline import flow, notices, processes, signals, storage
 from pipeline.bookkeeping import dead_letters, journal, listings, places, recovery, summary
 from pipeline.command import (
     attempts,
@@ -28,10 +31,15 @@ from pipeline.command import (
     watch,
 )
 from pipeline.errors import EventsiftError
-from pipeline.input import sources
+from pipeline.graph import answers, cores
+from pipeline.input import contracts, sources
 from pipeline.run import Run
+from pipeline.steps.tally import Tally
 from pipeline.storage import FileInfo, stores
 from pipeline.table.address import Table
+
+if TYPE_CHECKING:
+    from pipeline.command.run_progress import RunProgress
 
 # How long an engine may take to answer that its job is cancelled.
 _CANCEL_SECONDS = 3.0
@@ -41,8 +49,12 @@ class UnusableError(EventsiftError):
     """A path on the command line cannot be used."""
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], run_id: str = "") -> int:
     """Runs the job.
+
+    Args:
+        arguments: The command's arguments.
+        run_id: What the run is called, if it was named already.
 
     Returns:
         0 if the run was published or there was nothing new, 1 if it failed (it says whether
@@ -55,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         console.say(f"eventsift: {error}\n{recovery.outcome(None)}", error=True)
         return console.FAILED
     if job.own.watch is None:
-        return job.run()
+        return job.run(run_id=run_id)
     inputs = [_absolute(pattern) for pattern in job.own.input]
     return watch.watch(inputs, job.table, job.own.watch, job.run, job.temp)
 
@@ -78,10 +90,12 @@ def asked(parser: console.Parser, arguments: Sequence[str]) -> "Job":
         parser.error("--rebuild replaces the table once, --watch never ends: choose one")
     if own.report_json == report_file.STDOUT and own.watch is not None:
         parser.error("--watch speaks on standard output: give --report-json a file")
+    if own.contract_mode and not own.contract:
+        parser.error("--contract-mode says what --contract is for: give that, too")
     engine = PipelineOptions(rest)
     if own.verbose:
         logging.getLogger().setLevel(logging.INFO)
-    paths = [*own.input, own.output, own.temp or own.output]
+    paths = [*own.input, own.output, own.temp or own.output, *filter(None, [own.contract])]
     try:
         runner_checks.check(engine, paths)
         beam_options.refuse_unknown(parser, engine, rest)
@@ -91,9 +105,12 @@ def asked(parser: console.Parser, arguments: Sequence[str]) -> "Job":
     if missing := _first(explain.missing_extra, paths):
         parser.error(missing)
     root = storage.absolute(own.output)
+    if own.contract and (missing := explain.missing_contracts()):
+        parser.error(missing)
     if inside := sources.within_table(own.input, root):
         parser.error(sources.only_own(inside, root))
-    job = Job(own, engine, Table(root, stores.delta_options(root, engine)))
+    contract = _contract(own)
+    job = Job(own, engine, Table(root, stores.delta_options(root, engine)), contract)
     # Where nothing else is given, or a folder in the table, payloads are staged in the table.
     temp = root if places.is_inside(job.temp, root) else job.temp
     problem = (
@@ -114,11 +131,13 @@ class Job(NamedTuple):
         own: Our own options.
         beam: The options of Beam and its runner.
         table: The table.
+        contract: What the data of events has to fulfil; None if nothing is asked.
     """
 
     own: argparse.Namespace
     beam: PipelineOptions
     table: Table
+    contract: contracts.Contract | None = None
 
     @property
     def temp(self) -> str:
@@ -131,11 +150,12 @@ class Job(NamedTuple):
         idle = processes.available() if runners.leaves_cores(self.beam) else 0
         return idle if self.own.workers is None else int(self.own.workers)
 
-    def run(self, files: Sequence[FileInfo] | None = None) -> int:
+    def run(self, files: Sequence[FileInfo] | None = None, run_id: str = "") -> int:
         """Runs the pipeline, again if another run was faster.
 
         Args:
             files: What to read; if not given, all that the patterns match.
+            run_id: What the run is called, if it was named already.
 
         Returns:
             The exit code, see `main`.
@@ -147,6 +167,7 @@ class Job(NamedTuple):
             verbose=self.own.verbose,
             hints=self.hints,
             failed=self._report_failure,
+            run_id=run_id,
         )
         return attempts.repeat(
             lambda run_id: self._attempt(self.as_run(run_id), files),
@@ -156,7 +177,7 @@ class Job(NamedTuple):
 
     def _attempt(self, run: Run, files: Sequence[FileInfo] | None) -> int:
         """Runs the pipeline once and prints the report; returns the exit code."""
-        with runners.quiet(self.own.verbose):
+        with runners.quiet(self.own.verbose), answers.remembered():
             done = self._pipeline(run, files)
         if not done:
             console.say("The job's graph is built; it was not asked to run.")
@@ -194,13 +215,48 @@ class Job(NamedTuple):
             listings.write(run.listing, files)
         pipeline = beam.Pipeline(runner=runners.name(self.beam), options=self.beam)
         flow.build(pipeline, run, self.workers)
-        try:
-            result = pipeline.run()
-            with signals.before_ending(lambda _: _cancel(result)):
-                result.wait_until_finish()
-        finally:
-            processes.stop()
+        heard: list[tuple[float, Tally]] = []
+        submitted: list[PipelineResult] = []
+        with contextlib.ExitStack() as stack:
+            if not self.own.quiet:
+                listener = cores.heard_by(lambda tally: heard.append((time.monotonic(), tally)))
+                stack.enter_context(listener)
+                stack.enter_context(self._telling(run.id, heard, submitted))
+            try:
+                result = pipeline.run()
+                submitted.append(result)
+                with signals.before_ending(lambda _: _cancel(result)):
+                    result.wait_until_finish()
+            finally:
+                processes.stop()
         return getattr(result, "has_job", True) and not self.beam.view_as(TestOptions).dry_run
+
+    def _telling(
+        self,
+        run_id: str,
+        heard: Sequence[tuple[float, Tally]],
+        submitted: Sequence[PipelineResult],
+    ) -> contextlib.AbstractContextManager[None]:
+        """Tells on stderr how a run goes on.
+
+        Args:
+            run_id: The run.
+            heard: The tallies of its calls, as they end.
+            submitted: Gets the job of an engine.
+        """
+        began = time.monotonic()
+        made: list[RunProgress] = []
+
+        def look() -> notices.Now:
+            from pipeline.command.run_progress import RunProgress  # short runs never need it
+
+            if not made:
+                made.append(RunProgress(run_id, heard, submitted, began))
+            return made[0].look()
+
+        # Beam's log and a live line would be in each other's way.
+        live = not self.own.verbose
+        return notices.telling(f"run {run_id}", look, stderr=signals.stderr_fd(), live=live)
 
     def as_run(self, run_id: str) -> Run:
         """Returns a run with these options."""
@@ -217,14 +273,34 @@ class Job(NamedTuple):
             keep_seconds=own.keep_history,
             dedup_days=own.dedup_days,
             max_rejected=own.max_rejected,
+            fields=own.fields,
+            contract=self.contract,
         )
 
     def hints(self, error: BaseException) -> str:
-        """Returns what may be meant where a pattern matches nothing."""
+        """Returns the way out of an error, as the end of a sentence, if one is known."""
+        if reasons.is_full(error):
+            return f"{explain.no_room(self.table.root, self.temp)}, or stage elsewhere with --temp"
+        if os.strerror(errno.ENOENT) in str(error):
+            return "; it was removed while the run needed it: run again"
         if not reasons.is_a(sources.NoMatchError, error):
             return ""
         hints = dict.fromkeys(explain.no_match(_absolute(pattern)) for pattern in self.own.input)
         return f": {'; '.join(hints)}"
+
+
+def _contract(own: argparse.Namespace) -> contracts.Contract | None:
+    """Reads the contracts that are asked for.
+
+    Raises:
+        UnusableError: They cannot be used.
+    """
+    if not own.contract:
+        return None
+    try:
+        return contracts.read(own.contract, own.contract_mode or contracts.WARN)
+    except (contracts.ContractError, OSError) as error:
+        raise UnusableError(str(error)) from error
 
 
 def _first(check: Callable[[str], str | None], paths: Sequence[str]) -> str | None:
@@ -232,7 +308,7 @@ def _first(check: Callable[[str], str | None], paths: Sequence[str]) -> str | No
     return next((found for found in map(check, paths) if found), None)
 
 
-def _cancel(result: beam.runners.runner.PipelineResult) -> None:
+def _cancel(result: PipelineResult) -> None:
     """Asks an engine to stop a job, and does not wait long for the answer."""
 
     def cancel() -> None:

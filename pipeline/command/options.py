@@ -4,10 +4,13 @@ Known before Beam is imported; `beam_options.EventsiftOptions` are the same for 
 """
 
 import argparse
+import os
 import re
+from collections.abc import Sequence
 
 from pipeline.command import console
 from pipeline.command.console import Parser
+from pipeline.input import contracts, fields
 from pipeline.run import RejectLimit
 from pipeline.table.retention import LOG_DAYS
 
@@ -38,6 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=False,
         metavar="true|false",
         help="replace the table by what the input has now, in one atomic step",
+    )
+    parser.add_argument(
+        "--fields",
+        type=_fields,
+        default=None,
+        metavar="MAP",
+        help="where the fields of an event are in files of others, e.g."
+        " event_id=id,timestamp=ts,data=payload.body: a dot leads into an object, data=. is the"
+        " whole record, and a backslash stands before a dot or comma of a name; the table keeps it,"
+        " later runs need not give it (default: what the table keeps, else their own names)",
     )
     parser.add_argument(
         "--dedup-days",
@@ -80,6 +93,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " number, or a share such as 0.5%% (default: no limit)",
     )
     parser.add_argument(
+        "--contract",
+        type=path,
+        metavar="DIR",
+        help="a folder of JSON Schemas, DOMAIN/EVENT_TYPE.json with names encoded as those of"
+        " partitions, that the data of these types has to fulfil; other types are not checked;"
+        " needs the extra 'contracts' (default: none)",
+    )
+    parser.add_argument(
+        "--contract-mode",
+        choices=contracts.MODES,
+        default=None,
+        metavar="MODE",
+        help="what becomes of events that break their contract: warn, they are counted and"
+        " reported; reject, they become dead letters; fail, they become dead letters and nothing of"
+        " the run is published (default: warn)",
+    )
+    parser.add_argument(
         "--workers",
         type=count,
         default=None,
@@ -96,6 +126,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " (-), where it takes the place of the report for people; of a run that fails it says why"
         " (default: none)",
     )
+    add_quiet(parser)
     parser.add_argument(
         "--no-page",
         action="store_true",
@@ -104,6 +135,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verbose", action="store_true", help="show Beam's log, and the traceback of a failure"
     )
+
+
+def add_quiet(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that switches off progress, which all commands share that take long."""
+    parser.add_argument(
+        "--quiet",
+        action="store_true",
+        default=is_quiet([]),
+        help="show no progress on standard error; without it, a terminal gets a live line, and any"
+        " other file a line every 10 s (default: show it, unless EVENTSIFT_QUIET is set)",
+    )
+
+
+def is_quiet(arguments: Sequence[str]) -> bool:
+    """Tells whether no progress is to be shown, before the arguments are parsed."""
+    return "--quiet" in arguments or bool(os.environ.get("EVENTSIFT_QUIET"))
 
 
 def add_table_arguments(parser: argparse.ArgumentParser) -> None:
@@ -189,6 +236,13 @@ def _reject_limit(text: str) -> RejectLimit:
     if limit.parts > limit.whole:
         raise argparse.ArgumentTypeError(f"{text!r} is more than 100%")
     return limit
+
+
+def _fields(text: str) -> fields.FieldMap:
+    try:
+        return fields.parsed(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _positive(text: str) -> int:

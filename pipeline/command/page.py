@@ -3,11 +3,13 @@
 Nothing that takes time is imported at the top: a run that makes no page needs none of it.
 """
 
+import os
 from collections.abc import Sequence
 
 from pipeline import storage
-from pipeline.command import console, explain, options
+from pipeline.command import console, explain, options, report_file
 from pipeline.errors import EventsiftError
+from pipeline.storage.paths import STATE
 from pipeline.table.address import Table
 
 
@@ -32,7 +34,13 @@ def main(arguments: Sequence[str]) -> int:
         help="where to write the page (default: in the table, _eventsift/page.html)",
     )
     table, file = _asked(parser, arguments)
-    problem = explain.missing_extra(table.root) or explain.unusable_folder("--output", table.root)
+    problem = (
+        explain.missing_extra(table.root)
+        or explain.not_a_folder("--output", table.root)
+        or (not _has_run(table.root) and explain.no_table(table.root, "there is no table"))
+        or (report_file.unusable(file, "--file") if file else None)
+        or (None if file else explain.unusable_folder("--output", table.root))
+    )
     if problem:
         console.say(f"eventsift: {problem}", error=True)
         return console.FAILED
@@ -44,6 +52,11 @@ def main(arguments: Sequence[str]) -> int:
         console.say(f"eventsift: the page could not be written: {error}", error=True)
         return console.FAILED
     return console.DONE
+
+
+def _has_run(root: str) -> bool:
+    """Tells whether a run may have left something there, though there is no table."""
+    return not storage.is_local(root) or os.path.isdir(os.path.join(root, STATE))
 
 
 def _asked(parser: console.Parser, arguments: Sequence[str]) -> tuple[Table, str]:

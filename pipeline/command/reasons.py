@@ -10,6 +10,8 @@ _STEP = re.compile(r" \[while running '[^']*'\]")
 _OURS = re.compile(r"^(?:pipeline|builtins)\.[\w.]*?(\w+): ")
 # How gRPC words what a job server has answered.
 _GRPC_DETAILS = re.compile(r'^\s*details = "(.+)"$', re.MULTILINE)
+# What Python puts before the words of the system.
+_NUMBER = re.compile(r"^(?:\w+: )?\[Errno \d+\] ")
 _ERROR_LINE = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Interrupt|Pool): ")
 
 
@@ -18,8 +20,13 @@ def is_a(kind: type[Exception], error: BaseException) -> bool:
     return isinstance(error, kind) or kind.__name__ in str(error)
 
 
+def is_full(error: BaseException) -> bool:
+    """Tells whether an error is that of a disk that is full, or of a quota."""
+    return any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
+
+
 def of(error: BaseException) -> str:
-    """Returns the reason that an error's text gives, and the way out if one is known.
+    """Returns the reason that an error's text gives.
 
     That is the last line that names an exception; the lines before it are the traceback.
     """
@@ -28,6 +35,4 @@ def of(error: BaseException) -> str:
         return f"the engine refuses the job: {details[1]}"
     lines = [line.strip() for line in _STEP.sub("", text).splitlines() if line.strip()]
     named = [line for line in lines if _ERROR_LINE.match(line)] or lines[-1:]
-    reason = _OURS.sub("", named[-1])
-    full = any(os.strerror(number) in reason for number in (errno.ENOSPC, errno.EDQUOT))
-    return f"{reason}; free some, or stage elsewhere with --temp" if full else reason
+    return _NUMBER.sub("", _OURS.sub("", named[-1]))

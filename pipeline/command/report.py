@@ -14,6 +14,7 @@ from pipeline import storage
 from pipeline.amounts import counted, duration, noun
 from pipeline.bookkeeping.dead_letters import Letter
 from pipeline.bookkeeping.summary import Horizon, RunSummary
+from pipeline.catalogue.changes import told
 from pipeline.command import console
 from pipeline.command.console import one_line
 
@@ -22,8 +23,11 @@ _NO_BREAK = "\N{NO-BREAK SPACE}"  # between a number and its unit, until the tex
 # The steps that take time, in the order of the graph.
 _STEPS = ("plan", "read", "scan", "latest", "write", "commit")
 _MEASURABLE_SECONDS = 0.05  # less is not worth a word
-_RATED_SECONDS = 1.0  # below this a rate says more of the start than of the work
+# Below these a rate says more of the start than of the work.
+_RATED_SECONDS = 1.0
+_RATED_BYTES = 5_000_000
 _NAMED_LIMIT = 3  # the summary names more of the files that were left out
+_BREACHES_LIMIT = 10  # the summary names more of the rules that were broken
 _ROWS_LIMIT = 3  # of the message about a reject
 _WARNINGS_LIMIT = 20  # lines; more would hide what is above them
 # Merging pays where partitions have this many files and these are smaller than that.
@@ -58,16 +62,20 @@ def text(summary: RunSummary, letters: Letters | None = None) -> str:
     """
     numbers = [*_events(summary), *_table(summary), *_input(summary)]
     rejected = list(_rejected(summary, letters or {}))
-    width = max(len(line.number) for line in [*numbers, *rejected])
+    broken = list(_broken(summary))
+    width = max(len(line.number) for line in [*numbers, *rejected, *broken])
     lines = [
         f"run {summary.run}",
         "",
         *_rows(numbers, width),
+        *_said("fields", _fields(summary)),
         *_said("left out", _left_out(summary)),
+        *_said("field map", summary.field_map),
         *_said("searched", _searched(summary.horizon) if summary.horizon else ""),
         *_said("time", _time(summary)),
         *_said("output", summary.output),
         *_rows(rejected, width),
+        *_rows(broken, width),
         *_next(summary),
         "",
         *_wrapped(_verdict(summary), _WIDTH),
@@ -100,10 +108,13 @@ def line(summary: RunSummary) -> str:
         f"{events.kept:,} kept, {events.superseded:,} superseded,"
         f" {counted(events.exact_duplicates, 'exact duplicate')}, {events.rejected:,} rejected"
     )
+    broken = ""
+    if summary.contract and summary.contract.broken:
+        broken = f" {counted(summary.contract.broken, 'event')} broke their contract."
     searched = f" Searched {_searched(summary.horizon)}." if summary.horizon else ""
     return (
         f"run {summary.run}: {counted(files.read, 'file')}, {counted(events.read, 'event')}:"
-        f" {counts}; {summary.wall_seconds:.1f} s; {_verdict(summary)}{searched}"
+        f" {counts}; {summary.wall_seconds:.1f} s; {_verdict(summary)}{searched}{broken}"
     )
 
 
@@ -123,9 +134,40 @@ def _rejected(summary: RunSummary, letters: Letters) -> Iterator[_Line]:
     """Yields the reasons, the most frequent first, each with what was said of its first record."""
     topic = "rejected"
     for reason, count in sorted(summary.rejected.items(), key=lambda item: -item[1]):
-        messages = [one_line(letter.message) for letter in letters.get(reason, [])[:1]]
+        messages = [_message(letter) for letter in letters.get(reason, [])[:1]]
         yield _Line(topic, "", f"{count:,}", ": ".join([reason, *messages]))
         topic = ""
+
+
+def _message(letter: Letter) -> str:
+    """Returns what to rename in a record if that can be told, and why it was rejected."""
+    if letter.reason != "missing-field":
+        return one_line(letter.message)
+    from pipeline.command import field_names  # most runs never need it
+
+    renaming = field_names.renaming(letter.raw.encode())
+    return one_line("; ".join(filter(None, [renaming, letter.message])))
+
+
+def _broken(summary: RunSummary) -> Iterator[_Line]:
+    """Yields how the events have kept to their contract, and what most of them break."""
+    contract = summary.contract
+    if contract is None or not summary.files.read:
+        return
+    types = f"{contract.types:,} {noun(contract.types, 'type')}"
+    checked = f"{noun(contract.checked, 'event')} of {types} checked"
+    if not contract.broken:
+        yield _Line("contract", "", f"{contract.checked:,}", f"{checked}, none breaks it")
+        return
+    yield _Line("contract", "", f"{contract.checked:,}", checked)
+    rejected = ", and rejected" if contract.mode != "warn" else ""
+    yield _Line("", "", f"{contract.broken:,}", f"broken{rejected}")
+    for one in contract.breaches[:_BREACHES_LIMIT]:
+        where = one_line(f"{one.domain}/{one.event_type} {one.path} {one.rule}: {one.example}")
+        yield _Line("", "", f"{one.events:,}", where)
+    more = len(contract.breaches) - _BREACHES_LIMIT
+    if more > 0:
+        yield _Line("", "", f"{more:,}", "more rules broken, see the run's summary")
 
 
 def _table(summary: RunSummary) -> Iterator[_Line]:
@@ -162,6 +204,13 @@ def _types(types: Sequence[tuple[str, str]]) -> str:
     first = [one_line(f"{domain}/{event_type}") for domain, event_type in types[:_NAMED_LIMIT]]
     more = len(types) - len(first)
     return ", ".join(first) + (f" and {more:,} more" if more else "")
+
+
+def _fields(summary: RunSummary) -> str:
+    """Returns how the fields of `data` have changed, for the first types."""
+    first = [one_line(told(change)) for change in summary.fields[:_NAMED_LIMIT]]
+    more = len(summary.fields) - len(first)
+    return "; ".join([*first, f"and {more:,} more {noun(more, 'type')}"] if more else first)
 
 
 def _input(summary: RunSummary) -> Iterator[_Line]:
@@ -209,7 +258,8 @@ def _time(summary: RunSummary) -> str:
     if not summary.files.read:
         return ""
     wall = summary.wall_seconds
-    rate = f" ({summary.bytes / 1e6 / wall:,.1f} MB/s)" if wall >= _RATED_SECONDS else ""
+    rated = wall >= _RATED_SECONDS and summary.bytes >= _RATED_BYTES
+    rate = f" ({summary.bytes / 1e6 / wall:,.1f} MB/s)" if rated else ""
     seconds = {step: summary.seconds.get(step, 0.0) for step in _STEPS}
     steps = [
         f"{step} {duration(took)}".replace(" ", _NO_BREAK)

@@ -34,14 +34,19 @@ class Failure(msgspec.Struct, frozen=True):
     exit_code: int
 
 
-def unusable(target: str) -> str | None:
-    """Returns why a report cannot be written to a file; None if it can, or to standard output."""
+def unusable(target: str, option: str = "--report-json") -> str | None:
+    """Returns why a report cannot be written to a file; None if it can, or to standard output.
+
+    Args:
+        target: The file, or `STDOUT`.
+        option: The option that names it.
+    """
     if target == STDOUT or not storage.is_local(target):
         return None
     path = storage.absolute(target)
     if os.path.isdir(path):
-        return f"--report-json {target} is a folder; give a file"
-    return explain.unusable_folder("--report-json", os.path.dirname(path))
+        return f"{option} {target} is a folder; give a file"
+    return explain.unusable_folder(option, os.path.dirname(path))
 
 
 def write(target: str, report: msgspec.Struct) -> None:

@@ -1,6 +1,6 @@
 """All that wires Beam, and nothing else: `flow` above is the graph that is made of it.
 
 `transforms` are the steps with their shuffles, `dofns` what is called for an element, `combiners`
-what becomes one value for all workers, `tags` the names of what a step gives, and `cores` how a
-step uses all cores of one machine.
+what becomes one value for all workers, `tags` the names of what a step gives, `cores` how a step
+uses all cores of one machine, and `answers` what Beam is told when it asks again.
 """

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 import apache_beam as beam
 
+from pipeline.catalogue import merging, nodes
+from pipeline.catalogue.nodes import Catalogue
 from pipeline.keys import delivery_keys, weights
 from pipeline.keys.delivery_keys import DeliveryKeys
 from pipeline.keys.weights import Cut
@@ -59,3 +61,23 @@ class CombineWeights(beam.CombineFn):
     def extract_output(self, accumulator: list[bytes]) -> dict[int, Cut]:
         """See `weights.cuts`; these shards come after those of small destinations."""
         return weights.cuts(weights.union(accumulator), self._target_bytes, SHARDS_LIMIT)
+
+
+class CombineCatalogues(beam.CombineFn):
+    """Encoded catalogues of parts of the delivery → the encoded catalogue of all of it."""
+
+    def create_accumulator(self) -> Catalogue:
+        """Nothing."""
+        return Catalogue()
+
+    def add_input(self, accumulator: Catalogue, element: bytes) -> Catalogue:
+        """Adds that of a block."""
+        return merging.merge(accumulator, nodes.decode(element))
+
+    def merge_accumulators(self, accumulators: Iterable[Catalogue]) -> Catalogue:
+        """See `merging.merge`."""
+        return merging.merge_all(accumulators)
+
+    def extract_output(self, accumulator: Catalogue) -> bytes:
+        """All of it."""
+        return nodes.encode(accumulator)

@@ -13,12 +13,22 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+from apache_beam.metrics import Metrics
 from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline import processes
+from pipeline.graph import tags
 from pipeline.processes import WORK_BYTES
+from pipeline.steps.tally import Tally
+
+# Who hears of the calls that have ended in this process.
+_listeners: list[Callable[[Tally], object]] = []
+# What is counted as metrics of Beam where nobody listens, on the workers of an engine: these
+# counts, in this namespace.
+METRICS = "eventsift"
+_COUNTED = ("files", "bytes", "events")
 
 
 class Cores(NamedTuple):
@@ -35,6 +45,30 @@ class Cores(NamedTuple):
     workers: int
     processes: bool
     waiting: int = 0
+
+
+@contextlib.contextmanager
+def heard_by(listener: Callable[[Tally], object]) -> Iterator[None]:
+    """Lets a listener hear of each call as soon as it has ended, within the ``with`` block."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def tell(tally: Tally) -> None:
+    """Lets those who listen hear of a call that has ended.
+
+    Nobody listens on the workers of an engine. There, some counts become metrics of the job, which
+    only serve to show how it goes on: a call that is repeated counts twice in them.
+    """
+    for listener in _listeners:
+        listener(tally)
+    if not _listeners:
+        for name in _COUNTED:
+            if count := tally.counts.get(name):
+                Metrics.counter(METRICS, f"{tally.step}.{name}").inc(count)
 
 
 class ParallelDoFn(beam.DoFn):
@@ -73,7 +107,10 @@ class ParallelDoFn(beam.DoFn):
             self._calls.append(call)
             self._work_bytes += self.work_bytes(element)
             return
-        yield from self.outputs(call())
+        for output in self.outputs(call()):
+            if isinstance(output, TaggedOutput) and output.tag == tags.TALLIES:
+                tell(output.value)
+            yield output
 
     def finish_bundle(self) -> Iterator[Any]:
         """Makes the calls gathered, and yields their outputs."""
@@ -86,6 +123,8 @@ class ParallelDoFn(beam.DoFn):
             for result in results:
                 for output in self.outputs(result):
                     if isinstance(output, TaggedOutput):
+                        if output.tag == tags.TALLIES:
+                            tell(output.value)
                         yield TaggedOutput(output.tag, _global(output.value))
                     else:
                         yield _global(output)

@@ -14,7 +14,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipeline import processes, storage
 from pipeline.bookkeeping.summary import RunSummary
-from pipeline.graph import tags
+from pipeline.graph import cores, tags
 from pipeline.graph.cores import Cores, ParallelDoFn
 from pipeline.keys import delivery_keys, versions
 from pipeline.keys.delivery_keys import DeliveryKeys
@@ -35,6 +35,8 @@ from pipeline.steps.write import Written
 
 # Of files in a store: each waits for two or three requests, and works for some milliseconds.
 _SCANS_AT_A_TIME = 16
+# 8 MB, in an element.
+_ROWS_AT_A_TIME = 1 << 20
 
 Keyed = tuple[int, Packed]
 
@@ -49,12 +51,16 @@ class PlanRun(beam.DoFn):
             yield TaggedOutput(tags.READS, task)
         for live in planned.scans:
             yield TaggedOutput(tags.SCANS, live)
+        cores.tell(planned.tally())
         yield TaggedOutput(tags.TALLIES, planned.tally())
         yield planned._replace(reads=[], scans=[])
 
 
 class ReadBlocks(ParallelDoFn):
-    """ReadTask → (bucket, versions); tagged: SLICES, WEIGHTS, DELIVERY_KEYS, REJECTS."""
+    """ReadTask → (bucket, versions).
+
+    Tagged: SLICES, WEIGHTS, DELIVERY_KEYS, CATALOGUES, REJECTS.
+    """
 
     def __init__(self, run: Run, workers: int) -> None:
         super().__init__(Cores(workers, processes=True))
@@ -69,6 +75,8 @@ class ReadBlocks(ParallelDoFn):
             self._run.max_event_bytes,
             # Where one process does all the shuffling, versions need not go through it.
             store_versions=self._cores.workers > 0 and storage.is_local(self._run.staging),
+            names=element.names,
+            contract=self._run.contract,
         )
         # A process gives all at once, an engine gets versions as soon as they are many.
         reading = read.read_block if self._cores.workers else read.portions
@@ -80,9 +88,7 @@ class ReadBlocks(ParallelDoFn):
 
     def outputs(self, found: BlockRead | Iterable[Bucketed | BlockRead]) -> Iterator[Any]:
         """The elements for a block."""
-        parts: Iterable[Bucketed | BlockRead] = (
-            [*found.earlier, found] if isinstance(found, BlockRead) else found
-        )
+        parts: Iterable[Any] = [*found.earlier, found] if isinstance(found, BlockRead) else found
         for part in parts:
             if isinstance(part, Bucketed):
                 yield from part.split()
@@ -94,6 +100,8 @@ class ReadBlocks(ParallelDoFn):
         yield TaggedOutput(tags.SLICES, (block.number, tuple(block.slices)))
         yield TaggedOutput(tags.WEIGHTS, block.weights)
         yield TaggedOutput(tags.DELIVERY_KEYS, block.delivery_keys)
+        if block.catalogue:
+            yield TaggedOutput(tags.CATALOGUES, block.catalogue)
         if block.dead_letters:
             yield TaggedOutput(tags.REJECTS, block.dead_letters)
         rejected = sum(block.rejected.values())
@@ -104,10 +112,14 @@ class ReadBlocks(ParallelDoFn):
             "rejected": rejected,
             "dead_letter_files": 1 if block.dead_letters else 0,
             "versions": block.rows,
+            "sampled": block.sampled,
             "slices": sum(len(slices.destinations) for slices in block.slices),
             **{f"rejected.{reason}": count for reason, count in block.rejected.items()},
         }
-        yield TaggedOutput(tags.TALLIES, Tally("read", counts, block.seconds, block.days))
+        if self._run.contract:
+            counts["checked"], counts["broken"] = block.checked
+        tally = Tally("read", counts, block.seconds, block.days, block.breaches, block.files)
+        yield TaggedOutput(tags.TALLIES, tally)
 
 
 class ScanLiveFiles(ParallelDoFn):
@@ -168,8 +180,10 @@ class CombineLatest(ParallelDoFn):
         origins = versions.origins_of(locations)
         numbers, starts = np.unique(origins, return_index=True)
         borders = [*starts.tolist(), len(locations)]
-        for number, (start, end) in zip(numbers.tolist(), itertools.pairwise(borders), strict=True):
-            yield number, versions.rows_of(locations[start:end]).tobytes()
+        for number, (first, end) in zip(numbers.tolist(), itertools.pairwise(borders), strict=True):
+            for start in range(first, end, _ROWS_AT_A_TIME):
+                some = locations[start : min(start + _ROWS_AT_A_TIME, end)]
+                yield number, versions.rows_of(some).tobytes()
         delivered = origins >= versions.FIRST_BLOCK
         counts = {
             "versions": count,
@@ -258,5 +272,6 @@ class CommitRun(beam.DoFn):
             tallies=list(results[tags.TALLIES]),
             written=list(results[tags.WRITTEN]),
             dead_letters=list(results[tags.REJECTS]),
+            catalogues=list(results[tags.CATALOGUES]),
         )
         yield commit.commit(self._run, outcome)

@@ -8,6 +8,7 @@ VERSIONS = "versions"  # (bucket, versions.Packed)
 SLICES = "slices"  # (origin number, its staging.Slices)
 WEIGHTS = "weights"  # weights of slices as bytes, see keys.weights
 DELIVERY_KEYS = "delivery_keys"  # DeliveryKeys
+CATALOGUES = "catalogues"  # an encoded catalogue of a sample of events
 REJECTS = "rejects"  # path of a file of dead letters
 ROWS = "rows"  # (origin number, superseded rows, int64 as bytes); (shard, Routed)
 WRITTEN = "written"  # Written

@@ -41,12 +41,13 @@ class Plan(beam.PTransform[Any, Any]):
 
 
 class Read(_Step):
-    """READS → VERSIONS, SLICES, WEIGHTS, DELIVERY_KEYS, REJECTS."""
+    """READS → VERSIONS, SLICES, WEIGHTS, DELIVERY_KEYS, CATALOGUES, REJECTS."""
 
     def expand(self, pcoll: beam.PCollection[ReadTask]) -> Outputs:
         """Spreads the blocks over the workers and reads each."""
         outputs = beam.ParDo(dofns.ReadBlocks(self._run, self._workers)).with_outputs(
-            *(tags.SLICES, tags.WEIGHTS, tags.DELIVERY_KEYS, tags.REJECTS, tags.TALLIES),
+            *(tags.SLICES, tags.WEIGHTS, tags.DELIVERY_KEYS, tags.CATALOGUES),
+            *(tags.REJECTS, tags.TALLIES),
             main=tags.VERSIONS,
         )
         return pcoll | "spread" >> beam.Reshuffle() | outputs
@@ -113,7 +114,7 @@ class Write(_Step):
 
 
 class Commit(beam.PTransform[Any, Any]):
-    """PLAN, TALLIES, WRITTEN, REJECTS → the run's summary."""
+    """PLAN, TALLIES, WRITTEN, REJECTS, CATALOGUES → the run's summary."""
 
     def __init__(self, run: Run) -> None:
         super().__init__()

@@ -134,7 +134,9 @@ def decompress(stream: BinaryIO) -> Iterator[bytes]:
                 if not chunk:
                     if isinstance(member, zstd.Frame) and (content := member.last_block()):
                         yield content
-                    message = f"{codec.name} data ends before its end mark"
+                    message = (
+                        f"{codec.name} data ends before its end mark; deliver the whole file again"
+                    )
                     raise DamagedFileError("truncated-file", message)
             try:
                 content = member.decompress(chunk, _STEP_BYTES)

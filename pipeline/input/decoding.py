@@ -6,13 +6,15 @@ but events, shorter ones are tried, and in the end a single record, which become
 """
 
 import bisect
+import functools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipeline.framing.skipped import PREVIEW_BYTES
 from pipeline.framing.walk import START, Record, State, Walk
 from pipeline.input import stretches
+from pipeline.input.fields import OWN_NAMES, FieldMap
 from pipeline.input.records import Event, is_event, parse, too_large
 from pipeline.input.rejects import Problem, Reject
 from pipeline.input.stretches import Stretch
@@ -43,6 +45,7 @@ class Part(NamedTuple):
         state: What is known from earlier parts.
         more: Where in `data` each further file begins, ascending, and its path.
         record_bytes: A record with more bytes is given up.
+        names: Where the fields of its events are.
     """
 
     source: str
@@ -52,6 +55,7 @@ class Part(NamedTuple):
     state: State = START
     more: tuple[tuple[int, str], ...] = ()
     record_bytes: int = (16 << 20) + ENVELOPE_BYTES
+    names: FieldMap = OWN_NAMES
 
     def source_at(self, at: int) -> tuple[str, int]:
         """Returns where the byte ``data[at]`` comes from: a file, and an offset in it."""
@@ -96,6 +100,27 @@ def decode(part: Part, *, in_stretches: bool = True) -> Decoded:
     return _Decoding(part).decode(in_stretches)
 
 
+def rows_of_sources(part: Part, decoded: Decoded) -> list[tuple[str, int]]:
+    """Returns the files of a part, in order, each with how many of its events come from it."""
+    if not part.more:
+        return [(part.source, len(decoded.events))]
+    firsts = [stretch.first for stretch in decoded.stretches]
+    starts = [stretch.start for stretch in decoded.stretches]
+    rows = [0]
+    for at, _ in part.more:
+        number = bisect.bisect_left(starts, at) - 1  # the last that begins before
+        row = 0 if number < 0 else len(decoded.events)
+        if number >= 0:
+            end = firsts[number + 1] if number + 1 < len(firsts) else len(decoded.events)
+            row = stretches.row_at(
+                part.data, decoded.stretches[number], decoded.events[firsts[number] : end], at
+            )
+        rows.append(row)
+    rows.append(len(decoded.events))
+    sources = [part.source, *(source for _, source in part.more)]
+    return [(one, end - row) for one, row, end in zip(sources, rows, rows[1:], strict=False)]
+
+
 def spans(part: Part, decoded: Decoded, rows: Iterable[int]) -> Iterator[tuple[int, int]]:
     """Yields (start, end) in the part for some of its events, given by ascending index."""
     return stretches.spans(part.data, decoded.stretches, rows)
@@ -107,12 +132,13 @@ class _Decoding:
     def __init__(self, part: Part) -> None:
         limit = part.record_bytes
         self.part = part
-        self.walk = Walk(part.data, part.state, part.final, is_event, limit)
+        is_one = functools.partial(is_event, names=part.names)
+        self.walk = Walk(part.data, part.state, part.final, is_one, limit)
         self.events: list[Event] = []
         self.extras: dict[int, str] = {}
         self.rejects: list[Reject] = []
         self.stretches: list[Stretch] = []
-        self.learned: tuple[str, ...] = ()  # names of unknown members met so far
+        self.learned: tuple[Any, ...] = ()  # names of unknown members met so far, or paths
         self.is_utf8 = stretches.is_utf8_text(memoryview(part.data))
         # At most `limit`, so that no record in a stretch is too large.
         self.longest = min(_LONGEST_STRETCH_BYTES, limit)
@@ -159,7 +185,7 @@ class _Decoding:
         stretch = Stretch(len(self.events), walk.at, end, walk.with_commas)
         try:
             found, extras = stretches.decode_stretch(
-                self.part.data, stretch, self.learned, self.is_utf8
+                self.part.data, stretch, self.learned, self.is_utf8, self.part.names
             )
         except (ValueError, RecursionError) as error:
             self.stretch_bytes = _shorter(self.stretch_bytes, error)
@@ -178,7 +204,7 @@ class _Decoding:
             beginning = data[start : start + min(limit, PREVIEW_BYTES)]
             self.reject_large(start, end - start, beginning)
             return
-        parsed = parse(data[start:end], is_object)
+        parsed = parse(data[start:end], is_object, self.part.names)
         if isinstance(parsed, Problem):
             self.reject(start, end, parsed)
             self.stretch_bytes = min(_STRETCH_BYTES_AFTER_REJECT, self.longest)

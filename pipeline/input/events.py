@@ -1,7 +1,7 @@
 """Makes one typed Arrow table of decoded events, with their digests."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -12,7 +12,8 @@ import xxhash
 
 from pipeline.errors import shown
 from pipeline.input import decoding, records, timestamps
-from pipeline.input.decoding import Decoded, Part
+from pipeline.input.contracts import Checker
+from pipeline.input.decoding import Decoded, Part, rows_of_sources
 from pipeline.input.records import Event
 from pipeline.input.rejects import Problem, Reject
 from pipeline.keys import partitions
@@ -29,6 +30,7 @@ EVENT_SCHEMA = pa.schema(
         ("id_high", pa.uint64()),
         ("id_low", pa.uint64()),
         ("digest", pa.int64()),
+        ("source_file", pa.dictionary(pa.int32(), pa.string())),
     ]
 )
 
@@ -39,7 +41,10 @@ _HASH_BITS = 53
 
 
 def to_table(
-    parts: Sequence[tuple[Part, Decoded]], max_event_bytes: int, id_seed: int
+    parts: Sequence[tuple[Part, Decoded]],
+    max_event_bytes: int,
+    id_seed: int,
+    checker: Checker | None = None,
 ) -> tuple[pa.Table, list[Reject]]:
     """Makes one table of the events of decoded parts, and collects all rejects of these parts.
 
@@ -47,10 +52,11 @@ def to_table(
         parts: Parts with what `decode` made of them.
         max_event_bytes: Limit on the bytes of `data` and `extra` together.
         id_seed: For `hash_ids`.
+        checker: Checks their contracts, if there are any, and counts what is broken.
 
     Returns:
         A table of `EVENT_SCHEMA`, in the order delivered, and the rejects: the ones of decoding,
-        and events whose timestamp, size, nesting, domain or event_type breaks a rule.
+        and events whose timestamp, size, nesting, domain, event_type or contract breaks a rule.
     """
     events = [event for _, decoded in parts for event in decoded.events]
     rejects = [reject for _, decoded in parts for reject in decoded.rejects]
@@ -73,6 +79,8 @@ def to_table(
     instants = timestamps.parse(texts)
 
     errors = _errors(events, texts, instants.valid, data, extra, kinds, kind_codes, max_event_bytes)
+    if checker:
+        errors |= _breaches(checker, payloads, kinds, kind_codes, errors)
     rejects += _rejects_of_rows(errors, parts, first_rows)
 
     ids = [event.event_id for event in events]
@@ -89,6 +97,7 @@ def to_table(
             pa.array(hashed[0]),
             pa.array(hashed[1]),
             pa.array(_digests(instants.nanos, hashes)),
+            _sources(parts),
         ],
         schema=EVENT_SCHEMA,
     )
@@ -97,6 +106,16 @@ def to_table(
         keep[list(errors)] = False
         table = table.filter(pa.array(keep))
     return table, rejects
+
+
+def _sources(parts: Sequence[tuple[Part, Decoded]]) -> pa.DictionaryArray:
+    """Returns the file of each row; the rows of a file have one number, and lie side by side."""
+    found = list(itertools.chain.from_iterable(itertools.starmap(rows_of_sources, parts)))
+    numbers = {source: number for number, source in enumerate(dict.fromkeys(s for s, _ in found))}
+    codes = np.repeat([numbers[source] for source, _ in found], [rows for _, rows in found])
+    return pa.DictionaryArray.from_arrays(
+        pa.array(codes.astype(np.int32)), pa.array(list(numbers), pa.string())
+    )
 
 
 def hash_ids(ids: Sequence[str], seed: int) -> npt.NDArray[np.uint64]:
@@ -199,6 +218,24 @@ def _errors(
             for row in np.flatnonzero(kind_codes == code).tolist():
                 errors[row] = Problem("too-long", problem)
     return errors
+
+
+def _breaches(
+    checker: Checker,
+    payloads: Sequence[msgspec.Raw],
+    kinds: _Kinds,
+    kind_codes: npt.NDArray[np.int32],
+    errors: Mapping[int, Problem],
+) -> dict[int, Problem]:
+    """Checks the events that have a contract; returns those to reject, by row."""
+    found: dict[int, Problem] = {}
+    for code, kind in enumerate(kinds):
+        if checker.knows(kind):
+            rows = [row for row in np.flatnonzero(kind_codes == code).tolist() if row not in errors]
+            problems = checker.check(kind, [payloads[row] for row in rows])
+            if checker.refuses:
+                found |= {rows[at]: problem for at, problem in problems.items()}
+    return found
 
 
 def _rejects_of_rows(

@@ -15,12 +15,17 @@ import msgspec
 
 from pipeline.errors import shown
 from pipeline.framing import structure, values
+from pipeline.input import fields
+from pipeline.input.fields import OWN_NAMES, WHOLE, FieldMap, Path, member
 from pipeline.input.rejects import Problem
 
 # Levels of arrays and objects in `data` or an extra field. Python ends recursion at about 1,000
 # levels, those of the callers included. This limit is well below, so that what is accepted does not
 # depend on who calls.
 NESTING_LIMIT = 500
+
+# What msgspec does not allow in the name of a type's field.
+UNLEARNABLE = re.compile(r'["\\\x00-\x1f]')
 
 # A member that is an array of objects.
 _LIST_OF_OBJECTS = re.compile(rb'"([^"\\]{1,64})"[ \t\r\n]*:[ \t\r\n]*\[[ \t\r\n]*\{')
@@ -50,22 +55,28 @@ class Parsed(NamedTuple):
 
     Attributes:
         event: The event.
-        unknown: The names of its other members.
+        unknown: The names of its other members; by a map of fields, their paths.
         extra: These members as the text of a JSON object; None if there are none.
     """
 
     event: Event
-    unknown: Sequence[str] = ()
+    unknown: Sequence[str | Path] = ()
     extra: str | None = None
 
 
-def is_event(record: bytes) -> bool:
+def is_event(record: bytes, names: FieldMap = OWN_NAMES) -> bool:
     """Tells whether a JSON object is an event."""
-    return isinstance(parse(record, True), Parsed)
+    return isinstance(parse(record, True, names), Parsed)
 
 
-def parse(record: bytes, is_object: bool) -> Parsed | Problem:
-    """Returns the event in the bytes of a record, or what is wrong with them."""
+def parse(record: bytes, is_object: bool, names: FieldMap = OWN_NAMES) -> Parsed | Problem:
+    """Returns the event in the bytes of a record, or what is wrong with them.
+
+    Args:
+        record: The bytes.
+        is_object: Whether they begin as an object does.
+        names: Where the fields are.
+    """
     try:
         text = record.decode()
     except UnicodeDecodeError as error:
@@ -85,34 +96,66 @@ def parse(record: bytes, is_object: bool) -> Parsed | Problem:
         return Problem("truncated" if truncated else "not-json", f"{error}: {shown(text)}")
     if not isinstance(members, dict):
         return Problem("not-an-object", f"{shown(text)} is not a JSON object")
-    parsed = from_members(members)
+    parsed = from_members(members) if names == OWN_NAMES else mapped(record, members, names)
     if isinstance(parsed, Problem) and parsed.reason == "missing-field":
-        return Problem(parsed.reason, parsed.message + _wrapper_hint(record))
+        # What has data is an event, or should be one, whatever lists are in it.
+        hint = "" if "data" in members else _wrapper_hint(record)
+        return Problem(parsed.reason, parsed.message + hint)
     return parsed
 
 
 def from_members(members: Mapping[str, msgspec.Raw]) -> Parsed | Problem:
     """Returns the event that has these members, or the rule that they break."""
+    event = _event(members, members, OWN_NAMES)
+    if isinstance(event, Problem):
+        return event
+    unknown = sorted(members.keys() - set(FIELDS))
+    extra = b",".join(member(name) + bytes(members[name]) for name in unknown).decode()
+    return Parsed(event, unknown, f"{{{extra}}}" if unknown else None)
+
+
+def mapped(
+    record: bytes | msgspec.Raw, members: Mapping[str, msgspec.Raw], names: FieldMap
+) -> Parsed | Problem:
+    """Returns the event in a record whose fields are called otherwise, or the rule that it breaks.
+
+    Args:
+        record: The record's bytes.
+        members: Its members.
+        names: Where its fields are.
+    """
+    values, rest, paths = fields.take(members, names)
+    if names.data == WHOLE:
+        values["data"] = msgspec.Raw(record)
+    event = _event(values, members, names)
+    if isinstance(event, Problem):
+        return event
+    extra = fields.as_object(rest).decode() if rest else None
+    return Parsed(event, paths, extra)
+
+
+def _event(
+    values: Mapping[str, msgspec.Raw], members: Mapping[str, msgspec.Raw], names: FieldMap
+) -> Event | Problem:
+    """Returns the event that has these values of fields, or the rule that they break."""
     texts: list[str] = []
-    for field in FIELDS:
-        if field not in members:
-            names = shown(list(members))
-            return Problem("missing-field", f"{field} is missing, there is only {names}")
+    for field, path in zip(FIELDS, names, strict=True):
+        if field not in values:
+            what = field if path == (field,) else f"{field} ({fields.shown_path(path)})"
+            there = shown(list(members))
+            return Problem("missing-field", f"{what} is missing, there is only {there}")
         if field == "data":
             continue
         try:
-            value = _TEXT.decode(members[field])
+            value = _TEXT.decode(values[field])
         except msgspec.ValidationError:
-            value = bytes(members[field]).decode()
+            value = bytes(values[field]).decode()
             return Problem("wrong-type", f"{field} is {shown(value)}, it must be a string")
         if not value and field != "timestamp":
             return Problem("empty-field", f"{field} is '', it must have at least one character")
         texts.append(value)
     event_id, timestamp, domain, event_type = texts
-    event = Event(event_id, timestamp, domain, event_type, members["data"])
-    unknown = sorted(members.keys() - set(FIELDS))
-    extra = b",".join(member(name) + bytes(members[name]) for name in unknown).decode()
-    return Parsed(event, unknown, f"{{{extra}}}" if unknown else None)
+    return Event(event_id, timestamp, domain, event_type, values["data"])
 
 
 def too_deep(what: str) -> Problem:
@@ -141,8 +184,3 @@ def is_deeper(value: bytes, levels: int) -> bool:
     if value.count(b"[") + value.count(b"{") <= levels:
         return False
     return structure.depth(value) > levels
-
-
-def member(name: str) -> bytes:
-    """Returns a member's name as compact JSON has it before the value, colon included."""
-    return msgspec.json.encode(name) + b":"

@@ -25,6 +25,7 @@ REASONS = {
     "too-large": "data and extra fields exceed the size limit of one event",
     "too-deep": "data or an extra field is nested deeper than 500 levels",
     "too-long": "domain or event_type does not fit the name of a partition folder",
+    "breaks-contract": "data does not fulfil the JSON Schema of its type, see --contract",
     "truncated-file": "a compressed file ends before its end mark",
     "corrupt-file": "a compressed file cannot be decompressed further",
     "not-json-file": "the file is of another kind, which the message names",

@@ -184,5 +184,5 @@ def _reencoded(content: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     for chunk in content:
         yield decoder.decode(chunk).encode("utf-8", "surrogatepass")
     if decoder.getstate()[0]:
-        message = f"{encoding.upper()} text ends within a character"
+        message = f"{encoding.upper()} text ends within a character; deliver the whole file again"
         raise DamagedFileError("truncated-file", message)

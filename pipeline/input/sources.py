@@ -160,7 +160,9 @@ def check(found: Sources, patterns: Sequence[str], root: str) -> None:
             raise NoInputError(only_own(given, root))
         raise NoMatchError(f"no file matches {given!r}")
     if not found.files:
-        raise NoInputError(f"no file can be read: {named_first(found.left_out)}")
+        raise NoInputError(
+            f"no file can be read: {named_first(found.left_out)}; mend that, or give other files"
+        )
     if missing:
         raise NoInputError(f"--input names what is not there: {named_first(missing)}")
 

@@ -15,11 +15,16 @@ from pipeline.input import compression, sniff
 from pipeline.input.blocks import Piece
 from pipeline.input.compression import DamagedFileError
 from pipeline.input.decoding import ENVELOPE_BYTES, Decoded, Part, decode
+from pipeline.input.fields import OWN_NAMES, FieldMap
 from pipeline.input.rejects import Reject
 
 
 def parts(
-    stream: BinaryIO, piece: Piece, part_bytes: int, max_event_bytes: int
+    stream: BinaryIO,
+    piece: Piece,
+    part_bytes: int,
+    max_event_bytes: int,
+    names: FieldMap = OWN_NAMES,
 ) -> Iterator[tuple[Part, Decoded]]:
     """Yields the decoded parts of one piece; a part begins with what the last one left over.
 
@@ -28,12 +33,13 @@ def parts(
         piece: Which bytes of it are read; all of them if it is compressed.
         part_bytes: How many bytes of content are decoded together.
         max_event_bytes: Limit on one event's data and extra fields.
+        names: Where the fields of its events are.
 
     Raises:
         OSError: The file cannot be read.
     """
     record_bytes = max_event_bytes + ENVELOPE_BYTES
-    part = Part(piece.path, piece.start, b"", record_bytes=record_bytes)
+    part = Part(piece.path, piece.start, b"", record_bytes=record_bytes, names=names)
     chunks = itertools.chain(_chunks(stream, piece, part_bytes), [None])
     for chunk, following in itertools.pairwise(chunks):
         if isinstance(chunk, DamagedFileError):

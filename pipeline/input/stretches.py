@@ -11,7 +11,6 @@ bytes, too.
 
 import bisect
 import functools
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -19,12 +18,14 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from pipeline.input.records import Event, Parsed, from_members, member
+from pipeline.input import nested
+from pipeline.input.fields import OWN_NAMES, FieldMap, member
+from pipeline.input.records import UNLEARNABLE, Event, Parsed, from_members, mapped
+from pipeline.input.rejects import Problem
 
 # With more unknown members than this, a type for all of them costs more than it saves.
 LEARNED_NAMES = 64
 
-_UNLEARNABLE = re.compile(r'["\\\x00-\x1f]')  # msgspec does not allow these in a field's name
 # Below this Python is faster than a call of Arrow.
 _SHORT_BYTES = 8 << 10
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -50,15 +51,21 @@ class Stretch(NamedTuple):
 
 
 def decode_stretch(
-    data: bytes, stretch: Stretch, learned: tuple[str, ...], is_utf8: bool
+    data: bytes,
+    stretch: Stretch,
+    learned: tuple[Any, ...],
+    is_utf8: bool,
+    names: FieldMap = OWN_NAMES,
 ) -> tuple[list[Event], dict[int, str]]:
     """Decodes a stretch of nothing but events.
 
     Args:
         data: The part's.
         stretch: The stretch.
-        learned: Names of unknown members met so far; events with others may be refused.
+        learned: Names of unknown members met so far, or by a map their paths; events with others
+            may be refused.
         is_utf8: Whether all of `data` is.
+        names: Where the events' fields are.
 
     Returns:
         The events and their extras, see `Decoded`.
@@ -69,16 +76,31 @@ def decode_stretch(
     view = _text(data, stretch)
     if not is_utf8 and not is_utf8_text(view):  # msgspec does not look at the bytes within a `Raw`
         raise ValueError("not UTF-8")
-    if len(learned) <= LEARNED_NAMES and not _UNLEARNABLE.search("".join(learned)):
+    if names == OWN_NAMES and _are_learnable(learned):
         one, many = _decoders(learned)
         events = many.decode(view) if stretch.with_commas else one.decode_lines(view)
         return events, dict(_learned_extras(events, learned, stretch.first)) if learned else {}
-    objects = _ARRAY_OF_MEMBERS.decode(view) if stretch.with_commas else _MEMBERS.decode_lines(view)
-    parsed = [found for members in objects if isinstance(found := from_members(members), Parsed)]
-    if len(parsed) < len(objects):
-        raise ValueError("not only events")
+    if names != OWN_NAMES and len(learned) <= LEARNED_NAMES and nested.is_possible(names, learned):
+        events, texts = nested.decode(view, stretch.with_commas, learned, names)
+        return events, {row: text for row, text in enumerate(texts, stretch.first) if text}
+    parsed = []
+    for found in _one_by_one(view, stretch.with_commas, names):
+        if not isinstance(found, Parsed):
+            raise ValueError("not only events")
+        parsed.append(found)
     extras = {row: found.extra for row, found in enumerate(parsed, stretch.first) if found.extra}
     return [found.event for found in parsed], extras
+
+
+def _one_by_one(view: memoryview, with_commas: bool, names: FieldMap) -> Iterator[Parsed | Problem]:
+    """Yields what each record of a stretch is."""
+    if names == OWN_NAMES:
+        objects = _ARRAY_OF_MEMBERS.decode(view) if with_commas else _MEMBERS.decode_lines(view)
+        yield from map(from_members, objects)
+        return
+    records = _ARRAY_OF_RECORDS.decode(view) if with_commas else _RECORDS.decode_lines(view)
+    for record in records:
+        yield mapped(record, _MEMBERS.decode(record), names)
 
 
 def spans(
@@ -106,6 +128,28 @@ def spans(
         yield start, start + len(records[row - stretch.first])
 
 
+def row_at(data: bytes, stretch: Stretch, events: Sequence[Event], at: int) -> int:
+    """Returns the index of the first event of a part that begins at a place or after it.
+
+    Args:
+        data: The part's.
+        stretch: The last stretch that begins before the place.
+        events: The events of the stretch.
+        at: The place, between two records.
+    """
+    if at >= stretch.end:
+        return stretch.first + len(events)
+    if stretch.with_commas:  # its events are views of a copy
+        rows = range(stretch.first, stretch.first + len(events))
+        starts = [start for start, _ in spans(data, [stretch], rows)]
+        return stretch.first + bisect.bisect_left(starts, at)
+    base = pa.py_buffer(data).address
+    # The data of an event lies within its record, and `at` between two records.
+    return stretch.first + bisect.bisect_left(
+        events, at, key=lambda event: pa.py_buffer(event.data).address - base
+    )
+
+
 def _text(data: bytes, stretch: Stretch) -> memoryview:
     """Returns the bytes of a stretch in a form that msgspec takes: lines, or an array."""
     view = memoryview(data)[stretch.start : stretch.end]
@@ -128,6 +172,11 @@ def is_utf8_text(view: memoryview) -> bool:
     except (UnicodeDecodeError, pa.ArrowInvalid):
         return False
     return True
+
+
+def _are_learnable(learned: tuple[str, ...]) -> bool:
+    """Tells whether a type can have fields for these members."""
+    return len(learned) <= LEARNED_NAMES and not UNLEARNABLE.search("".join(learned))
 
 
 @functools.lru_cache(maxsize=256)

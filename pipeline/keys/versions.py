@@ -6,6 +6,7 @@ shuffles a dozen times), they are stored in the temp directory beside the payloa
 file and position in it travel.
 """
 
+import itertools
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -30,6 +31,9 @@ VERSION = np.dtype(
 Versions = npt.NDArray[np.void]
 
 NONE: Versions = np.empty(0, VERSION)
+
+# 10 MB: an element that every runner shuffles.
+_ELEMENT_VERSIONS = 1 << 18
 
 # A location is the number of an origin (a live file, or a block) and a row in it, in one integer.
 # Live files are numbered from 0 and blocks from here: 67 million of each (2 PB of input), with 69
@@ -89,16 +93,15 @@ class Bucketed(NamedTuple):
     counts: list[int]
 
     def split(self) -> Iterator[tuple[int, Packed]]:
-        """Yields each bucket that has versions, with them."""
-        first = 0
-        for bucket, count in enumerate(self.counts):
-            if count:
-                if isinstance(self.packed, Stored):
-                    yield bucket, Stored(self.packed.path, first, count)
-                else:
-                    start, end = first * VERSION.itemsize, (first + count) * VERSION.itemsize
-                    yield bucket, self.packed[start:end]
-            first += count
+        """Yields each bucket that has versions, with them; again where they are many."""
+        for bucket, end in enumerate(itertools.accumulate(self.counts)):
+            for first in range(end - self.counts[bucket], end, _ELEMENT_VERSIONS):
+                yield bucket, self._some(first, min(first + _ELEMENT_VERSIONS, end))
+
+    def _some(self, first: int, end: int) -> Packed:
+        if isinstance(self.packed, Stored):
+            return Stored(self.packed.path, first, end - first)
+        return self.packed[first * VERSION.itemsize : end * VERSION.itemsize]
 
 
 def by_bucket(versions: Versions, buckets: int, directory: str = "") -> Bucketed:
@@ -124,19 +127,22 @@ def by_bucket(versions: Versions, buckets: int, directory: str = "") -> Bucketed
     return Bucketed(Stored(path, 0, len(versions)), counts)
 
 
+def count(packed: Packed) -> int:
+    """Returns how many versions there are in a part."""
+    return packed.number if isinstance(packed, Stored) else len(packed) // VERSION.itemsize
+
+
 def unpack(parts: Sequence[Packed]) -> Versions:
     """Returns packed versions as one array, in order.
 
     Raises:
         OSError: A file that they are stored in is missing, or has lost its end.
     """
-    counts = [
-        part.number if isinstance(part, Stored) else len(part) // VERSION.itemsize for part in parts
-    ]
+    counts = [count(part) for part in parts]
     found = np.empty(sum(counts), VERSION)
     first = 0
-    for part, count in zip(parts, counts, strict=True):
-        place = found[first : first + count]
+    for part, number in zip(parts, counts, strict=True):
+        place = found[first : first + number]
         if isinstance(part, Stored):
             with open(storage.local(part.path), "rb") as file:
                 file.seek(part.first * VERSION.itemsize)
@@ -144,7 +150,7 @@ def unpack(parts: Sequence[Packed]) -> Versions:
                     raise OSError(f"{part.path} ends too early: it has lost versions")
         else:
             place[:] = np.frombuffer(part, VERSION)
-        first += count
+        first += number
     return found
 
 

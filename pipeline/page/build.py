@@ -51,7 +51,6 @@ def render(found: Figures) -> str:
         figures=found,
         style=Markup(style),
         digest=_digest(style),
-        levels=range(1, LEVELS + 1),
     )
 
 
@@ -68,6 +67,7 @@ def _template() -> jinja2.Template:
         "count": "{:,}".format,
         "size": amounts.size,
         "duration": amounts.duration,
+        "level": lambda from_the_end: LEVELS + 1 - from_the_end,
         "counted": amounts.counted,
     }
     environment.globals |= {

@@ -8,6 +8,7 @@ from pipeline import __version__
 from pipeline.amounts import counted, duration, size
 from pipeline.bookkeeping.summary import RunSummary
 from pipeline.page import flow, words
+from pipeline.page.contents import Contents, contents
 from pipeline.page.delays import Delays, delays
 from pipeline.page.flow import Flow
 from pipeline.page.gather import Gathered
@@ -49,6 +50,7 @@ class Figures(NamedTuple):
         program: The version of eventsift.
         last: The last run; None if no run has left a summary.
         heat: Events by type and day.
+        contents: What is in `data`.
         delays: How late events come.
         history: Run by run.
         refused: Rejects by reason.
@@ -65,6 +67,7 @@ class Figures(NamedTuple):
     program: str
     last: LastRun | None
     heat: Heat | None
+    contents: Contents | None
     delays: Delays | None
     history: History | None
     refused: Sequence[Refused]
@@ -91,6 +94,9 @@ def figures(gathered: Gathered, now: datetime.datetime) -> Figures:
         program=__version__,
         last=last,
         heat=heat(files, last.id if last else ""),
+        contents=contents(
+            gathered.catalogue, next((run for run in reversed(runs) if run.files.read), None)
+        ),
         delays=delays(runs),
         history=history(runs),
         refused=refused([run for run in runs if run.files.read], gathered.letters),

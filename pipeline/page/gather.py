@@ -6,15 +6,16 @@ Nothing is changed here, and nothing damaged is set aside: what cannot be read i
 import concurrent.futures
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
 from pipeline import storage
-from pipeline.bookkeeping import journal, state, summary
+from pipeline.bookkeeping import catalogues, journal, state, summary
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.bookkeeping.summary import RunSummary
+from pipeline.catalogue.nodes import Catalogue
 from pipeline.storage import FileInfo
 from pipeline.table import delta
 from pipeline.table.address import Table
@@ -25,10 +26,12 @@ RUNS_LIMIT, REMOTE_RUNS_LIMIT = 400, 60
 _CALLS = 16
 _SUMMARY_BYTES = 16 << 20
 # Dead letters are not sorted by their reasons, and may be gigabytes: the first of the newest files
-# are looked at, until there are enough samples.
+# are looked at.
 SAMPLES = 3
 _LETTER_FILES = 5
 _LETTER_BYTES = 1 << 20
+
+_Read = TypeVar("_Read")
 
 
 class Letter(msgspec.Struct, frozen=True):
@@ -54,6 +57,7 @@ class Gathered(NamedTuple):
         older: How many runs before them have left a summary.
         unreadable: How many of the summaries cannot be read.
         letters: Dead letters, at most `SAMPLES` for each reason, the newest file's first.
+        catalogue: What the runs have seen in `data`.
     """
 
     root: str
@@ -62,6 +66,7 @@ class Gathered(NamedTuple):
     older: int
     unreadable: int
     letters: Sequence[Letter]
+    catalogue: Catalogue = Catalogue()
 
 
 def gather(table: Table) -> Gathered:
@@ -72,22 +77,30 @@ def gather(table: Table) -> Gathered:
         OSError: A folder cannot be listed.
     """
     root = storage.absolute(table.root)
-    snapshot = delta.load(table)
-    limit = RUNS_LIMIT if storage.is_local(root) else REMOTE_RUNS_LIMIT
-    found = _files(root, journal.RUNS, ".json")
-    newest = found[-limit:]
-    read = list(_each(newest))
-    runs = [run for run in read if run is not None]
-    reasons = {reason for run in runs for reason in run.rejected}
-    letters = _files(root, journal.REJECTS, ".jsonl")[::-1][:_LETTER_FILES]
+    # Side by side: on a store each of these waits for several answers, one after another.
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        loading = pool.submit(delta.load, table)
+        reading = pool.submit(_runs, root)
+        sampling = pool.submit(_samples, root)
+    snapshot, (older, runs) = loading.result(), reading.result()
+    found = [run for run in runs if run is not None]
     return Gathered(
         root,
         snapshot,
-        runs,
-        len(found) - len(newest),
-        len(read) - len(runs),
-        _samples(letters, reasons),
+        found,
+        older,
+        len(runs) - len(found),
+        sampling.result(),
+        catalogues.load(root, snapshot.lineage),
     )
+
+
+def _runs(root: str) -> tuple[int, list[RunSummary | None]]:
+    """Returns how many older runs are not read, and the summaries of the last ones."""
+    limit = RUNS_LIMIT if storage.is_local(root) else REMOTE_RUNS_LIMIT
+    files = _files(root, journal.RUNS, ".json")
+    newest = files[-limit:]
+    return len(files) - len(newest), list(_each(_summary, newest))
 
 
 def _files(root: str, folder: str, ending: str) -> list[FileInfo]:
@@ -96,12 +109,13 @@ def _files(root: str, folder: str, ending: str) -> list[FileInfo]:
     return sorted(file for file in files if file.path.endswith(ending))
 
 
-def _each(files: Sequence[FileInfo]) -> Iterator[RunSummary | None]:
+def _each(read: Callable[[FileInfo], _Read], files: Sequence[FileInfo]) -> Iterator[_Read]:
+    """Yields what is read of each file, from a store several at a time."""
     if all(storage.is_local(file.path) for file in files):
-        yield from map(_summary, files)
+        yield from map(read, files)
         return
     with concurrent.futures.ThreadPoolExecutor(_CALLS) as pool:
-        yield from pool.map(_summary, files)
+        yield from pool.map(read, files)
 
 
 def _summary(file: FileInfo) -> RunSummary | None:
@@ -113,13 +127,14 @@ def _summary(file: FileInfo) -> RunSummary | None:
     return found if os.path.basename(file.path) == f"{found.run}.json" else None
 
 
-def _samples(files: Sequence[FileInfo], reasons: set[str]) -> list[Letter]:
-    """Returns the first dead letters of each reason."""
+def _samples(root: str) -> list[Letter]:
+    """Returns the first dead letters of each reason, of the newest files."""
     decoder = msgspec.json.Decoder(Letter)
     counts: Counter[str] = Counter()
     samples = []
-    for file in files:
-        for line in _beginning(file.path).splitlines():
+    newest = _files(root, journal.REJECTS, ".jsonl")[::-1][:_LETTER_FILES]
+    for lines in _each(_beginning, newest):
+        for line in lines.splitlines():
             try:
                 letter = decoder.decode(line)
             except (ValueError, RecursionError):
@@ -127,16 +142,14 @@ def _samples(files: Sequence[FileInfo], reasons: set[str]) -> list[Letter]:
             if counts[letter.reason] < SAMPLES:
                 counts[letter.reason] += 1
                 samples.append(letter)
-        if all(counts[reason] == SAMPLES for reason in reasons):
-            break
     return samples
 
 
-def _beginning(path: str) -> bytes:
+def _beginning(file: FileInfo) -> bytes:
     """Returns the first whole lines of a file; nothing if it cannot be read."""
     try:
-        with storage.open_read(path) as file:
-            content = file.read(_LETTER_BYTES)
+        with storage.open_read(file.path) as stream:
+            content = stream.read(_LETTER_BYTES)
     except OSError:
         return b""
     return content if len(content) < _LETTER_BYTES else content[: content.rfind(b"\n") + 1]

@@ -29,7 +29,7 @@ class SizeClass(NamedTuple):
 class Crowded(NamedTuple):
     """A partition that has several small files."""
 
-    type: str
+    type: Sequence[str]
     date: str
     files: int
     bytes: int
@@ -95,7 +95,7 @@ def health(files: Sequence[DataFile]) -> Health | None:
         crowded_files=sum(map(len, crowded.values())),
         worst=[
             Crowded(
-                words.name(where),
+                words.name(where[:2]),
                 "-".join(f"{part:02d}" for part in where[2:]),
                 len(crowded[where]),
                 sum(crowded[where]),

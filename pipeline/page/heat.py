@@ -33,9 +33,15 @@ class Cell(NamedTuple):
 
 
 class HeatRow(NamedTuple):
-    """The events of one type, or of all types that have no row of their own."""
+    """The events of one type, or of all types that have no row of their own.
 
-    name: str
+    Attributes:
+        name: The type's parts, or what the other types are called.
+        events: In all columns.
+        cells: By column.
+    """
+
+    name: Sequence[str]
     events: int
     cells: Sequence[Cell]
 
@@ -47,7 +53,8 @@ class Heat(NamedTuple):
         unit: What a column is: a day, week, month or year.
         columns: Their names.
         rows: By name; that of the other types comes last.
-        bounds: The most events of each level; a cell of the other types may have more.
+        bounds: The most events of each level, the highest levels' if there are few events; a cell
+            of the other types may have more.
         types: How many types the table has.
         touched: How many partitions have files that the last run wrote.
         undated: Rows in partitions whose date is none; only other tools write such.
@@ -130,9 +137,9 @@ def heat(files: Iterable[DataFile], run_id: str) -> Heat | None:
     names = _names(unit, first, last, by_day)
     kinds = sorted(events, key=lambda kind: (-events[kind].total(), kind))
     own_row = kinds if len(kinds) <= ROWS else kinds[: ROWS - 1]
-    groups = [(words.name(Destination(*kind, 1, 1, 1)), [kind]) for kind in sorted(own_row)]
+    groups = [(words.name(kind), [kind]) for kind in sorted(own_row)]
     if others := kinds[len(own_row) :]:
-        groups.append((f"{counted(len(others), 'other type')}", others))
+        groups.append(((counted(len(others), "other type"),), others))
     sums, marks = [], []
     for _, some in groups:
         total: Counter[int] = Counter()
@@ -206,8 +213,9 @@ def _names(unit: _Unit, first: int, last: int, by_day: Counter[int]) -> list[str
 
 def _bounds(most: int) -> list[int]:
     """Returns the most events of each level; they grow with the square, as counts often do."""
-    return [-(-most * level * level // LEVELS**2) for level in range(1, LEVELS + 1)]
+    return sorted({-(-most * level * level // LEVELS**2) for level in range(1, LEVELS + 1)})
 
 
 def _level(events: int, bounds: Sequence[int]) -> int:
-    return min(bisect.bisect_left(bounds, events) + 1, LEVELS) if events else 0
+    above = LEVELS - len(bounds)
+    return min(above + bisect.bisect_left(bounds, events) + 1, LEVELS) if events else 0

@@ -3,8 +3,6 @@
 import datetime
 from collections.abc import Sequence
 
-from pipeline.keys.partitions import Destination
-
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 # Long enough for every name that people choose, and no table gets as wide as a page for the others.
 NAME_LIMIT, TEXT_LIMIT = 60, 240
@@ -28,15 +26,17 @@ def _shown(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
-def name(destination: Destination) -> str:
-    """Returns the type of a destination: its domain and event type."""
-    domain, event_type = (visible(value, NAME_LIMIT) for value in destination[:2])
-    return f"{domain} / {event_type}"
+def name(kind: Sequence[str]) -> tuple[str, ...]:
+    """Returns the parts of a type's name, domain and event type, as the page shows them."""
+    return tuple(visible(part, NAME_LIMIT) for part in kind)
 
 
-def isolated(text: str) -> str:
-    """Returns a text that keeps its direction to itself, for where no ``<bdi>`` can stand."""
-    return f"{_ISOLATE}{text}{_END}"
+def isolated(parts: Sequence[str]) -> str:
+    """Returns a name in one text, for where no ``<bdi>`` can stand.
+
+    Each part keeps its direction to itself.
+    """
+    return " / ".join(f"{_ISOLATE}{part}{_END}" for part in parts)
 
 
 def share(part: float, whole: float) -> str:

@@ -15,7 +15,9 @@ from pipeline import storage
 from pipeline.framing.borders import MARK, WHITE
 from pipeline.input import compression, decoding, events, sniff
 from pipeline.input.compression import DamagedFileError
+from pipeline.input.contracts import Checker, Contract
 from pipeline.input.decoding import ENVELOPE_BYTES, Decoded, Part
+from pipeline.input.fields import OWN_NAMES, FieldMap
 from pipeline.input.rejects import Reject
 from pipeline.storage import FileInfo
 
@@ -42,6 +44,7 @@ class Beginning(NamedTuple):
         stored_bytes: How many bytes of the file this took.
         content_bytes: How many bytes of content they are.
         error: Why it cannot be read; "" if it can.
+        broken: How many events break their contract.
     """
 
     file: FileInfo
@@ -52,6 +55,7 @@ class Beginning(NamedTuple):
     stored_bytes: int
     content_bytes: int
     error: str = ""
+    broken: int = 0
 
 
 def chosen(files: Sequence[FileInfo]) -> list[FileInfo]:
@@ -74,27 +78,43 @@ def _ending(path: str) -> str:
     return ".".join(os.path.basename(path).split(".")[1:][-2:])
 
 
-def read(files: Sequence[FileInfo], max_event_bytes: int) -> list[Beginning]:
+def read(
+    files: Sequence[FileInfo],
+    max_event_bytes: int,
+    names: FieldMap = OWN_NAMES,
+    contract: Contract | None = None,
+) -> list[Beginning]:
     """Returns the beginnings of files.
 
     Args:
         files: The files.
         max_event_bytes: Limit on one event's data and extra fields.
+        names: Where the fields of an event are.
+        contract: What their data has to fulfil.
     """
+    how = _How(max_event_bytes, names, contract)
     with concurrent.futures.ThreadPoolExecutor(_FILES_AT_A_TIME) as pool:
-        return list(pool.map(lambda file: _read(file, max_event_bytes), files))
+        return list(pool.map(lambda file: _read(file, how), files))
 
 
-def _read(file: FileInfo, max_event_bytes: int) -> Beginning:
+class _How(NamedTuple):
+    """How files are looked into; see `read`."""
+
+    max_event_bytes: int
+    names: FieldMap
+    contract: Contract | None
+
+
+def _read(file: FileInfo, how: _How) -> Beginning:
     nothing = events.EVENT_SCHEMA.empty_table()
     try:
         with storage.open_read(file.path) as stream:
-            return _decoded(file, stream, max_event_bytes)
+            return _decoded(file, stream, how)
     except OSError as error:
         return Beginning(file, "", nothing, b"", [], 0, 0, error.strerror or str(error))
 
 
-def _decoded(file: FileInfo, stream: BinaryIO, max_event_bytes: int) -> Beginning:
+def _decoded(file: FileInfo, stream: BinaryIO, how: _How) -> Beginning:
     head = stream.read(sniff.HEAD_BYTES)
     stream.seek(0)
     packed_with = compression.name_of(head)
@@ -111,9 +131,11 @@ def _decoded(file: FileInfo, stream: BinaryIO, max_event_bytes: int) -> Beginnin
             whole = True
     except DamagedFileError as error:
         damage, whole = error, True
-    part = Part(file.path, 0, data, final=whole, record_bytes=max_event_bytes + ENVELOPE_BYTES)
+    limit = how.max_event_bytes + ENVELOPE_BYTES
+    part = Part(file.path, 0, data, final=whole, record_bytes=limit, names=how.names)
     decoded = decoding.decode(part)
-    table, rejects = events.to_table([(part, decoded)], max_event_bytes, _NO_SEED)
+    checker = Checker(how.contract) if how.contract else None
+    table, rejects = events.to_table([(part, decoded)], how.max_event_bytes, _NO_SEED, checker)
     if damage:
         rejects.append(Reject(file.path, len(data), 0, damage.reason, str(damage), b""))
     framing, first = _framing(part, decoded)
@@ -126,6 +148,7 @@ def _decoded(file: FileInfo, stream: BinaryIO, max_event_bytes: int) -> Beginnin
         rejects=rejects,
         stored_bytes=min(stream.tell(), file.bytes) if packed_with else len(data),
         content_bytes=len(data),
+        broken=checker.broken if checker else 0,
     )
 
 

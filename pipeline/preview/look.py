@@ -8,20 +8,22 @@ import pyarrow as pa
 
 from pipeline.amounts import counted, size
 from pipeline.bookkeeping import leases, ledger
+from pipeline.command import field_names
 from pipeline.command.console import one_line
-from pipeline.input import sources
+from pipeline.input import contracts, sources
+from pipeline.input.fields import FieldMap
 from pipeline.input.records import FIELDS
 from pipeline.input.rejects import Reject
 from pipeline.input.sources import Sources
 from pipeline.keys import partitions
 from pipeline.keys.partitions import Destination, day_number
-from pipeline.preview import beginnings, expect, names
+from pipeline.preview import beginnings, expect
 from pipeline.preview.beginnings import Beginning
 from pipeline.preview.facts import Expected, Input, Kind, Merge, Preview, Trouble
 from pipeline.run import Run
 from pipeline.status import runs
 from pipeline.storage import FileInfo
-from pipeline.table import delta
+from pipeline.table import delta, layout
 from pipeline.table.datafiles import DataFile
 from pipeline.table.delta import Snapshot
 
@@ -37,12 +39,14 @@ class _Delivery(NamedTuple):
         files: The files to read.
         changed: How many of these were published before, with another content.
         beginnings: The beginnings of some of them.
+        names: Where the fields of their events are.
     """
 
     found: Sources
     files: list[FileInfo]
     changed: int
     beginnings: list[Beginning]
+    names: FieldMap
 
     @property
     def rejects(self) -> list[Reject]:
@@ -64,6 +68,7 @@ def look(run: Run, workers: int) -> Preview:
 
     Raises:
         NoInputError: There is nothing to read, or a file that was named is not there.
+        OtherLayoutError: The table was made in another way than the run asks for.
         TableError: The output is not a table of ours, or cannot be read.
         OSError: A store cannot be listed.
     """
@@ -86,6 +91,7 @@ def _delivery(run: Run, snapshot: Snapshot) -> _Delivery:
     found = sources.find(run.inputs, run.root, run.temp)
     sources.check(found, run.inputs, run.root)
     goes_on = snapshot.version >= 0 and not run.rebuild
+    kept = layout.decided(run.root, snapshot.layout, run.fields, may_change=not goes_on)
     published = ledger.known(run.table, snapshot.lineage) if goes_on else []
     files = ledger.unpublished(found.files, published)
     paths = {file.path for file in published}
@@ -93,7 +99,8 @@ def _delivery(run: Run, snapshot: Snapshot) -> _Delivery:
         found,
         files,
         sum(file.path in paths for file in files),
-        beginnings.read(beginnings.chosen(files), run.max_event_bytes),
+        beginnings.read(beginnings.chosen(files), run.max_event_bytes, kept.fields, run.contract),
+        kept.fields,
     )
 
 
@@ -183,6 +190,9 @@ def _troubles(
     if empty := sum(not file.bytes for file in delivery.files):
         yield Trouble(f"{counted(empty, 'file')} of no bytes: nothing is in there")
     yield from _rejected(run, delivery)
+    if broken := sum(one.broken for one in delivery.beginnings):
+        fails = run.contract is not None and run.contract.mode == contracts.FAIL
+        yield Trouble(f"{counted(broken, 'event')} in the beginnings break their contract", fails)
     if partitions_found > run.max_partitions:
         yield Trouble(
             f"the beginnings alone have {partitions_found:,} partitions, the limit is"
@@ -215,16 +225,15 @@ def _rejected(run: Run, delivery: _Delivery) -> Iterator[Trouble]:
     for reason, count in Counter(reject.reason for reject in rejects).most_common():
         first = next(reject for reject in rejects if reject.reason == reason)
         where = f"{first.source} at {first.offset:,}"
-        hint = _hint(first)
+        hint = _hint(first, delivery.names)
         yield Trouble(f"{count:,} {reason}: {first.message} ({where}){hint}")
 
 
-def _hint(reject: Reject) -> str:
+def _hint(reject: Reject, known: FieldMap) -> str:
     """Returns how to put a record right, if that can be told; it begins with a semicolon."""
     if reject.reason == "missing-field":
-        found = names.hints(reject.raw)
-        renamed = [f"{name!r} to {field!r}" for field, name in found.items()]
-        return f"; rename {', '.join(renamed)}" if renamed else f"; it needs {', '.join(FIELDS)}"
+        option = field_names.option(reject.raw, known)
+        return f"; read it with --fields {option}" if option else f"; it needs {', '.join(FIELDS)}"
     if reject.reason == "wrong-type" and reject.message.startswith("timestamp"):
         return "; write it as ISO 8601, such as 2021-01-08T10:00:00Z"
     return ""

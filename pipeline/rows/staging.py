@@ -1,9 +1,10 @@
-"""Staged files: one block's payloads in the temp directory, ordered by destination.
+"""Staged files: payloads of a block in the temp directory, ordered by destination.
 
-A staged file is a row of Arrow record batches, one for each destination, so that whoever writes a
-destination reads just its rows. What travels on is a `Slice` for each batch, which says where it
-lies: with a table of contents in the file (Arrow's file format) each reader would have to read all
-of it. (Arrow columnar format, "Encapsulated message format".)
+A staged file holds Arrow record batches one after another, one or a few for each destination, so
+that whoever writes a destination reads only its rows. A block of ordinary size has one such file, a
+larger one (a compressed file cannot be cut) has several. What travels on is a `Slice` for each
+batch, which says where it lies: with a table of contents in the file (Arrow's file format) each
+reader would have to read all of it. (Arrow columnar format, "Encapsulated message format".)
 """
 
 import itertools

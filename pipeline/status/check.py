@@ -10,7 +10,8 @@ from pipeline.amounts import counted, duration
 from pipeline.bookkeeping import leases
 from pipeline.command import console, explain, options
 from pipeline.errors import EventsiftError
-from pipeline.status import runs, table, text
+from pipeline.input.fields import shown
+from pipeline.status import files, runs, table, text
 from pipeline.status.facts import Status
 from pipeline.status.waiting import waiting
 from pipeline.table import delta
@@ -40,6 +41,8 @@ def status(
     patterns: Sequence[str] = (),
     limits: Limits = NO_LIMITS,
     now: float | None = None,
+    *,
+    with_files: bool = False,
 ) -> Status:
     """Returns how a table is doing. Nothing is written, and no data file is opened.
 
@@ -48,6 +51,7 @@ def status(
         patterns: Patterns of the files to read; none if nobody asks what is waiting.
         limits: What is to be reported as wrong.
         now: The time, in seconds since 1970; if not given, the system's.
+        with_files: Whether the published files are told.
 
     Raises:
         EventsiftError: There is no table, or its log cannot be read.
@@ -70,6 +74,8 @@ def status(
         alive=seen.alive,
         dead=seen.dead,
         waiting=waiting(patterns, opened.table, lineage, now) if patterns else None,
+        fields=shown(opened.layout().fields),
+        files=files.published(opened.table, lineage) if with_files else None,
     )
     return msgspec.structs.replace(found, wrong=list(_wrong(found, limits)))
 
@@ -118,7 +124,8 @@ def main(arguments: Sequence[str]) -> int:
         console.say(f"eventsift: {problem}", error=True)
         return console.FAILED
     try:
-        found = status(where, own.input, Limits(own.max_age, own.max_open_rejects))
+        limits = Limits(own.max_age, own.max_open_rejects)
+        found = status(where, own.input, limits, with_files=own.files)
     except (EventsiftError, OSError) as error:
         console.say(f"eventsift: {error}", error=True)
         return console.FAILED
@@ -160,6 +167,12 @@ def _parser() -> console.Parser:
         default=[],
         metavar="PATTERN",
         help="what the job reads, to see which files are not published yet",
+    )
+    parser.add_argument(
+        "--files",
+        action="store_true",
+        help="tell of each published file: its run, events and rejects, the times of its first and"
+        " last event, and how long after them it arrived (--json has all of them)",
     )
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     parser.add_argument(

@@ -151,6 +151,36 @@ class Waiting(msgspec.Struct, frozen=True):
     left_out: int
 
 
+class PublishedFile(msgspec.Struct, frozen=True):
+    """An input file whose events the table has; None for what earlier versions did not write down.
+
+    Attributes:
+        path: The file.
+        bytes: Its size.
+        arrived: When it was last modified, as ISO 8601.
+        run: The run that has read it.
+        version: The version of the table that has its events.
+        events: The events that were read, whatever became of them.
+        rejects: The records that were refused.
+        first_event: The time of its earliest event, as ISO 8601.
+        last_event: The time of its latest event.
+        least_late_seconds: How long after its latest event the file arrived.
+        most_late_seconds: How long after its earliest event the file arrived.
+    """
+
+    path: str
+    bytes: int
+    arrived: str
+    run: str | None
+    version: int
+    events: int | None
+    rejects: int | None
+    first_event: str | None
+    last_event: str | None
+    least_late_seconds: float | None
+    most_late_seconds: float | None
+
+
 class Status(msgspec.Struct, frozen=True):
     """How a table is doing.
 
@@ -164,6 +194,9 @@ class Status(msgspec.Struct, frozen=True):
         dead: Runs that were killed, and not cleared up after yet; as above.
         waiting: What is in the input and not published; None if no input was given.
         wrong: A sentence for each limit that is exceeded.
+        fields: Where the fields of events are in the input, as the table keeps it; "" if they have
+            their own names.
+        files: The published files, the last to arrive first; None if nobody asks.
     """
 
     table: str
@@ -175,3 +208,5 @@ class Status(msgspec.Struct, frozen=True):
     dead: list[str]
     waiting: Waiting | None
     wrong: list[str] = []
+    fields: str = ""
+    files: list[PublishedFile] | None = None

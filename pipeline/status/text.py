@@ -5,13 +5,22 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.amounts import counted, duration, size
 from pipeline.command.console import one_line
-from pipeline.status.facts import Content, OpenRejects, PastRun, Size, Status, Waiting
+from pipeline.status.facts import (
+    Content,
+    OpenRejects,
+    PastRun,
+    PublishedFile,
+    Size,
+    Status,
+    Waiting,
+)
 
 _WIDTH = 80
 _TOPIC = 11  # columns of a topic and the space after it
 _TYPES_LIMIT = 10
 _NAMED_LIMIT = 3
 _RUNS_LIMIT = 5
+_FILES_LIMIT = 20
 
 
 def text(status: Status) -> str:
@@ -24,6 +33,7 @@ def text(status: Status) -> str:
         *_topic("rows", _rows(content)),
         *_topic("days", f"{content.first_day} to {content.last_day}" if content.first_day else ""),
         *_types(content),
+        *_topic("fields", status.fields),
         *_topic("files", _sizes(content.sizes)),
         *_topic("", _small(content)),
         *_runs(status.runs, status.last_run_seconds),
@@ -31,6 +41,7 @@ def text(status: Status) -> str:
         *_rejects(status.open_rejects),
         *_topic("alive", _named(status.alive, "run", "under way")),
         *_topic("dead", _named(status.dead, "run", "killed: the next run or compact clears up")),
+        *(_files(status.files) if status.files is not None else ()),
         *(line for sentence in status.wrong for line in ("", *_wrapped(sentence, _WIDTH))),
     ]
     return "\n".join(lines)
@@ -126,6 +137,36 @@ def _run(run: PastRun) -> tuple[str, ...]:
     numbers = (run.files, run.read, run.kept, run.rejected)
     version = f"{run.version:,}" if run.published else "no news"
     return (began, duration(run.seconds), *(f"{number:,}" for number in numbers), version)
+
+
+def _files(files: Sequence[PublishedFile]) -> Iterator[str]:
+    """Yields two lines for each of the files that arrived last."""
+    known = [one for one in files if one.events is not None]
+    if not files:
+        yield from _topic("published", "no file is known")
+        return
+    events = sum(one.events or 0 for one in known)
+    yield from _topic("published", f"{counted(len(files), 'file')}, {counted(events, 'event')}")
+    for one in files[:_FILES_LIMIT]:
+        yield f"  {one.path}"
+        if one.events is None:
+            yield f"      arrived {one.arrived}; what it had is not known"
+            continue
+        had = f"{counted(one.events, 'event')}, {counted(one.rejects or 0, 'reject')}"
+        yield f"      {had}; run {one.run}, version {one.version}"
+        if one.most_late_seconds is not None and one.least_late_seconds is not None:
+            late = " to ".join(
+                dict.fromkeys(map(_late, (one.least_late_seconds, one.most_late_seconds)))
+            )
+            yield f"      of {one.first_event} to {one.last_event}"
+            yield f"      arrived {one.arrived}, {late} later"
+    if more := len(files) - _FILES_LIMIT:
+        yield from _topic("", f"and {more:,} more; --json has all" if more > 0 else "")
+
+
+def _late(seconds: float) -> str:
+    """Returns how late something came; events may lie in the future."""
+    return duration(seconds) if seconds >= 0 else f"-{duration(-seconds)}"
 
 
 def _waiting(waiting: Waiting) -> str:

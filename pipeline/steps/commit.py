@@ -16,14 +16,21 @@ import msgspec
 from pipeline import storage
 from pipeline.bookkeeping import journal, places, summary
 from pipeline.bookkeeping.summary import RunSummary
+from pipeline.catalogue import merging, nodes
+from pipeline.catalogue.nodes import Catalogue
 from pipeline.errors import EventsiftError
+from pipeline.input import contracts, fields
+from pipeline.input.counts import together
 from pipeline.keys.partitions import directory
 from pipeline.run import Run
 from pipeline.steps.plan import Plan
-from pipeline.steps.tally import Tally, add_up, days_of, disagreements
+from pipeline.steps.tally import Tally, add_up, breaches_of, days_of, disagreements
 from pipeline.steps.write import Written
 from pipeline.table import commits, delta, settling
 from pipeline.table.datafiles import DataFile
+
+# What a run's summary names of the rules that were broken.
+_BREACHES_LIMIT = 1000
 
 
 class ReconciliationError(EventsiftError):
@@ -38,6 +45,10 @@ class TooManyRejectedError(EventsiftError):
     """The run has rejected more records than its limit allows."""
 
 
+class BrokenContractError(EventsiftError):
+    """Events have broken their contract, and the run was to fail then."""
+
+
 class Outcome(NamedTuple):
     """All that the steps before have to say.
 
@@ -46,12 +57,18 @@ class Outcome(NamedTuple):
         tallies: Of every call of every step.
         written: Of every destination with new or replaced files.
         dead_letters: Staged files with rejects.
+        catalogues: What was seen in samples of the events, encoded.
     """
 
     plans: Sequence[Plan]
     tallies: Sequence[Tally]
     written: Sequence[Written]
     dead_letters: Sequence[str]
+    catalogues: Sequence[bytes] = ()
+
+    def catalogue(self) -> Catalogue:
+        """What was seen in the events."""
+        return merging.merge_all(map(nodes.decode, self.catalogues))
 
 
 def commit(run: Run, outcome: Outcome) -> RunSummary:
@@ -63,7 +80,8 @@ def commit(run: Run, outcome: Outcome) -> RunSummary:
         The run's summary, which is also stored as JSON; see `journal`.
 
     Raises:
-        ReconciliationError, TooManyPartitionsError, TooManyRejectedError: Nothing was published.
+        ReconciliationError, TooManyPartitionsError, TooManyRejectedError, BrokenContractError:
+            Nothing was published.
         datafiles.ConflictError: Another run was faster.
         datafiles.TableError: The table cannot be written.
     """
@@ -83,17 +101,31 @@ def commit(run: Run, outcome: Outcome) -> RunSummary:
     change = _change(run, outcome, live)
     counts, seconds = add_up(outcome.tallies)
     counts.update(change.counts(outcome))
+    catalogue = outcome.catalogue()
+    counts["commit.sampled"] += catalogue.payloads
     if wrong := disagreements(counts):
-        raise ReconciliationError(f"nothing was published, the counts disagree: {'; '.join(wrong)}")
+        raise ReconciliationError(
+            f"nothing was published, the counts disagree: {'; '.join(wrong)}{_changed(counts)}"
+        )
+    _check_contract(run, counts, outcome)
     _check_rejected(run, counts, outcome.dead_letters)
     _check_partitions(run, change)
     found = _summary(run, outcome, change, counts, seconds)
-    staged = journal.make(found, run.staging, planned.inputs, outcome.dead_letters, planned.table)
+    staged = journal.make(
+        found, run.staging, planned.inputs, outcome.dead_letters, planned.table, catalogue
+    )
+    staged = journal.with_counts(staged, together(tally.files for tally in outcome.tallies))
     journal.stage(staged, run.staging)
     published = -1
     if change.add or planned.version >= 0:  # no valid event and no table: none is made
         published = commits.commit(
-            run.table, planned.version, run.id, change.add, change.remove, rebuild=run.rebuild
+            run.table,
+            planned.version,
+            run.id,
+            change.add,
+            change.remove,
+            rebuild=run.rebuild,
+            layout=planned.layout if run.rebuild or planned.version < 0 else None,
         )
     after = settling.settle(run.table, run.keep_seconds)
     complete = msgspec.structs.replace(
@@ -183,6 +215,7 @@ def _summary(
         version=planned.version + changes,
         published=changes,
         rebuild=run.rebuild,
+        field_map=fields.shown(planned.layout.fields),
         files=summary.Files(planned.matched, planned.skipped),
         left_out=summary.LeftOut(planned.left_out_count, left_out),
         bytes=counts["read.bytes"],
@@ -197,6 +230,7 @@ def _summary(
         first_reject=_first_reject(counts, outcome.dead_letters),
         rejects=journal.rejects_path(run.root, run.id) if outcome.dead_letters else None,
         horizon=horizon,
+        contract=_contract(run, counts, outcome.tallies),
         table=summary.TableChange(
             replaced_rows=counts["latest.superseded"] - counts["latest.superseded_events"],
             partitions_written=len(change.partitions),
@@ -237,6 +271,44 @@ def _check_partitions(run: Run, change: _Change) -> None:
             f"nothing was published: the run has {number:,} partitions, the limit is"
             f" {run.max_partitions:,}; raise it with --max-partitions"
         )
+
+
+def _changed(counts: Mapping[str, int]) -> str:
+    """Returns the way out if files have changed under the run, as the end of a sentence."""
+    if counts["read.blocks"] != counts["plan.blocks"]:  # the runner has lost some
+        return ""
+    if counts["read.bytes"] == counts["plan.bytes"]:
+        return ""
+    return "; an input file has changed while it was read: run again when it is complete"
+
+
+def _contract(run: Run, counts: Counter[str], tallies: Sequence[Tally]) -> summary.Contract | None:
+    """Returns how the events have kept to their contract; None if there is none."""
+    if run.contract is None:
+        return None
+    found = sorted(breaches_of(tallies).items(), key=lambda item: (-item[1].events, item[0]))
+    return summary.Contract(
+        mode=run.contract.mode,
+        types=len(run.contract.schemas),
+        checked=counts["read.checked"],
+        broken=counts["read.broken"],
+        breaches=[summary.Breach(*rule, *broken) for rule, broken in found[:_BREACHES_LIMIT]],
+    )
+
+
+def _check_contract(run: Run, counts: Counter[str], outcome: Outcome) -> None:
+    """Refuses a run whose events break their contract, if it was asked for."""
+    contract = _contract(run, counts, outcome.tallies)
+    if contract is None or contract.mode != contracts.FAIL or not contract.broken:
+        return
+    journal.keep_rejects_only(run.root, run.id, outcome.dead_letters)
+    first = contract.breaches[0]
+    raise BrokenContractError(
+        f"nothing was published: {contract.broken:,} of {contract.checked:,} events break their"
+        f" contract; most often {first.domain}/{first.event_type} at {first.path}: {first.rule}"
+        f" ({first.events:,}), such as: {first.example}; see"
+        f" {journal.rejects_path(run.root, run.id)}"
+    )
 
 
 def _check_rejected(run: Run, counts: Counter[str], dead_letters: Sequence[str]) -> None:

@@ -7,19 +7,23 @@ from pipeline import storage
 from pipeline.bookkeeping import ledger, listings, recovery
 from pipeline.input import blocks, sources
 from pipeline.input.blocks import Block
+from pipeline.input.fields import OWN_NAMES, FieldMap
 from pipeline.keys import versions
 from pipeline.run import Run
 from pipeline.steps.sizes import Sizes, divide
 from pipeline.steps.tally import Tally
 from pipeline.storage import LeftOut
+from pipeline.table import layout
 from pipeline.table.datafiles import DataFile
+from pipeline.table.layout import Layout
 
 
 class ReadTask(NamedTuple):
-    """A block to read."""
+    """A block to read, and where in it the fields of events are."""
 
     block: Block
     sizes: Sizes
+    names: FieldMap = OWN_NAMES
 
 
 class ScanTask(NamedTuple):
@@ -45,6 +49,7 @@ class Plan(NamedTuple):
         left_out_count: How many files and folders the patterns matched that cannot be read.
         left_out: The first of them, at most `sources.NAMED_LIMIT`.
         table: The table's identity; "" if there is none.
+        layout: What the table keeps of how it was made, or will keep.
     """
 
     version: int
@@ -58,6 +63,7 @@ class Plan(NamedTuple):
     left_out_count: int = 0
     left_out: tuple[LeftOut, ...] = ()
     table: str = ""
+    layout: Layout = Layout()
 
     def tally(self) -> Tally:
         """Returns what is planned, as counts."""
@@ -76,17 +82,19 @@ def plan(run: Run) -> Plan:
 
     Raises:
         NoInputError: No file matches the run's patterns, or one that they name cannot be read.
+        layout.OtherLayoutError: The table was made in another way than the run asks for.
         datafiles.TableError: The output is not a table of ours, or cannot be read.
         OSError: An input or the output cannot be read.
     """
     began, started = time.time(), time.perf_counter()
     snapshot = recovery.heal(run.table, run.id, run.keep_seconds, run.rebuild)
     listed = storage.Matches(listings.read(run.listing), []) if run.listing else None
+    # If the table is gone, so is what was published.
+    goes_on = snapshot.version >= 0 and not run.rebuild
+    kept = layout.decided(run.root, snapshot.layout, run.fields, may_change=not goes_on)
     found = sources.without_own(listed or storage.match(run.inputs), run.inputs, run.root, run.temp)
     sources.check(found, run.inputs, run.root)
     matched = found.files
-    # If the table is gone, so is what was published.
-    goes_on = snapshot.version >= 0 and not run.rebuild
     published = ledger.published(run.table, run.id, snapshot.lineage) if goes_on else []
     files = ledger.unpublished(matched, published)
     inputs = storage.join(run.staging, "inputs.arrow.zst")
@@ -99,11 +107,12 @@ def plan(run: Run) -> Plan:
         inputs=inputs,
         matched=len(matched),
         skipped=len(matched) - len(files),
-        reads=[ReadTask(block, sizes) for block in packed],
+        reads=[ReadTask(block, sizes, kept.fields) for block in packed],
         scans=[ScanTask(number, file, sizes) for number, file in enumerate(live)],
         seconds=time.perf_counter() - started,
         began=began,
         left_out_count=len(found.left_out),
         left_out=tuple(found.left_out[: sources.NAMED_LIMIT]),
         table=snapshot.lineage.identity,
+        layout=kept,
     )

@@ -10,17 +10,22 @@ import itertools
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from pipeline import storage
+from pipeline.catalogue import merging, nodes, sample
+from pipeline.catalogue.nodes import Catalogue
 from pipeline.framing import borders
 from pipeline.input import events, sniff, streams
 from pipeline.input.blocks import BLOCK_BYTES, Block
+from pipeline.input.contracts import Breach, Broken, Checker, Contract
+from pipeline.input.counts import Counts, PackedCounts
 from pipeline.input.decoding import Decoded, Part, decode
+from pipeline.input.fields import OWN_NAMES, FieldMap
 from pipeline.input.rejects import Reject
 from pipeline.keys import delivery_keys, partitions, versions
 from pipeline.keys.delivery_keys import DeliveryKeys
@@ -51,6 +56,8 @@ class ReadSettings(NamedTuple):
         max_event_bytes: Limit on one event's data and extra fields.
         store_versions: Whether versions are stored beside the payloads; else they are returned.
         part_bytes: How many bytes are decoded together.
+        names: Where the fields of the events are.
+        contract: What their data has to fulfil; None if nothing is asked.
     """
 
     run: str
@@ -59,6 +66,8 @@ class ReadSettings(NamedTuple):
     max_event_bytes: int
     store_versions: bool = False
     part_bytes: int = PART_BYTES
+    names: FieldMap = OWN_NAMES
+    contract: Contract | None = None
 
 
 class BlockRead(NamedTuple):
@@ -77,6 +86,11 @@ class BlockRead(NamedTuple):
         seconds: What it took.
         days: How many events were staged, by their day; see `partitions.day_number`.
         earlier: Versions that came before, where a block has too many to hold them all.
+        catalogue: What a sample of the events has, encoded; see `catalogue`, the package.
+        sampled: How many events these are.
+        checked: How many events were held against a contract, and how many of these break it.
+        breaches: What they break.
+        files: What each file had; see `counts`, the module.
     """
 
     number: int
@@ -91,6 +105,11 @@ class BlockRead(NamedTuple):
     seconds: float
     days: Counter[int]
     earlier: Sequence[Bucketed] = ()
+    catalogue: nodes.Encoded = b""
+    sampled: int = 0
+    checked: tuple[int, int] = (0, 0)
+    breaches: Mapping[Breach, Broken] = {}
+    files: PackedCounts = b""
 
 
 class _Keys(NamedTuple):
@@ -119,54 +138,98 @@ def portions(block: Block, settings: ReadSettings) -> Iterator[Bucketed | BlockR
     Yields:
         Versions, whenever they have become many; then the block, with all the rest.
     """
-    started, sizes = time.perf_counter(), settings.sizes
-    counts: Counter[str] = Counter()
-    rejected: Counter[str] = Counter()
+    started = time.perf_counter()
     slices: list[staging.Slices] = []
     waiting: list[_Keys] = []
     stored: list[DeliveryKeys] = []
-    rows = 0
-    letters = storage.join(settings.directory, f"{uuid.uuid4().hex}.jsonl")
-    with contextlib.ExitStack() as stack:
-        file: BinaryIO | None = None
-
-        def tables() -> Iterator[tuple[pa.Table, int]]:
-            """Tables of events, with their bytes; writes the rejects beside them as they come."""
-            nonlocal file
-            for (table, rejects), size in _tables(block, settings, counts):
-                if rejects:
-                    file = file or stack.enter_context(storage.create(letters))
-                    file.writelines(reject.dead_letter(settings.run) for reject in rejects)
-                    rejected.update(reject.reason for reject in rejects)
-                yield table, size
-
-        for some in batches.up_to(BLOCK_BYTES, tables()):
-            table = pa.concat_tables(some)
-            if len(table):
-                table, new_slices = staging.stage(table, settings.directory, rows, sizes.shards)
-                slices += new_slices
-                waiting.append(_keys_of(table, block.number, rows, sizes))
-                rows += len(table)
+    seen = Catalogue()
+    with _Notes(settings) as notes:
+        for new_slices, keys, sampled in _staged(block, settings, _tables(block, settings, notes)):
+            slices += new_slices
+            waiting.append(keys)
+            seen = merging.merge(seen, sampled)
             if sum(len(keys.versions) for keys in waiting) >= _PORTION_ROWS:
-                portion, keys = _together(waiting, settings)
-                stored.append(keys)
+                portion, for_filter = _together(waiting, settings)
+                stored.append(for_filter)
                 waiting.clear()
                 yield portion
-    portion, keys = _together(waiting, settings)
+    portion, for_filter = _together(waiting, settings)
     days = _days(slices)
+    for_filter = delivery_keys.union([*stored, for_filter])
     yield BlockRead(
         number=block.number,
-        bytes=counts["bytes"],
-        rows=rows,
+        bytes=notes.bytes,
+        rows=sum(days.values()),
         slices=slices,
         weights=staging.weights_of(slices),
         versions=portion,
-        delivery_keys=delivery_keys.union([*stored, keys])._replace(blocks=1, days=frozenset(days)),
-        rejected=rejected,
-        dead_letters=letters if file else "",
+        delivery_keys=for_filter._replace(blocks=1, days=frozenset(days)),
+        rejected=notes.reasons,
+        dead_letters=notes.path,
         seconds=time.perf_counter() - started,
         days=days,
+        catalogue=nodes.encode(seen) if slices else b"",
+        sampled=seen.payloads,
+        checked=notes.checked(),
+        breaches=notes.checker.breaches if notes.checker else {},
+        files=notes.by_file.packed(),
     )
+
+
+class _Notes(contextlib.ExitStack):
+    """What is noted of a block beside its events, and its dead letters.
+
+    Attributes:
+        bytes: How many bytes were read.
+        by_file: What each file had.
+        checker: Holds the events against their contract; None if there is none.
+        path: The file of the dead letters, which is made when the first of them comes, "" if there
+            are none; complete after the ``with`` block.
+        reasons: How many there are, by reason.
+    """
+
+    def __init__(self, settings: ReadSettings) -> None:
+        super().__init__()
+        self.bytes = 0
+        self.by_file = Counts()
+        self.checker = Checker(settings.contract) if settings.contract else None
+        self.path = ""
+        self.reasons: Counter[str] = Counter()
+        self._settings = settings
+        self._file: BinaryIO | None = None
+
+    def checked(self) -> tuple[int, int]:
+        """Returns how many events were held against a contract, and how many of these break it."""
+        return (self.checker.checked, self.checker.broken) if self.checker else (0, 0)
+
+    def add(self, table: pa.Table, rejects: Sequence[Reject]) -> None:
+        """Notes what was made of some bytes: events, and rejects, which become dead letters."""
+        self.by_file.add(table, rejects)
+        if not rejects:
+            return
+        if self._file is None:
+            self.path = storage.join(self._settings.directory, f"{uuid.uuid4().hex}.jsonl")
+            self._file = self.enter_context(storage.create(self.path))
+        self._file.writelines(reject.dead_letter(self._settings.run) for reject in rejects)
+        self.reasons.update(reject.reason for reject in rejects)
+
+
+def _staged(
+    block: Block, settings: ReadSettings, tables: Iterable[tuple[pa.Table, int]]
+) -> Iterator[tuple[list[staging.Slices], _Keys, Catalogue]]:
+    """Stages events, given with their bytes, as many together as a block has that is cut.
+
+    Yields:
+        Where some are, their keys, and what a sample of them has.
+    """
+    rows = 0
+    for some in batches.up_to(BLOCK_BYTES, tables):
+        table = pa.concat_tables(some)
+        if len(table):
+            table, slices = staging.stage(table, settings.directory, rows, settings.sizes.shards)
+            keys = _keys_of(table, block.number, rows, settings.sizes)
+            yield slices, keys, _sample(table, slices, rows)
+            rows += len(table)
 
 
 def _keys_of(table: pa.Table, number: int, first_row: int, sizes: Sizes) -> _Keys:
@@ -178,6 +241,17 @@ def _keys_of(table: pa.Table, number: int, first_row: int, sizes: Sizes) -> _Key
     if not sizes.filter_size.bits:
         return _Keys(found, delivery_keys.NO_HASHES)
     return _Keys(found, delivery_keys.hash_ids(table["event_id"].combine_chunks(), sizes.id_seed))
+
+
+def _sample(table: pa.Table, slices: Sequence[staging.Slices], first_row: int) -> Catalogue:
+    """What a sample of staged events has; `first_row` is the number of the first in the block."""
+    rows = []
+    for some in slices:
+        start = some.first_row - first_row
+        for destination, count in zip(some.destinations, some.rows, strict=True):
+            rows.append(sample.Rows(destination, start, count))
+            start += count
+    return sample.take(table["data"], table["timestamp"].cast(pa.int64()).to_numpy(), rows)
 
 
 def _together(waiting: Sequence[_Keys], settings: ReadSettings) -> tuple[Bucketed, DeliveryKeys]:
@@ -202,64 +276,66 @@ def _days(slices: Sequence[staging.Slices]) -> Counter[int]:
     return Counter({partitions.day_number(*date): rows for date, rows in dates.items()})
 
 
-def _tables(
-    block: Block, settings: ReadSettings, counts: Counter[str]
-) -> Iterator[tuple[tuple[pa.Table, list[Reject]], int]]:
-    """Tables of a block's events, each with the rejects beside them, and the bytes it is made of.
+def _tables(block: Block, settings: ReadSettings, notes: _Notes) -> Iterator[tuple[pa.Table, int]]:
+    """Tables of a block's events, each with the bytes it is made of; rejects become dead letters.
 
     Many small files become one table.
     """
     sized = (
         (part, part[1].consumed + _REJECT_BYTES * len(part[1].rejects))
-        for part in _parts(block, settings, counts)
+        for part in _parts(block, settings, notes)
     )
     for parts in batches.up_to(settings.part_bytes, sized):
-        consumed = sum(decoded.consumed for _, decoded in parts)
-        yield events.to_table(parts, settings.max_event_bytes, settings.sizes.id_seed), consumed
+        table, rejects = events.to_table(
+            parts, settings.max_event_bytes, settings.sizes.id_seed, notes.checker
+        )
+        notes.add(table, rejects)
+        yield table.drop_columns("source_file"), sum(decoded.consumed for _, decoded in parts)
 
 
-def _parts(
-    block: Block, settings: ReadSettings, counts: Counter[str]
-) -> Iterator[tuple[Part, Decoded]]:
-    """The decoded parts of a block's pieces; adds the bytes read to ``counts["bytes"]``."""
-    limits = settings.part_bytes, settings.max_event_bytes
+def _parts(block: Block, settings: ReadSettings, notes: _Notes) -> Iterator[tuple[Part, Decoded]]:
+    """The decoded parts of a block's pieces; adds up the bytes read."""
+    how = settings.part_bytes, settings.max_event_bytes, settings.names
     small: list[tuple[str, bytes]] = []
     small_bytes = 0
     for piece, stream in zip(block.pieces, storage.open_ranges(block.ranges), strict=True):
         with stream:
             if piece.start or piece.end > _SMALL * settings.part_bytes:
-                yield from streams.parts(stream, piece, *limits)
-                counts["bytes"] += stream.tell() - piece.start
+                yield from streams.parts(stream, piece, *how)
+                notes.bytes += stream.tell() - piece.start
                 if settings.sizes.forget and storage.is_local(piece.path):
                     storage.forget(stream, piece.start, piece.end)
                 continue
             data = stream.read(piece.end)
-        counts["bytes"] += len(data)
+        notes.bytes += len(data)
         if not (borders.is_between_borders(data) and sniff.is_json(data[: sniff.HEAD_BYTES])):
-            yield from streams.parts(io.BytesIO(data), piece, *limits)
+            yield from streams.parts(io.BytesIO(data), piece, *how)
             continue
         small.append((piece.path, data))
         small_bytes += len(data)
         if small_bytes >= settings.part_bytes:
-            yield from _decode_together(small)
+            yield from _decode_together(small, settings.names)
             small, small_bytes = [], 0
     if small:
-        yield from _decode_together(small)
+        yield from _decode_together(small, settings.names)
 
 
-def _decode_together(files: Sequence[tuple[str, bytes]]) -> Iterator[tuple[Part, Decoded]]:
+def _decode_together(
+    files: Sequence[tuple[str, bytes]], names: FieldMap
+) -> Iterator[tuple[Part, Decoded]]:
     """Small files, given with their content, as one part, and decoded.
 
-    By itself each would take as long as ten events. They are put together at borders, so that what
-    comes of them is the same.
+    Each by itself would take as long as ten events. They are joined at borders, which changes
+    nothing in the result.
     """
     paths, contents = zip(*files, strict=True)
     starts = itertools.accumulate(len(data) + 1 for data in contents)
-    part = Part(paths[0], 0, b"\n".join(contents), more=tuple(zip(starts, paths[1:], strict=False)))
+    more = tuple(zip(starts, paths[1:], strict=False))
+    part = Part(paths[0], 0, b"\n".join(contents), more=more, names=names)
     decoded = decode(part)
     if not decoded.is_stopped and all(reject.length for reject in decoded.rejects):
         yield part, decoded
         return
     # An array that is not closed: only by itself a file shows where that was noticed.
     for path, data in files:
-        yield from streams.decode_all(Part(path, 0, data))
+        yield from streams.decode_all(Part(path, 0, data, names=names))

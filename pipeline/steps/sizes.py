@@ -27,7 +27,7 @@ _TABLE_RATIO = 10
 _MEMORY_SHARE = 1 / 3
 # Compressed input holds more events than its size says.
 _COMPRESSION_RATIO = 8
-# Events are hardly smaller than this; it bounds their number from above.
+# Few events are smaller: B bytes of input have at most about B / 100 events.
 _EVENT_BYTES = 100
 
 

@@ -2,12 +2,15 @@
 
 Every hop between two steps is counted on both sides. The counts travel as data, not as Beam
 metrics (which a retried bundle counts twice), and nothing is published unless all of them agree:
-a runner that loses or doubles a single element is found out. One of Beam's local modes does.
+a runner that loses or doubles a single element is noticed. One of Beam's local modes does so.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
+
+from pipeline.input import contracts
+from pipeline.input.contracts import Breach, Breaches, Broken
 
 
 class Tally(NamedTuple):
@@ -20,12 +23,16 @@ class Tally(NamedTuple):
         days: Events by a number of days, for the run's summary; no equation uses them. Of read: by
             the day of the event, see `partitions.day_number`. Of latest: by how many days they are
             older than the latest version.
+        breaches: What events of a block break of their contracts, for the run's summary.
+        files: What each file of a block had, for the ledger; see `counts`, the module.
     """
 
     step: str
     counts: dict[str, int]
     seconds: float
     days: Mapping[int, int] = {}
+    breaches: Mapping[Breach, Broken] = {}
+    files: bytes = b""
 
 
 class Sums(NamedTuple):
@@ -53,6 +60,14 @@ def days_of(step: str, tallies: Iterable[Tally]) -> Counter[int]:
         if tally.step == step:
             days.update(tally.days)
     return days
+
+
+def breaches_of(tallies: Iterable[Tally]) -> Breaches:
+    """Returns what events break of their contracts, added up."""
+    found: Breaches = {}
+    for tally in tallies:
+        contracts.add(found, tally.breaches)
+    return found
 
 
 # What must be equal before a run is published: (what it says, one side, other side). A side is a
@@ -90,6 +105,7 @@ EQUATIONS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
         ("route.superseded",),
         ("write.superseded",),
     ),
+    ("events sampled = events in the catalogue", ("read.sampled",), ("commit.sampled",)),
     ("files written = files committed", ("write.files",), ("commit.files",)),
     ("files replaced = files removed", ("write.replaced",), ("commit.replaced",)),
     (

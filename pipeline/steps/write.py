@@ -151,11 +151,11 @@ def _folded(live: Sequence[Rows], staged: Sequence[Rows], target_bytes: int) -> 
     """The live files, of those that are not full, whose rows are written anew with staged ones.
 
     Those with superseded rows, always. And if there is anything to write, smaller files with it,
-    from the smallest on, as long as each is no larger than all that is written already: so a
-    destination has no more than about log2 of its rows as files that are not full, and a row is
-    written anew no more often than that. (The size-tiered compaction of log-structured merge
-    trees.) More than one file should hold does not come together by this, which bounds what a small
-    delivery costs.
+    from the smallest on, as long as each is no larger than all that is written already. So of a
+    destination with n rows about log2(n) files at most are not full, and a row is written anew
+    about log2(n) times at most. (The size-tiered compaction of log-structured merge trees.) More
+    than one file should hold does not come together by this, which bounds what a small delivery
+    costs.
     """
     folded = [part for part in live if len(part.superseded)]
     rows, size = (

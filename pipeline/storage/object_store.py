@@ -45,6 +45,8 @@ _CLIENT = {"timeout": "1h", "read_timeout": "1min", "connect_timeout": "10s"}
 
 _T = TypeVar("_T")
 _URL = re.compile(r"(\w+)://([^/]+)/?(.*)", re.DOTALL)
+# A client without keys asks the machine that it runs on, at these addresses.
+_NO_KEYS = re.compile(r"169\.254\.169\.254|metadata\.google")
 _SAID = re.compile(r"<Code>(.*?)</Code>.*?<Message>(.*?)</Message>", re.DOTALL)
 _BROKEN = re.compile(r"in \S+ - HTTP error|body: HTTP error")
 # How servers answer for a range where there are no bytes.
@@ -234,6 +236,11 @@ def _named(path: str) -> Iterator[None]:
 def _why(error: Exception) -> str:
     """What went wrong, in one line: in the store's own words if it has said something."""
     text = str(error)
+    if _NO_KEYS.search(text):
+        return (
+            "no keys were found: for S3 set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, for Google"
+            " Cloud Storage GOOGLE_APPLICATION_CREDENTIALS; the machine was asked and gave none"
+        )
     if said := _SAID.search(text):
         return f"{' '.join(said[2].split())} ({said[1]})"
     return " ".join(text.partition("\n\nDebug source")[0].split())

@@ -98,7 +98,13 @@ class FileReader(_Reader):
         return self._size
 
     def peek(self, size: int = 0, /) -> bytes:
-        """Returns some of the next bytes, and stays where it is; `readline` reads what is here."""
+        """Returns some of the next bytes, and stays where it is.
+
+        `readline` peeks before each line: what is here is given first, and nothing is fetched.
+        """
+        first, data = self._last
+        if first <= self._place < first + len(data):
+            return data[self._place - first :][:_LEAST_BYTES]
         return self._bytes(self._place, _LEAST_BYTES)
 
     def _bytes(self, start: int, size: int) -> bytes:

@@ -1,9 +1,9 @@
 """The Delta table: its log, its files, and when they go.
 
-`address` (which table), `datafiles` (what a data file is), `delta` (opening the log: snapshots),
-`commits` (publishing a run), `settling` (files get their places, and superseded ones go),
-`deletable` (which files nobody needs any more), `log` (what deltalake does not tell of the log),
-`retention` (how long things stay).
+`address` (which table), `datafiles` (what a data file is), `layout` (what a table keeps of how it
+was made), `delta` (opening the log: snapshots), `commits` (publishing a run), `settling` (files get
+their places, and superseded ones go), `deletable` (which files nobody needs any more), `log` (what
+deltalake does not tell of the log), `retention` (how long things stay).
 
 The protocol. A reader of the Delta log and a reader of the plain Parquet files see the same rows,
 and neither ever sees half a run:

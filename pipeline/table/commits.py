@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
@@ -23,7 +24,8 @@ from pipeline.table.datafiles import (
     relative,
     settled_path,
 )
-from pipeline.table.delta import REBUILT, TABLE_SCHEMA, Opened
+from pipeline.table.delta import REBUILT, Opened
+from pipeline.table.layout import Layout, schema
 from pipeline.table.retention import LOG_DAYS
 
 # Two commits every few minutes for years: the log has to stay small to list and quick to replay.
@@ -49,6 +51,7 @@ def commit(
     *,
     same_rows: bool = False,
     rebuild: bool = False,
+    layout: Layout | None = None,
 ) -> int:
     """Publishes a run: in one step `add` become live and `remove` cease to be.
 
@@ -65,6 +68,8 @@ def commit(
         same_rows: Whether `add` holds just the rows of `remove`, so that readers of changes can
             skip it (Delta protocol, `dataChange`).
         rebuild: Whether the table is rebuilt: what was published before is no longer in it.
+        layout: What the table keeps of how it was made; None if that does not change. It may only
+            change if `remove` are all live files.
 
     Returns:
         The version in which the run's files are live.
@@ -89,7 +94,8 @@ def commit(
     adds = [_add_action(file, file.path, now, data_change=not same_rows) for file in add]
     removes = [_remove_action(file, now, data_change=not same_rows) for file in remove]
     try:
-        _publish(opened, adds, removes, _properties(run_id, version + 1, now, rebuild=rebuild))
+        properties = _properties(run_id, version + 1, now, rebuild=rebuild)
+        _publish(opened, adds, removes, properties, layout or opened.layout())
     except (DeltaError, OSError) as error:
         # The commit may have been made: its answer was lost, or the checkpoint after it failed.
         opened = delta.open_newest(table)
@@ -143,14 +149,20 @@ def _publish(
     adds: list[AddAction],
     removes: list[RemoveAction],
     properties: CommitProperties,
+    layout: Layout,
 ) -> None:
     """Makes the commit; with it the table, if there is none."""
+    columns = schema(layout)
+    if opened.delta_table is not None and layout != opened.layout():
+        # What is new in a schema gets into the log where deltalake removes all live files itself.
+        _write(opened.delta_table, adds, properties, columns)
+        return
     if opened.delta_table is not None:
         _write(opened.delta_table, [*adds, *removes], properties)
         return
     create_table_with_add_actions(
         opened.table.root,
-        Schema.from_arrow(TABLE_SCHEMA),
+        Schema.from_arrow(columns),
         adds,
         mode="error",
         partition_by=list(PARTITION_COLUMNS),
@@ -162,18 +174,23 @@ def _publish(
 
 
 def _write(
-    opened: DeltaTable, actions: list[AddAction | RemoveAction], properties: CommitProperties
+    opened: DeltaTable,
+    actions: Sequence[AddAction | RemoveAction],
+    properties: CommitProperties,
+    columns: pa.Schema | None = None,
 ) -> None:
     """Commits `actions` as the version right after the one that is open, or raises `DeltaError`.
+
+    If `columns` are given, they are the table's from now on, and all live files leave it.
 
     `properties` must allow no retries. By default deltalake 1.6 tries again on top of commits that
     came in between, and then lets two appends pass, and of commits without a change of data any
     two: a settled file could come back after another run has superseded it.
     """
     opened.create_write_transaction(
-        actions,
-        mode="append",
-        schema=TABLE_SCHEMA,
+        list(actions),
+        mode="overwrite" if columns else "append",
+        schema=columns or opened.schema(),
         partition_by=list(PARTITION_COLUMNS),
         commit_properties=properties,
     )

@@ -8,16 +8,17 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import DeltaTable, Schema
+from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
 from pipeline import storage
 from pipeline.keys.partitions import PARTITION_COLUMNS, PARTITION_SCHEMA, Destination
-from pipeline.table import log
+from pipeline.table import layout, log
 from pipeline.table.address import Table
 from pipeline.table.datafiles import DAMAGE, FILE_SCHEMA, NEW_FOLDER, DataFile, TableError, relative
+from pipeline.table.layout import Layout
 
-# The columns of the table.
+# The columns of a table, where nothing else was asked for.
 TABLE_SCHEMA = pa.unify_schemas([FILE_SCHEMA, PARTITION_SCHEMA])
 
 # The transaction of the last rebuild. No run has this id: a run's begins with a date.
@@ -50,10 +51,12 @@ class Snapshot(NamedTuple):
     Attributes:
         lineage: Which table, in which version.
         files: The live files, sorted by path.
+        layout: What it keeps of how it was made.
     """
 
     lineage: Lineage
     files: tuple[DataFile, ...]
+    layout: Layout = Layout()
 
     @property
     def version(self) -> int:
@@ -103,6 +106,22 @@ class Opened(NamedTuple):
             return set()
         return set(_paths(_adds(self.delta_table)))
 
+    def layout(self) -> Layout:
+        """Returns what the table keeps of how it was made.
+
+        Raises:
+            TableError: It cannot be understood.
+        """
+        if self.delta_table is None:
+            return Layout()
+        try:
+            return layout.of(self.delta_table.schema().fields)
+        except ValueError as error:
+            raise TableError(
+                f"{self.table.root}: the metadata of its columns names fields of the input that"
+                f" cannot be: {error}; give --rebuild and --fields to make the table again"
+            ) from error
+
     def snapshot(self) -> Snapshot:
         """Returns the live files with all that the log says of them.
 
@@ -111,7 +130,8 @@ class Opened(NamedTuple):
         """
         if self.delta_table is None:
             return NO_TABLE
-        return Snapshot(self.lineage(), tuple(_live_files(self.table.root, self.delta_table)))
+        files = tuple(_live_files(self.table.root, self.delta_table))
+        return Snapshot(self.lineage(), files, self.layout())
 
 
 def load(table: Table) -> Snapshot:
@@ -170,10 +190,10 @@ def _open_any(table: Table) -> DeltaTable | None:
 
 
 def _check_ours(root: str, found: DeltaTable) -> None:
-    columns = [(field.name, str(field.type)) for field in found.schema().fields]
-    ours = [(field.name, str(field.type)) for field in Schema.from_arrow(TABLE_SCHEMA).fields]
-    if columns != ours or tuple(found.metadata().partition_columns) != PARTITION_COLUMNS:
-        names = ", ".join(name for name, _ in columns)
+    schema = found.schema()
+    partitioned = tuple(found.metadata().partition_columns) == PARTITION_COLUMNS
+    if not partitioned or not layout.same_columns(schema):
+        names = ", ".join(field.name for field in schema.fields)
         raise TableError(
             f"{root}: a Delta table, but not of eventsift: its columns are {names}; "
             "choose another folder"

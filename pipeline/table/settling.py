@@ -73,7 +73,8 @@ def _settle_once(table: Table, keep_seconds: float, rebuild: bool) -> Snapshot:
     opened = delta.open_newest(table)
     if opened.delta_table is None:
         return delta.NO_TABLE
-    lineage, files = opened.snapshot()
+    snapshot = opened.snapshot()
+    lineage, files = snapshot.lineage, snapshot.files
     hidden = [file for file in files if file.path.startswith(f"{NEW_FOLDER}/")]
     lost = _lost(root, hidden, listed)
     if lost and delta.open_newest(table).version == lineage.version:
@@ -89,13 +90,13 @@ def _settle_once(table: Table, keep_seconds: float, rebuild: bool) -> Snapshot:
     _delete(root, _leftovers(opened, listed, kept, at))
     if keep_seconds:
         _tidy(root)
-        return Snapshot(lineage, files)
+        return snapshot
     commits.commit_places(opened, hidden)
     _delete(root, deletable.deletable(root, places, (), places.keys, places.values()))
     _tidy(root)
     moved = (file._replace(path=places.get(file.path, file.path)) for file in files)
     now = lineage._replace(version=lineage.version + bool(hidden))
-    return Snapshot(now, tuple(sorted(moved)))
+    return Snapshot(now, tuple(sorted(moved)), snapshot.layout)
 
 
 def drop_uncommitted(table: Table, run_id: str, keep_seconds: float = LOG_DAYS * 86_400.0) -> None:

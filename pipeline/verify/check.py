@@ -40,8 +40,11 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from pipeline import storage
+from pipeline.amounts import counted, size
 from pipeline.command import console, explain, options
 from pipeline.errors import EventsiftError
+from pipeline.input.fields import parsed, shown
+from pipeline.notices import Work
 from pipeline.table import log
 from pipeline.verify import expected
 from pipeline.verify.compare import Held, differences, lost_rejects
@@ -69,6 +72,8 @@ class Verdict(NamedTuple):
         digest: The digest of the content; see the module.
         findings: One sentence for each thing that is wrong.
         compared: How many rows and dead letters it must have; None if nothing is known of that.
+        fields: Where the fields of events are in the input, as the table keeps it; "" if they have
+            their own names.
     """
 
     version: int
@@ -78,12 +83,14 @@ class Verdict(NamedTuple):
     digest: str
     findings: list[str]
     compared: tuple[int, int] | None = None
+    fields: str = ""
 
 
 def verify(
     root: str,
     storage_options: dict[str, str] | None = None,
     readers: Sequence[Reader] = (),
+    work: Work | None = None,
 ) -> Verdict:
     """Checks a table.
 
@@ -91,6 +98,7 @@ def verify(
         root: The table's folder or URI.
         storage_options: What deltalake needs to reach an object store.
         readers: What the table must hold; see `expected.readers`.
+        work: Counts the bytes of the files that are checked.
 
     Raises:
         EventsiftError: There is no table to check, or it changed meanwhile; or what it must hold
@@ -98,13 +106,22 @@ def verify(
     """
     root = storage.absolute(root)
     wanted = expected.gather(readers) if readers else None
-    version, live = _log(root, storage_options)
+    version, live, fields = _log(root, storage_options)
     findings = check_files(root, live)
+    try:
+        fields = shown(parsed(fields))
+    except ValueError as error:
+        findings.append(f"the columns' metadata has no map of fields: {fields!r}: {error}")
     rows = digest = 0
     id_hashes: list[Hashes] = []
     row_hashes: list[Hashes] = []
     readable = []
+    work = work or Work("verify")
+    work.total = sum(file.bytes for file in live)
+    work.about = f"{counted(len(live), 'file')}, {size(work.total)} to check"
     for file in live:
+        work.done = work.bytes
+        work.bytes += file.bytes
         try:
             content = check_file(root, file, compared=wanted is not None)
         except FileNotFoundError:
@@ -130,13 +147,13 @@ def verify(
         )
     partitions = len({file.values for file in live})
     compared = (len(wanted.ids), len(wanted.refused)) if wanted else None
-    return Verdict(version, rows, len(live), partitions, _hex(digest), findings, compared)
+    return Verdict(version, rows, len(live), partitions, _hex(digest), findings, compared, fields)
 
 
 def table_digest(root: str, storage_options: dict[str, str] | None = None) -> str:
     """Returns the digest of a table's content, 32 hexadecimal digits; see the module."""
     root = storage.absolute(root)
-    _, live = _log(root, storage_options)
+    _, live, _ = _log(root, storage_options)
     hashes = (hash_rows(file, rows) for file in live for rows in batches(root, file))
     return _hex(sum(map(sum, hashes)))
 
@@ -145,8 +162,8 @@ def _hex(digest: int) -> str:
     return f"{digest % _MODULUS:032x}"
 
 
-def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[Live]]:
-    """Returns the version of the table, and its live files."""
+def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[Live], str]:
+    """Returns the version of the table, its live files, and the map of fields it keeps."""
     log.check_kinds(root)
     try:
         table = DeltaTable(root, storage_options=storage_options)
@@ -164,7 +181,9 @@ def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[L
         )
         for action in pa.table(table.get_add_actions(flatten=True)).to_pylist()
     ]
-    return table.version(), sorted(live, key=lambda file: file.path)
+    kept = {field.name: field.metadata.get("eventsift.field") for field in table.schema().fields}
+    fields = ",".join(f"{name}={path}" for name, path in kept.items() if path is not None)
+    return table.version(), sorted(live, key=lambda file: file.path), fields
 
 
 def _micros(instant: datetime.datetime | None) -> int | None:
@@ -213,9 +232,19 @@ def main(arguments: Sequence[str]) -> int:
         console.say(f"eventsift: {problem}", error=True)
         return WRONG
     try:
-        verdict = verify(own.output, readers=expected.readers(own.answers, own.input, root))
+        work = Work("verify")
+        with console.telling(work, "byte", quiet=own.quiet):
+            readers = expected.readers(own.answers, own.input, root)
+            verdict = verify(own.output, readers=readers, work=work)
     except (EventsiftError, OSError) as error:
         console.say(f"eventsift: {error}", error=True)
+        return WRONG
+    if own.input and verdict.fields:
+        console.say(
+            f"eventsift: --input cannot be checked: the table has a map of fields"
+            f" ({verdict.fields}), which the plain reader does not know; leave --input out",
+            error=True,
+        )
         return WRONG
     for finding in verdict.findings:
         console.say(finding)
@@ -228,7 +257,14 @@ def main(arguments: Sequence[str]) -> int:
         kept, rejected = verdict.compared
         both = " (by answers and by input)" if own.answers and own.input else ""
         console.say(f"compared    {kept:,} events that must be there, {rejected:,} rejects{both}")
+    if verdict.fields:
+        console.say(f"fields      {verdict.fields}")
     console.say(f"Wrong: {len(verdict.findings):,}" if verdict.findings else "Everything is right.")
+    if verdict.findings:
+        console.say(
+            "Bring missing or damaged files back from a backup, or make the table again from its"
+            " sources: `run --rebuild`."
+        )
     return WRONG if verdict.findings else RIGHT
 
 
@@ -262,5 +298,6 @@ def _parser() -> console.Parser:
         help="hold the table against these input files, which must be all that went into it: they"
         " are read with code of its own, slowly",
     )
+    options.add_quiet(parser)
     parser.more_options = list
     return parser

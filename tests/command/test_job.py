@@ -67,7 +67,7 @@ def test_an_unknown_runner_is_named(
         ("a.module.MyRunner", ""),
     ]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(job.Job, "run", lambda _: 77)  # nothing may come that far
+            patch.setattr(job.Job, "run", lambda _, run_id: 77)  # nothing may come that far
             status = stopped_with([*arguments, f"--runner={given}"])
 
         said = capsys.readouterr().err

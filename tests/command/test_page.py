@@ -33,6 +33,7 @@ def test_a_run_ends_with_the_page(
 
     assert capsys.readouterr().out.splitlines()[-1] == f"As a page: {made}"
     assert "1 read = 1 kept + 0 superseded + 0 exact duplicates + 0 rejected" in made.read_text()
+    assert "An orange mark shows where the last run wrote files: 1 partition." in made.read_text()
     assert not list(made.parent.glob(".page*"))
 
 
@@ -137,7 +138,7 @@ class TestCommand:
         """Nothing is written to it."""
         (tmp_path / "theirs").write_text("")
         assert page.main(["--output", str(tmp_path)]) == console.FAILED
-        assert "no Delta table" in capsys.readouterr().err
+        assert "there is no table: it has no _delta_log" in capsys.readouterr().err
         assert [path.name for path in tmp_path.iterdir()] == ["theirs"]
 
     @pytest.mark.parametrize(

@@ -142,6 +142,16 @@ def test_the_report_as_people_see_it() -> None:
     assert [line for line in text.splitlines() if len(line) > 80 and "/" not in line] == []
 
 
+def test_a_field_that_has_another_name() -> None:
+    """What to rename stands beside what is missing."""
+    raw = '{"event_id": "a", "ts": "2021-01-08T10:00:00Z", "domain": "d", "event_type": "t"}'
+    message = "timestamp is missing"
+    letters = {"missing-field": [Letter("/in/a", 0, 80, "missing-field", message, raw)]}
+    summary = SUMMARY | {"rejected": {"missing-field": 1}}
+    text = words(report.text(typed(summary), letters))
+    assert "missing-field: rename 'ts' to 'timestamp'; timestamp is missing" in text
+
+
 def test_one_line_holds_what_matters() -> None:
     """As watch mode prints it, round by round."""
     assert report.line(typed(SUMMARY)) == (
@@ -169,11 +179,27 @@ def test_one_is_not_called_several() -> None:
     assert "1 row now" in words(report.text(typed(one)))
 
 
+def test_changed_fields() -> None:
+    """Of the first three types; that there are more is said. Names do nothing to a terminal."""
+    changes = [
+        {"domain": "card", "event_type": kind, "new": 2, "new_paths": ["$.tags", "$.to"]}
+        for kind in ("issued", "lost", "\x1b[31mred", "used", "worn")
+    ]
+
+    text = words(report.text(typed(changed(fields=changes))))
+
+    assert "fields card/issued: 2 new fields (tags, to); card/lost: 2 new fields" in text
+    assert "; and 2 more types" in text
+    assert "\x1b" not in text
+    assert "fields" not in report.text(typed(SUMMARY))
+
+
 def test_rates_only_where_they_mean_something() -> None:
     """The start of a run says nothing about how fast it reads; no step has a rate of its own."""
     short = changed(wall_seconds=0.9, seconds={"read": 0.06, "scan": 0.04})
     assert "MB/s" not in report.text(typed(short))
     assert report.text(typed(SUMMARY)).count("MB/s") == 1
+    assert "MB/s" not in report.text(typed(changed(bytes=4_900_000)))
     assert "time 0.9 s from plan to commit; added up over cores: read 0.1 s, write" in words(
         report.text(typed(short))
     )

@@ -37,7 +37,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def deliveries(tmp_path_factory: pytest.TempPathFactory) -> Deliveries:
-    """About 3 MB in all framings, with every fault that the generator knows, and broken files."""
+    """About 9 MB in all framings, with every fault that the generator knows, and broken files.
+
+    One type on one day is two thirds of it: it is written in several shards, and merged again.
+    """
     folder = tmp_path_factory.mktemp("deliveries")
     first, second = folder / "first", folder / "second"
     plain = ["--files", "2", "--types", "3", "--days", "3", "--extra", "0.1", "--broken", "0.02"]
@@ -47,8 +50,12 @@ def deliveries(tmp_path_factory: pytest.TempPathFactory) -> Deliveries:
             first / framing, "--events", "600", "--seed", str(seed), "--framing", framing,
             "--compression", "gzip", "--bom", *plain,
         )  # fmt: skip
+    hot = ["--files", "2", "--types", "1", "--days", "1"]
+    _generate(first / "hot", "--events", "12000", "--seed", "5", *hot)
     known = ["--known-ids", "4000", "--first-file", "10", "--duplicates", "0.5"]
     _generate(second, "--events", "3000", "--seed", "1", *plain, *known)
+    again = ["--known-ids", "10000", "--first-file", "10", "--duplicates", "0.3"]
+    _generate(second / "hot", "--events", "8000", "--seed", "5", *hot, *again)
 
     line = b'{"event_id":"%s","timestamp":"2021-01-02T03:04:05","domain":"\xc3\xa4/..","event_type":"%%2F","data":{"n":1.10}}\n'  # noqa: E501
     (first / "odd names.jsonl").write_bytes(line % b"odd" + b"\xff\xfe\n" + b"[" * 5000 + b"\n")
@@ -70,6 +77,7 @@ def expected(
     root = tmp_path_factory.mktemp("local") / "table"
     runs = publish([deliveries.first], root), publish([deliveries.second], root)
     assert runs[0].findings == runs[1].findings == []
+    assert [max(map(len, run.layout.values())) for run in runs] == [3, 5]
     assert runs[0].digest != runs[1].digest
     return runs
 

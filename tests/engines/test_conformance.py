@@ -1,7 +1,8 @@
 """The same command on every engine gives the same table.
 
-Each runs two deliveries, the second of which supersedes events of the first, in a dozen blocks and
-buckets; what it publishes is held against what the default local runner publishes.
+Each runs two deliveries, the second of which supersedes events of the first, in some dozen blocks
+and buckets, with one type and day that is several shards; what it publishes is held against what
+the default local runner publishes.
 """
 
 import pathlib

@@ -18,10 +18,13 @@ from tests.apparatus.wire import Exchange, Wire
 
 # The heads of a request and its answer.
 HEAD_BYTES = 1200
-# Of the Delta log: three times it is read, twice it is written; and what a run keeps beside it.
-LOG_REQUESTS, KEPT_REQUESTS = 60, 8
+# Of the Delta log: four times it is read, twice it is written; and what a run keeps beside it.
+LOG_REQUESTS, KEPT_REQUESTS = 72, 8
+# The report reads the summary and the first dead letters; the page lists both, reads the summaries
+# of the last runs (here two) and five files of dead letters at most, and is written.
+REPORT_REQUESTS, PAGE_REQUESTS = 2, 2 + 2 + 2 + 1
 # Round trips one after another of a run with little input.
-NEW_TABLE_ROUNDS, ROUNDS = 65, 70
+NEW_TABLE_ROUNDS, ROUNDS = 68, 73
 
 
 class Watched(NamedTuple):
@@ -165,7 +168,7 @@ def _check_requests(
         "staged": write * staged + read * (counts["read.slices"] + 2 * staged) + 2,
         "new": write * files + 3,
         "placed": copy * files + read * 3 * (live + replaced),
-        "kept": KEPT_REQUESTS * max(read, write),
+        "kept": (KEPT_REQUESTS + REPORT_REQUESTS + PAGE_REQUESTS) * max(read, write),
         "log": LOG_REQUESTS * read,
         "table": 4 + 4 * folders,
         "deleted": deletes,

@@ -250,5 +250,5 @@ def test_a_directory_that_cannot_be_made_is_one_sentence(
     status = main(["--events", "1", "--output", str(tmp_path / "taken")])
     assert status == 1
     assert capsys.readouterr().err == (
-        f"generator: cannot write {tmp_path / 'taken'}: File exists.\n"
+        f"eventsift: --output {tmp_path / 'taken'} is a file, not a folder; give a folder\n"
     )

@@ -79,7 +79,7 @@ def test_a_refusal_is_one_line_with_the_value_and_the_rule(
     message = refusal(capsys, *arguments)
 
     assert shown in message
-    assert message.startswith("generator: ")
+    assert message.startswith("python -m generator: error: ")
     assert message.count("\n") == 1
 
 

@@ -73,6 +73,16 @@ class TestCombineLatest:
         }
         assert found[tags.TALLIES][0].seconds == 0.5
 
+    def test_no_element_is_too_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of a compressed file of any size, all of whose events have one event_id."""
+        monkeypatch.setattr(dofns, "_ROWS_AT_A_TIME", 2)
+        rows = [(2, 1, True), *((BLOCK, row, False) for row in range(5))]
+
+        found = by_tag(dofns.CombineLatest(0).outputs(superseded(rows, 20)))
+
+        told = [(origin, numbers(rows)) for origin, rows in found[MAIN]]
+        assert told == [(2, [1]), (BLOCK, [0, 1]), (BLOCK, [2, 3]), (BLOCK, [4])]
+
     def test_a_bucket_in_which_nothing_is_superseded(self) -> None:
         """Most buckets of a table's first run; only its versions are counted.
 
@@ -254,6 +264,7 @@ class TestCommitRun:
             tags.TALLIES: iter([tally, tally]),
             tags.WRITTEN: [written],
             tags.REJECTS: ["x.jsonl"],
+            tags.CATALOGUES: [b"{}"],
         }
 
         processes.start(1)
@@ -261,4 +272,4 @@ class TestCommitRun:
         assert list(dofns.CommitRun(run).process((0, groups))) == [{"run": "r1"}]
 
         assert processes.running() is None  # their work is done
-        assert got == [run, ([plan], [tally, tally], [written], ["x.jsonl"])]
+        assert got == [run, ([plan], [tally, tally], [written], ["x.jsonl"], [b"{}"])]

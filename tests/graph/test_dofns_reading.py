@@ -109,6 +109,7 @@ class TestReadBlocks:
         assert found[tags.WEIGHTS] == [block.weights]
         assert found[tags.DELIVERY_KEYS] == [block.delivery_keys]
         assert found[tags.REJECTS] == [block.dead_letters]
+        assert found[tags.CATALOGUES] == [block.catalogue]
         assert tally_of(found, "read") == {
             "blocks": 1,
             "bytes": block.bytes,
@@ -116,6 +117,7 @@ class TestReadBlocks:
             "rejected": 2,
             "dead_letter_files": 1,
             "versions": 3,
+            "sampled": 3,
             "slices": 2,
             "rejected.not-json": 1,
             "rejected.missing-field": 1,
@@ -127,6 +129,7 @@ class TestReadBlocks:
         found = by_tag(dofns.ReadBlocks(new_run(tmp_path), 0).outputs(block))
         assert MAIN not in found
         assert tags.REJECTS not in found
+        assert tags.CATALOGUES not in found
         assert found[tags.SLICES] == [(BLOCK, ())]
         assert found[tags.DELIVERY_KEYS][0].blocks == 1
 

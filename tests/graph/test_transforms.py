@@ -10,6 +10,7 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipeline.bookkeeping import journal
+from pipeline.catalogue import nodes
 from pipeline.graph import combiners, tags
 from pipeline.graph import transforms as do
 from pipeline.keys import delivery_keys, versions
@@ -84,7 +85,10 @@ def test_plan(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_read(tmp_path: Path, workers: int) -> None:
-    """READS → VERSIONS, SLICES, DELIVERY_KEYS, REJECTS. With workers the versions are stored."""
+    """READS → VERSIONS, SLICES, DELIVERY_KEYS, CATALOGUES, REJECTS.
+
+    With workers the versions are stored.
+    """
     deliver(tmp_path / "in" / "1.jsonl", [Event("a"), Event("b", event_type="sale")], "nonsense")
     run = new_run(tmp_path)
     planned = plan.plan(run)
@@ -131,6 +135,11 @@ def test_read(tmp_path: Path, workers: int) -> None:
             step[tags.REJECTS],
             is_true_of(lambda found: [path.endswith(".jsonl") for path in found] == [True]),
             label="rejects",
+        )
+        assert_that(
+            step[tags.CATALOGUES],
+            is_true_of(lambda found: [nodes.decode(one).payloads for one in found] == [2]),
+            label="catalogues",
         )
         assert_counts(step, {"read.blocks": 1, "read.events": 3, "read.rejected": 1})
 
@@ -274,7 +283,7 @@ def test_write(tmp_path: Path, workers: int) -> None:
 
 
 def test_commit(tmp_path: Path) -> None:
-    """PLAN, TALLIES, WRITTEN, REJECTS → the run's summary; here of a run without news."""
+    """PLAN, TALLIES, WRITTEN, REJECTS, CATALOGUES → the run's summary, here without news."""
     deliver(tmp_path / "in" / "1.jsonl", [])
     run = new_run(tmp_path)
     planned = plan.plan(run)
@@ -286,6 +295,7 @@ def test_commit(tmp_path: Path) -> None:
             tags.TALLIES: pipeline | "tallies" >> beam.Create(tallies),
             tags.WRITTEN: pipeline | "written" >> beam.Create([]),
             tags.REJECTS: pipeline | "rejects" >> beam.Create([]),
+            tags.CATALOGUES: pipeline | "catalogues" >> beam.Create([]),
         }
         records = outcome | do.Commit(run)
         assert_that(records, is_true_of(lambda found: [one.run for one in found] == ["r1"]))
@@ -318,6 +328,7 @@ def test_the_steps_together(tmp_path: Path) -> None:
             tags.TALLIES: [step[tags.TALLIES] for step in steps] | "t" >> beam.Flatten(),
             tags.WRITTEN: write[tags.WRITTEN],
             tags.REJECTS: read[tags.REJECTS],
+            tags.CATALOGUES: read[tags.CATALOGUES],
         }
         outcome | do.Commit(run)
     assert delta_rows(run.root) == latest(events)

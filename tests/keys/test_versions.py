@@ -117,6 +117,24 @@ class TestBuckets:
             assert {n: count for n, count in enumerate(bucketed.counts) if count} == counts
             assert sum(bucketed.counts) == len(some)
 
+    @pytest.mark.parametrize("store", [False, True])
+    def test_no_element_is_too_large(
+        self, folder: str, store: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of an event_id with many versions several go on to the same bucket.
+
+        Seen to fail with the last of them running on into the next bucket.
+        """
+        monkeypatch.setattr(versions, "_ELEMENT_VERSIONS", 3)
+        ids = np.array([[0] * 7 + [1] * 2] * 2, np.uint64)
+        rows = np.arange(9)
+        table = versions.pack(ids, rows, rows, rows)
+
+        parts = versions.by_bucket(table, 2, folder if store else "").split()
+
+        found = [(n, versions.unpack([part])["location"].tolist()) for n, part in parts]
+        assert found == [(0, [0, 1, 2]), (0, [3, 4, 5]), (0, [6]), (1, [7, 8])]
+
 
 class TestTravel:
     """What is packed comes out as it went in, as bytes and stored."""

@@ -11,6 +11,7 @@ from deltalake import Schema
 
 from pipeline.bookkeeping import journal, summary
 from pipeline.bookkeeping.summary import Events, Files, RunSummary, TableChange
+from pipeline.catalogue.nodes import Catalogue
 from pipeline.keys.partitions import (
     PARTITION_COLUMNS,
     Destination,
@@ -23,6 +24,7 @@ from pipeline.table.datafiles import DataFile
 from pipeline.table.delta import TABLE_SCHEMA, Lineage, Snapshot
 
 NOW = datetime.datetime(2021, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)
+NOTHING_SEEN = Catalogue()
 HOSTILE = (
     "<script>alert(1)</script>",
     "\"'><img src=x onerror=alert(1)>",
@@ -85,10 +87,11 @@ def gathered(
     runs: Sequence[RunSummary] = (),
     letters: Sequence[Letter] = (),
     root: str = "/table",
+    catalogue: Catalogue = NOTHING_SEEN,
 ) -> Gathered:
     """What is known of a made-up table."""
     snapshot = Snapshot(Lineage("id", 1 if files else -1), tuple(sorted(files)))
-    return Gathered(root, snapshot, runs, 0, 0, letters)
+    return Gathered(root, snapshot, runs, 0, 0, letters, catalogue)
 
 
 def letter(reason: str, text: str, source: str = "/in/a.jsonl", run: str = "r") -> Letter:

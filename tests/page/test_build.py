@@ -1,4 +1,5 @@
 import datetime
+import json
 import re
 import time
 from html.parser import HTMLParser
@@ -9,6 +10,9 @@ import msgspec
 import pytest
 
 from pipeline.bookkeeping.summary import RunSummary, TableChange
+from pipeline.catalogue import observe
+from pipeline.catalogue.changes import TypeChange
+from pipeline.catalogue.observe import Payload
 from pipeline.errors import EventsiftError
 from pipeline.keys.partitions import Destination
 from pipeline.page import build, words
@@ -62,7 +66,11 @@ def hostile_page() -> str:
     letters = [
         letter(reason, text, f"/in/{text}") for text in HOSTILE for reason in ("not-json", text)
     ]
-    everything = gathered(files, runs, letters, f"/tables/{HOSTILE[0]}{HOSTILE[5]}")
+    seen = [Payload(text, text, 0, json.dumps({text: 1})) for text in HOSTILE]
+    change = TypeChange(HOSTILE[0], HOSTILE[1], new=1, new_paths=[HOSTILE[0]])
+    runs[-1] = msgspec.structs.replace(runs[-1], fields=[change])
+    root = f"/tables/{HOSTILE[0]}{HOSTILE[5]}"
+    everything = gathered(files, runs, letters, root, observe.observe(seen))
     return build.render(figures(everything, NOW))
 
 
@@ -95,7 +103,7 @@ def test_what_does_not_show_is_written_out() -> None:
         assert character not in page
     assert r"\u202egpj.exe\u2066\u200b" in page
     assert r"line\nbreak\ttab\x00\x1b[31m" in page
-    assert "<bdi>عربي-עברית / " in page
+    assert "<bdi>عربي-עברית</bdi> / <bdi>" in page
 
 
 def test_the_page_needs_nothing_else() -> None:

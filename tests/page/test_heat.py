@@ -29,6 +29,7 @@ FILES = st.lists(
 def test_every_event_is_on_the_map_once(files: list) -> None:
     """By type, and in all; whatever shares a row or a column.
 
+    The greatest cell of a type is always the darkest one, also if there are few events.
     Seen to fail with the columns of far days left out, and with the other types' rows overwritten
     instead of added up.
     """
@@ -42,9 +43,9 @@ def test_every_event_is_on_the_map_once(files: list) -> None:
     assert len(found.rows) <= ROWS
     assert {len(row.cells) for row in found.rows} == {len(found.columns)}
     assert sum(row.events for row in found.rows) == sum(one.rows for one in files)
-    totals: Counter[str] = Counter()
+    totals: Counter[tuple[str, ...]] = Counter()
     for one in files:
-        totals["{} / {}".format(*one.destination[:2])] += one.rows
+        totals[one.destination[:2]] += one.rows
     assert found.types == len(totals)
     for row in found.rows:
         assert row.events == sum(cell.events for cell in row.cells)
@@ -53,10 +54,12 @@ def test_every_event_is_on_the_map_once(files: list) -> None:
         for cell in row.cells:
             assert (cell.level > 0) == (cell.events > 0)
             if cell.level:
-                low = found.bounds[cell.level - 2] if cell.level > 1 else 0
-                most = found.bounds[cell.level - 1] if row.name in totals else 10**9
+                number = cell.level - 1 - (LEVELS - len(found.bounds))
+                low = found.bounds[number - 1] if number else 0
+                most = found.bounds[number] if row.name in totals else 10**9
                 assert low < cell.events <= most
-    assert len(found.bounds) == LEVELS
+    assert found.bounds == sorted(set(found.bounds))
+    assert max(cell.level for row in found.rows for cell in row.cells) == LEVELS
 
 
 @given(FILES)

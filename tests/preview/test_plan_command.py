@@ -186,15 +186,15 @@ class TestTrouble:
     """What is likely to go wrong, and the way out."""
 
     def test_fields_are_called_otherwise(self, tmp_path: Path) -> None:
-        """It says what they are called, and to what they have to be renamed."""
+        """It says what they are called, with the very option to read them with."""
         record = '{"id": "1", "ts": "2021-01-08", "source": "a", "type": "b", "payload": {}}'
         found = preview(write(tmp_path / "in.jsonl", record, record), tmp_path / "out")
         first, second = found.troubles
         assert first.stops
         assert first.what == "every record in the beginnings would be rejected (2)"
         assert second.what.endswith(
-            "; rename 'id' to 'event_id', 'ts' to 'timestamp', 'source' to 'domain',"
-            " 'type' to 'event_type', 'payload' to 'data'"
+            "; read it with --fields"
+            " event_id=id,timestamp=ts,domain=source,event_type=type,data=payload"
         )
 
     def test_times_that_are_numbers(self, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ NO_STEPS = {"sizes", "tally"}
 # Steps without a line in the report: too little time passes in them; the page says so.
 NOT_REPORTED = {"route"}
 # What only brings elements together.
-WIRING = {"Create", "delivery keys", "large destinations", "versions", "tallies"}
+WIRING = {"Create", "catalogue", "delivery keys", "large destinations", "versions", "tallies"}
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ DEPLOY = ROOT / "deploy"
 
 # Options that make no sense in a template: a scheduler starts it anew, Dataflow has a log, and
 # nobody waits for the job to end who could write the page.
-NOT_IN_TEMPLATE = {"help", "watch", "verbose", "no-page"}
+NOT_IN_TEMPLATE = {"help", "watch", "quiet", "verbose", "no-page"}
 
 
 def _template() -> dict[str, dict[str, Any]]:
@@ -59,9 +59,12 @@ def test_template_tells_the_default(name: str) -> None:
         ("output", "gs://bucket/events"),
         ("temp", "gs://bucket/temp"),
         ("rebuild", "true"),
+        ("fields", "event_id=id,data=payload.body"),
         ("dedup-days", "7"),
         ("max-partitions", "20000"),
         ("max-event-mb", "8"),
+        ("contract", "gs://bucket/contract"),
+        ("contract-mode", "reject"),
         ("max-rejected", "0.5%"),
         ("target-file-mb", "128"),
         ("keep-history", "7d"),

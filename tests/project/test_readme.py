@@ -25,7 +25,8 @@ from tests.tables import delta_rows
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DOCS = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
-PAGES = {"README.md": README, "CONTRIBUTING.md": (ROOT / "CONTRIBUTING.md").read_text(), **DOCS}
+FRONT = {name: (ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md", "LEIAME.md")}
+PAGES = {**FRONT, **DOCS}
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -149,7 +150,7 @@ def test_files_that_the_architecture_names_are_there() -> None:
 
 def test_links_lead_somewhere() -> None:
     """Pages were moved; a link must not be left behind."""
-    for folder, pages in (("", ("README.md", "CONTRIBUTING.md")), ("docs", DOCS)):
+    for folder, pages in (("", FRONT), ("docs", DOCS)):
         for page in pages:
             text = (ROOT / folder / page).read_text()
             for target in re.findall(r"\]\(([^)#:]+)\)", text):

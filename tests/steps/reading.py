@@ -1,21 +1,20 @@
 """Blocks of small files, and what reading them gives."""
 
-import base64
 import bz2
 import gzip
-import json
 import lzma
 from pathlib import Path
 from typing import Any
 
 import zstandard
 
-from pipeline import storage
 from pipeline.input.blocks import Block, Piece
 from pipeline.keys import delivery_keys, versions
 from pipeline.steps.read import BlockRead, ReadSettings
 from pipeline.steps.sizes import Sizes
 from tests.by_hand import content_of, slices_of
+from tests.deliveries import Event
+from tests.tables import letters_in
 
 FIRST = versions.FIRST_BLOCK
 COMPRESSIONS = {
@@ -29,9 +28,7 @@ COMPRESSIONS = {
 
 def line(event_id: str, data: str = "1", **changes: str) -> str:
     """An event as JSON on one line."""
-    event = {"event_id": event_id, "timestamp": "2021-01-08T10:00:00Z", "domain": "d"}
-    event |= {"event_type": "e", **changes}
-    return f'{json.dumps(event)[:-1]}, "data": {data}}}'
+    return Event(event_id, "2021-01-08T10:00:00Z", data, "e", "d")._replace(**changes).line()
 
 
 def reading(folder: Path, **changes: Any) -> ReadSettings:
@@ -74,14 +71,4 @@ def ids(read: BlockRead) -> list[str]:
 
 def letters(read: BlockRead) -> list[dict[str, Any]]:
     """The dead letters of a block, by offset, their raw bytes as such."""
-    if not read.dead_letters:
-        return []
-    found = []
-    for text in storage.read_bytes(read.dead_letters).splitlines():
-        letter = json.loads(text)
-        if "raw" in letter:
-            letter["raw"] = letter["raw"].encode()
-        else:
-            letter["raw"] = base64.b64decode(letter.pop("raw_base64"))
-        found.append(letter)
-    return sorted(found, key=lambda letter: (letter["source"], letter["offset"]))
+    return letters_in(read.dead_letters) if read.dead_letters else []

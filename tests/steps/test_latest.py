@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.keys.partitions import DAY_MICROS
-from pipeline.keys.versions import _ROW_BITS, FIRST_BLOCK, VERSION, Packed, by_bucket, unpack
+from pipeline.keys.versions import (
+    _ROW_BITS,
+    FIRST_BLOCK,
+    VERSION,
+    Packed,
+    Versions,
+    by_bucket,
+    pack,
+    unpack,
+)
 from pipeline.steps import latest
 from pipeline.steps.latest import Superseded
 
@@ -345,3 +355,57 @@ class TestCombine:
         latest.latest(parts)
 
         assert parts == [packed(versions), packed(versions[::-1])]
+
+
+class TestMany:
+    """A bucket with more versions than are compared together."""
+
+    @given(st.data(), VERSIONS, st.integers(1, 4))
+    def test_in_shares_as_together(
+        self, data: st.DataObject, versions: list[Version], limit: int
+    ) -> None:
+        """The same rows, repetitions and days, wherever the shares begin.
+
+        Seen to fail with the winners of the last chunk alone, with shares by location (equal
+        versions do not meet), with the versions that are left in a share forgotten when more come,
+        and with the rows of a version that occurs twice told twice.
+        """
+        cuts = sorted(data.draw(st.lists(st.integers(0, len(versions)), max_size=4)))
+        borders = itertools.pairwise([0, *cuts, len(versions)])
+        parts = [packed(versions[start:end]) for start, end in borders]
+
+        with mock.patch.object(latest, "_TOGETHER", limit):
+            result = latest.latest(parts)
+
+        assert pairs(result) == naive(versions)
+        assert result.days == latest.latest(parts).days
+        assert result.versions == len(versions)
+
+    @pytest.mark.parametrize("kind", ["all at other times", "all at one time", "all the same"])
+    def test_one_event_has_any_number(self, kind: str) -> None:
+        """No more are in memory than a few times what is compared together.
+
+        Seen to fail with all versions in one share.
+        """
+        numbers = np.arange(10_000)
+        same = np.zeros_like(numbers)
+        micros = numbers if kind == "all at other times" else same
+        digests = same if kind == "all the same" else numbers
+        everything = pack(
+            (same.astype(np.uint64), same.astype(np.uint64)), micros, digests, numbers
+        )
+        parts = [everything[first : first + 50].tobytes() for first in range(0, 10_000, 50)]
+        at_a_time: list[int] = []
+        order = latest._order
+
+        def note(found: Versions) -> np.ndarray:
+            at_a_time.append(len(found))
+            return order(found)
+
+        with mock.patch.multiple(latest, _TOGETHER=100, _order=note):
+            result = latest.latest(parts)
+
+        assert max(at_a_time) <= 400
+        winner = 0 if kind == "all the same" else 9_999
+        assert result.locations.tolist() == [n for n in range(10_000) if n != winner]
+        assert result.exact.all() == result.exact.any() == (kind == "all the same")

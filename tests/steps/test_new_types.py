@@ -58,6 +58,7 @@ def test_a_run_that_the_next_one_completes_has_them_too(
         assert job.main(arguments) == console.FAILED
     run(write(tmp_path / "2.jsonl", line("b")), table)
 
-    first, second = sorted((table / "_eventsift" / "runs").glob("*.json"))
+    runs = (table / "_eventsift" / "runs").glob("*.json")
+    first, second = sorted(runs, key=lambda path: path.stat().st_mtime_ns)
     assert summary.decode(first.read_bytes()).new_types == [CREATED]
     assert summary.decode(second.read_bytes()).new_types == []

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.input import streams
 from pipeline.input.blocks import Block, Piece
+from pipeline.input.contracts import Contract, Schema
 from pipeline.input.rejects import REASONS
 from pipeline.steps.read import read_block
 from tests.steps.reading import COMPRESSIONS, FIRST, block_of, events, ids, letters, line, reading
@@ -80,6 +81,7 @@ def test_every_reason_has_a_letter(tmp_path: Path) -> None:
         "too-large": line("a", '"' + "x" * 5000 + '"').encode(),
         "too-deep": line("a", "[" * 501 + "]" * 501).encode(),
         "too-long": line("a", domain="/" * 90).encode(),
+        "breaks-contract": line("a", "[]", event_type="counted").encode(),
     }
     good = line("good").encode()
     files = {reason: good + b"\n" + text + b"\n" + good for reason, text in texts.items()}
@@ -87,7 +89,9 @@ def test_every_reason_has_a_letter(tmp_path: Path) -> None:
     files["corrupt-file"] = gzip.compress(good + b"\n") + b"rubbish"
     files["not-json-file"] = b"PAR1" + good
     assert files.keys() == REASONS.keys()
-    read = read_block(block_of(tmp_path, *files.values()), reading(tmp_path))
+    contract = Contract("reject", (Schema("d", "counted", '{"type": "integer"}'),))
+    settings = reading(tmp_path, contract=contract)
+    read = read_block(block_of(tmp_path, *files.values()), settings)
     assert read.rejected == Counter(files.keys())
     for number, (reason, content) in enumerate(files.items()):
         (letter,) = (one for one in letters(read) if one["source"] == f"{tmp_path}/file {number}")

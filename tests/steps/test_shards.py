@@ -149,6 +149,31 @@ def test_a_large_destination_is_several_shards(tmp_path: Path) -> None:
     assert table.rows() == latest([*itertools.chain(*hot), *cold])
 
 
+def test_thousands_of_destinations_are_few_elements(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as shards; and few destinations at a time are in memory.
+
+    Seen to fail with a shard for each destination, and with all of a shard read together.
+    """
+    at_a_time: list[int] = []
+    real = parquet.content.read
+
+    def note(parts: Sequence[parquet.Rows], root: str) -> object:
+        at_a_time.append(len(parts))
+        return real(parts, root)
+
+    monkeypatch.setattr(parquet.content, "read", note)
+    events = [Event(f"{n}", event_type=f"kind-{n}") for n in range(300)]
+    table = Table(tmp_path, HUGE)
+
+    assert table.deliver([events[::2], events[1::2]]) == {0, 1}
+
+    assert sum(at_a_time) == len(table._files) == 300
+    assert max(at_a_time) < 10
+    assert table.rows() == latest(events)
+
+
 def test_all_events_at_one_instant_are_still_cut(tmp_path: Path) -> None:
     """By what the first of each slice is called.
 

@@ -19,6 +19,7 @@ AGREEING = Counter(
         "read.dead_letter_files": 1,
         "read.versions": 18,
         "read.slices": 5,
+        "read.sampled": 9,
         "scan.live_files": 3,
         "scan.versions": 4,
         "scan.comparisons": 6,
@@ -41,6 +42,7 @@ AGREEING = Counter(
         "commit.files": 4,
         "commit.replaced": 2,
         "commit.dead_letter_files": 1,
+        "commit.sampled": 9,
         "commit.rows_added": 21,
         "commit.rows_replaced": 10,
     }

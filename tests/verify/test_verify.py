@@ -147,7 +147,8 @@ def test_a_wrong_row_is_found(
     found, *rest = capsys.readouterr().out.splitlines()
     assert finding in found
     assert FIRST in found
-    assert rest[-1] == "Wrong: 1"
+    assert rest[-2] == "Wrong: 1"
+    assert "`run --rebuild`" in rest[-1]
 
 
 def test_one_event_id_in_two_partitions_is_found(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ class Made(NamedTuple):
     output: Path
     expected: Expected
     finished: Finished
-    record: dict[str, Any]
+    summary: dict[str, Any]
 
     def copy(self, target: Path) -> Path:
         """A copy with the same bytes and times."""

@@ -55,12 +55,12 @@ def test_every_framing_gives_the_oracles_table(tmp_path: Path, form: dict[str, A
     files = generate(tmp_path / "in", 1500, **FAULTY, **form)
     expected = oracle.expect(files)
 
-    record = run_job(tmp_path / "in", tmp_path / "out")
+    summary = run_job(tmp_path / "in", tmp_path / "out")
 
     assert expected.events["rejected"] == 30
-    assert record["events"] == expected.events
-    assert sum(record["rejected"].values()) == 30
-    assert dead_letters(record["rejects"]) == expected.rejected
+    assert summary["events"] == expected.events
+    assert sum(summary["rejected"].values()) == 30
+    assert dead_letters(summary["rejects"]) == expected.rejected
     check(tmp_path / "out", expected.rows)
 
 
@@ -99,9 +99,9 @@ def test_rebuild_forgets_what_the_input_lacks(
     run_here(files, tmp_path)
     digest = check(tmp_path, expected.rows)
 
-    record = run_here(files[:2], tmp_path, "--rebuild")
+    summary = run_here(files[:2], tmp_path, "--rebuild")
 
-    assert record["files"] == {"matched": 2, "skipped": 0}
+    assert summary["files"] == {"matched": 2, "skipped": 0}
     assert check(tmp_path, oracle.expect(files[:2]).rows) != digest
 
     run_here(files, tmp_path)

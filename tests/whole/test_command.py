@@ -20,16 +20,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return make(tmp_path_factory.mktemp("made"))
 
 
-def test_the_report_is_that_of_the_record(made: Made) -> None:
+def test_the_report_is_that_of_the_summary(made: Made) -> None:
     """What people read and what programs read are one; and it is the table's truth."""
-    record = made.record
-    assert record["events"] == made.expected.events
-    assert record["table"]["rows"] == made.expected.rows.total() == record["events"]["kept"]
-    assert record["wall_seconds"] > 0
-    assert set(record["seconds"]) >= {"plan", "read", "latest", "write", "commit"}
-    for number in (*record["events"].values(), record["bytes"], record["table"]["bytes"]):
+    summary = made.summary
+    assert summary["events"] == made.expected.events
+    assert summary["table"]["rows"] == made.expected.rows.total() == summary["events"]["kept"]
+    assert summary["wall_seconds"] > 0
+    assert set(summary["seconds"]) >= {"plan", "read", "latest", "write", "commit"}
+    for number in (*summary["events"].values(), summary["bytes"], summary["table"]["bytes"]):
         assert f" {number:,} " in made.finished.out
-    assert record["rejects"] in made.finished.out
+    assert summary["rejects"] in made.finished.out
     assert "\nPublished as version 1.\n" in made.finished.out
 
 
@@ -53,13 +53,13 @@ def test_the_same_files_under_other_names_change_nothing(made: Made, tmp_path: P
     before = files_of(made.output)
     copies = [shutil.copy(file, tmp_path / f"copy-{file.name}") for file in made.files]
 
-    record = run_job(copies, made.output)
+    summary = run_job(copies, made.output)
 
     counts = made.expected.events
-    assert record["events"]["kept"] == 0
-    assert record["events"]["superseded"] == counts["superseded"]
-    assert record["events"]["exact_duplicates"] == counts["kept"] + counts["exact_duplicates"]
-    assert record["version"] == 1
+    assert summary["events"]["kept"] == 0
+    assert summary["events"]["superseded"] == counts["superseded"]
+    assert summary["events"]["exact_duplicates"] == counts["kept"] + counts["exact_duplicates"]
+    assert summary["version"] == 1
     assert files_of(made.output) == before
 
 
@@ -75,10 +75,10 @@ def test_runners_and_workers_give_the_same_table(
     made: Made, tmp_path: Path, options: list[str]
 ) -> None:
     """The local runner under both of its names; with all work in one thread, or spread."""
-    record = run_job(made.files, tmp_path / "out", *options)
+    summary = run_job(made.files, tmp_path / "out", *options)
 
     assert delta_rows(tmp_path / "out") == made.expected.rows
-    assert record["events"] == made.expected.events
+    assert summary["events"] == made.expected.events
 
 
 def test_worker_processes_give_the_same_table(made: Made, tmp_path: Path) -> None:
@@ -95,10 +95,10 @@ def test_worker_processes_give_the_same_table(made: Made, tmp_path: Path) -> Non
     )
     options = ["--input", *made.files, "--output", tmp_path / "out", "--workers", "2"]
     assert script(any_work, *options).status == 0
-    record = newest_summary(tmp_path / "out")
+    summary = newest_summary(tmp_path / "out")
 
-    assert record["counts"]["read.blocks"] == 2
-    assert record["events"] == made.expected.events
+    assert summary["counts"]["read.blocks"] == 2
+    assert summary["events"] == made.expected.events
     assert delta_rows(tmp_path / "out") == made.expected.rows
 
 
@@ -118,10 +118,10 @@ def test_files_end_near_the_target_size(tmp_path: Path) -> None:
     """--target-file-mb counts before compression: 2 MB of one partition make two files."""
     generate(tmp_path / "in", 9000, types=1, days=1, seed=1)
 
-    record = run_job(tmp_path / "in", tmp_path / "out", "--target-file-mb", "1")
+    summary = run_job(tmp_path / "in", tmp_path / "out", "--target-file-mb", "1")
 
-    assert record["table"]["partitions"] == 1
-    assert record["table"]["files"] == 2
+    assert summary["table"]["partitions"] == 1
+    assert summary["table"]["files"] == 2
     assert verify(str(tmp_path / "out")).findings == []
 
 

@@ -22,6 +22,19 @@ from tests.oracle import Rows
 SOAK = int(os.environ.get("EVENTSIFT_SOAK", "0"))
 
 
+# The calls to storage at which a run may end.
+CALLS = (
+    "create",
+    "copy",
+    "delete",
+    "delete_tree",
+    "open_read",
+    "open_ranges",
+    "list_files",
+    "list_partitions",
+)
+
+
 class Deliveries(RuleBasedStateMachine):
     """Deliveries, redeliveries, crashes, compactions and rebuilds in any order."""
 
@@ -81,7 +94,7 @@ class Deliveries(RuleBasedStateMachine):
         before = self.published
         with pytest.MonkeyPatch.context() as patch:
             left = iter(range(step))
-            for name in ("create", "copy", "delete", "delete_tree", "open_read", "list_files"):
+            for name in CALLS:
                 patch.setattr(storage, name, crashing(getattr(storage, name), left))
             with contextlib.suppress(Killed):
                 self.run(history=history)

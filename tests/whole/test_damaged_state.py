@@ -77,7 +77,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 }
 STATE = {
     "ledger": "_eventsift/ledger.arrow.zst",
-    "record": "_eventsift/runs/*.json",
+    "summary": "_eventsift/runs/*.json",
     "lease": "_eventsift/alive/*",
     "journal": "_eventsift/temp/*/journal.json",
     "inputs": "_eventsift/temp/*/inputs.arrow.zst",
@@ -111,7 +111,7 @@ def test_damage_stops_no_run(
     expected = deliveries.latest([*FIRST, *SECOND])
     assert tables.delta_rows(root) == tables.plain_rows(root) == expected
     lines = [line for line in capfd.readouterr().err.splitlines() if line.startswith("eventsift:")]
-    # An earlier run's record is not read; a lease is needed only for a staging folder elsewhere;
+    # An earlier run's summary is not read; a lease is needed only for a staging folder elsewhere;
     # the list of inputs is known by a journal only, and the journal where the lease says who died.
     told = {"ledger": "ledger.arrow.zst"}
     if "lease" not in states or damage not in ("folder", "pipe"):
@@ -165,16 +165,16 @@ def test_a_file_in_a_folders_place(
     assert tables.delta_rows(root) == tables.plain_rows(root) == expected
 
 
-def test_a_damaged_record_of_a_dead_run_is_made_again(root: Path, prepared: Path) -> None:
-    """Killed while the record was being written to a disk that lost it: the journal has it."""
+def test_a_damaged_summary_of_a_dead_run_is_made_again(root: Path, prepared: Path) -> None:
+    """Killed while the summary was being written to a disk that lost it: the journal has it."""
     (journal,) = root.glob("_eventsift/temp/*/journal.json")
-    record = root / "_eventsift/runs" / f"{journal.parent.name}.json"
-    record.write_text('{"run":')
+    summary = root / "_eventsift/runs" / f"{journal.parent.name}.json"
+    summary.write_text('{"run":')
 
     assert commands.run(root, prepared / "in") == 0
 
-    assert f'"run": "{record.stem}"' in record.read_text()
-    assert (root / "_eventsift/rejects" / f"{record.stem}.jsonl").exists()
+    assert f'"run": "{summary.stem}"' in summary.read_text()
+    assert (root / "_eventsift/rejects" / f"{summary.stem}.jsonl").exists()
 
 
 @pytest.mark.parametrize("command", ["run", "compact", "verify"])

@@ -65,7 +65,7 @@ OUTPUTS = {
     "Plan": (tags.PLAN, tags.READS, tags.SCANS, tags.TALLIES),
     "Read": (
         *(tags.VERSIONS, tags.SLICES, tags.WEIGHTS),
-        *(tags.DELIVERY_KEYS, tags.REJECTS, tags.TALLIES),
+        *(tags.DELIVERY_KEYS, tags.CATALOGUES, tags.REJECTS, tags.TALLIES),
     ),
     "Scan": (tags.VERSIONS, tags.LIVE, tags.TALLIES),
     "Latest": (tags.ROWS, tags.TALLIES),
@@ -149,7 +149,8 @@ def test_every_hop_is_tried(tmp_path: Path) -> None:
         # These only bring the others together.
         if step.full_label not in ("Create", "versions", "tallies", "commit")
     }
-    assert outputs.pop("delivery keys") == outputs.pop("large destinations") == {None}
+    for name in ("delivery keys", "large destinations", "catalogue"):
+        assert outputs.pop(name) == {None}
     assert outputs == {step.lower(): {None, *names[1:]} for step, names in OUTPUTS.items()}
 
 

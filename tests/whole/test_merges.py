@@ -62,7 +62,7 @@ def test_later_versions_move_rows_to_their_new_partitions(tmp_path: Path) -> Non
         "shop/created/8": ["late domain"],
     }
 
-    record = run_here(deliver(tmp_path / "second.jsonl", second), output)
+    summary = run_here(deliver(tmp_path / "second.jsonl", second), output)
 
     assert partitions(output) == {
         "account/created/9": ["day", "late day"],
@@ -70,10 +70,10 @@ def test_later_versions_move_rows_to_their_new_partitions(tmp_path: Path) -> Non
         "shop/created/8": ["domain", "late domain"],
     }
     assert {row.data for row in delta_rows(output)} == {'"new"'}
-    assert (record["events"]["kept"], record["events"]["superseded"]) == (3, 3)
-    assert record["table"]["replaced_rows"] == 3
-    assert record["table"]["partitions_written"] == 3
-    assert record["table"]["partitions_touched"] == 4  # the emptied one, too
+    assert (summary["events"]["kept"], summary["events"]["superseded"]) == (3, 3)
+    assert summary["table"]["replaced_rows"] == 3
+    assert summary["table"]["partitions_written"] == 3
+    assert summary["table"]["partitions_touched"] == 4  # the emptied one, too
 
 
 def test_emptied_folders_go_and_untouched_files_stay(tmp_path: Path) -> None:
@@ -136,17 +136,17 @@ def test_ties_across_runs_settle_as_within_one(tmp_path: Path, order: tuple[int,
 
     for runs in range(1, 4):
         delivery = deliveries[order[runs - 1]]
-        record = run_here(delivery, output)
+        summary = run_here(delivery, output)
 
-        events = record["events"]
+        events = summary["events"]
         assert delta_rows(output) == oracle.expect(deliveries[n] for n in order[:runs]).rows
         assert events["read"] == sum(events.values()) - events["read"] == 150
         assert verify(str(output)).findings == []
 
     at_once = tmp_path / "at once"
-    record = run_here(deliveries, at_once)
+    summary = run_here(deliveries, at_once)
 
-    assert record["events"] == oracle.expect(deliveries).events
+    assert summary["events"] == oracle.expect(deliveries).events
     assert table_digest(str(at_once)) == table_digest(str(output))
 
 

@@ -45,11 +45,11 @@ def test_limits_say_how_to_raise_them(made: Made, tmp_path: Path) -> None:
 
     events = [Event("small"), Event("large", data=f'"{"x" * (1 << 20)}"')]
     delivery = deliver(tmp_path / "large.jsonl", events)
-    record = run_here(delivery, tmp_path / "large", "--max-event-mb", "1")
+    summary = run_here(delivery, tmp_path / "large", "--max-event-mb", "1")
 
     assert ids(tmp_path / "large") == ["small"]
-    assert record["rejected"] == {"too-large": 1}
-    assert "--max-event-mb" in Path(record["rejects"]).read_text()
+    assert summary["rejected"] == {"too-large": 1}
+    assert "--max-event-mb" in Path(summary["rejects"]).read_text()
 
 
 def test_only_invalid_events_publish_nothing(tmp_path: Path) -> None:
@@ -59,14 +59,14 @@ def test_only_invalid_events_publish_nothing(tmp_path: Path) -> None:
     finished = command("--input", tmp_path / "bad.jsonl", "--output", tmp_path / "out")
 
     assert (finished.status, finished.err) == (3, "")
-    record = newest_summary(tmp_path / "out")
+    summary = newest_summary(tmp_path / "out")
     last = " ".join(finished.out.rpartition("\n\n")[2].split())
     assert last.startswith("Nothing was published: every record was rejected, the first with")
     assert "not-json" in last
-    assert record["rejects"] in last
+    assert summary["rejects"] in last
     assert "deliver them in a new file" in last
-    assert record["rejected"] == {"not-json": 1, "missing-field": 1}
-    assert len(Path(record["rejects"]).read_text().splitlines()) == 2
+    assert summary["rejected"] == {"not-json": 1, "missing-field": 1}
+    assert len(Path(summary["rejects"]).read_text().splitlines()) == 2
     assert files_of(tmp_path / "out") == {}
 
 

@@ -6,7 +6,6 @@ import os
 import pty
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +16,17 @@ import pytest
 from pipeline.verify.check import verify
 from tests.commands import ROOT, run_here
 from tests.deliveries import Event, deliver, generate, latest
-from tests.signalled import BOTH, CODES, WORDS, ended, held, listening, members, start
+from tests.signalled import (
+    BOTH,
+    CODES,
+    WORDS,
+    ended,
+    held,
+    listening,
+    members,
+    start,
+    start_program,
+)
 from tests.tables import delta_rows, files_of
 
 NEWS = [Event("a", "2021-01-09T10:00:00Z"), Event("b")]
@@ -215,7 +224,7 @@ def test_the_generator_leaves_no_half_file(tmp_path: Path, number: signal.Signal
         time.sleep(delay)
         process.send_signal(number)
 
-        assert ended(process) == (CODES[number], "", f"generator: {WORDS[number]}\n")
+        assert ended(process) == (CODES[number], "", f"eventsift: {WORDS[number]}\n")
         files = list(output.iterdir()) if output.exists() else []
         assert all(path.name.startswith("events-") for path in files)
         assert all(path.read_bytes().endswith(b"}\n") for path in files)
@@ -251,18 +260,13 @@ def test_while_a_command_starts(
 @BOTH
 def test_before_python_has_started(tmp_path: Path, number: signal.Signals) -> None:
     """Through run.sh a signal waits until it can be dealt with; Python would show a traceback."""
-    environment = {**os.environ, "EVENTSIFT_VENV": str(Path(sys.executable).parent.parent)}
+    python = str(Path(sys.executable).parent.parent)
+    generator = ("generate", "--events", "90000000", "--output", tmp_path / "in")
     for delay in (0.0, 0.01, 0.03, 0.06, 0.1):
-        process = subprocess.Popen(
-            [ROOT / "run.sh", "generate", "--events", "90000000", "--output", tmp_path / "in"],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        python = environment["EVENTSIFT_VENV"].encode()
-        while not Path(f"/proc/{process.pid}/cmdline").read_bytes().startswith(python):
+        env = {**os.environ, "EVENTSIFT_VENV": python}
+        process = start_program(ROOT / "run.sh", *generator, env=env)
+        while not Path(f"/proc/{process.pid}/cmdline").read_text().startswith(python):
+            assert process.poll() is None, process.communicate()
             time.sleep(0.001)
         time.sleep(delay)
         process.send_signal(number)
@@ -281,6 +285,7 @@ def test_a_shells_loop_stops_on_ctrl_c(tmp_path: Path) -> None:
     if pid == 0:
         environment = os.path.dirname(os.path.dirname(sys.executable))
         os.environ["EVENTSIFT_VENV"] = environment
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # also where the tests run in the background
         os.execvp("bash", ["bash", "-c", loop])
     said = b""
     pressed = False
@@ -319,7 +324,7 @@ def test_nohup_is_heeded(table: Path, delivery: Path, tmp_path: Path) -> None:
         delivery,
         "--output",
         table,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+        hangup=signal.SIG_IGN,
     )
     process.send_signal(signal.SIGHUP)
     (tmp_path / "go on").touch()

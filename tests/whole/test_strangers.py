@@ -141,7 +141,7 @@ def link_the_lease(root: Path, victim: Path) -> None:
 
 
 def link_all_files(root: Path, victim: Path) -> None:
-    """The ledgers, old and new, a record, a temporary file."""
+    """The ledgers, old and new, a summary, a temporary file."""
     for name in (
         "_eventsift/ledger.arrow.zst",
         "_eventsift/ledger.parquet",
@@ -185,11 +185,11 @@ def inputs_elsewhere(path: Path, victim: Path, journal: dict[str, object]) -> No
     journal["inputs"] = str(victim / "ledger.parquet")
 
 
-def record_elsewhere(path: Path, victim: Path, journal: dict[str, object]) -> None:
-    """The record is that of a run called like a path."""
-    record = journal["record"]
-    assert isinstance(record, dict)
-    record["run"] = f"../../../victim/{RUN}"
+def summary_elsewhere(path: Path, victim: Path, journal: dict[str, object]) -> None:
+    """The summary is that of a run called like a path."""
+    summary = journal["record"]
+    assert isinstance(summary, dict)
+    summary["run"] = f"../../../victim/{RUN}"
 
 
 def all_of(*plants: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
@@ -217,7 +217,7 @@ HOSTILE = {
     "letters-up": journal_that(letters_up),
     "letters-linked": journal_that(letters_linked),
     "inputs-elsewhere": journal_that(inputs_elsewhere),
-    "record-elsewhere": journal_that(record_elsewhere),
+    "summary-elsewhere": journal_that(summary_elsewhere),
 }
 
 

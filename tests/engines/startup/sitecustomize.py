@@ -1,6 +1,7 @@
 """Changes the job in every process of it; Python imports this by itself from PYTHONPATH.
 
-Blocks and buckets are made small, so that little data makes many. And if EVENTSIFT_TEST_KILL names
+Blocks, buckets and slices are made small, so that little data makes many; what is more than half a
+file is written as it is read. And if EVENTSIFT_TEST_KILL names
 a step and a file that is not there yet, the process that does the step first makes the file and is
 killed in the middle of it, its work done and not yet handed on.
 """
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pipeline.input.blocks
+import pipeline.rows.parquet
+import pipeline.rows.staging
 import pipeline.steps.read
 import pipeline.steps.sizes
 import pipeline.steps.write
@@ -22,9 +25,14 @@ for cutting in (pipeline.input.blocks.cut, pipeline.input.blocks.pack):
     if default != pipeline.input.blocks.BLOCK_BYTES:
         raise AssertionError(f"{cutting.__name__} has another default than a block's size")
     cutting.__defaults__ = (BYTES,)
-if not hasattr(pipeline.steps.sizes, "_BUCKET_BYTES"):
-    raise AssertionError("the size of a bucket has another name now")
-pipeline.steps.sizes._BUCKET_BYTES = BYTES
+for sized, name, size in (
+    (pipeline.steps.sizes, "_BUCKET_BYTES", BYTES),
+    (pipeline.rows.staging, "_SLICE_BYTES", BYTES // 8),
+    (pipeline.rows.parquet, "LARGE_BYTES", 2 * BYTES),
+):
+    if not hasattr(sized, name):
+        raise AssertionError(f"{name} has another name now")
+    setattr(sized, name, size)
 
 STEPS = {
     "read": (pipeline.steps.read, "portions"),

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pipeline.preview.names import hints
+from pipeline.command.field_names import hints, renaming
 
 
 def of(**members: object) -> dict[str, str]:
@@ -49,8 +49,8 @@ def test_one_member_is_one_field() -> None:
 def test_fields_that_lie_in_an_object() -> None:
     """As in an envelope."""
     assert of(meta={"eventId": 1, "timestamp": 2}, domain=1, event_type=2, data=3) == {
-        "event_id": "eventId in meta",
-        "timestamp": "timestamp in meta",
+        "event_id": "meta.eventId",
+        "timestamp": "meta.timestamp",
     }
 
 
@@ -58,3 +58,10 @@ def test_fields_that_lie_in_an_object() -> None:
 def test_where_nothing_can_be_said(record: bytes) -> None:
     """There is no hint."""
     assert hints(record) == {}
+
+
+def test_what_to_do() -> None:
+    """In words."""
+    record = json.dumps({**RIGHT, "ts": RIGHT["timestamp"]}).replace('"timestamp": "b", ', "")
+    assert renaming(record.encode()) == "rename 'ts' to 'timestamp'"
+    assert renaming(b"oops") == ""

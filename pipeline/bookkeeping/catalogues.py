@@ -1,0 +1,154 @@
+"""Catalogues beside the table: what each run has seen in `data`, see `catalogue`, the package.
+
+A run keeps its own in a file of its own, so none is lost or counted twice, whoever writes it and
+how often. When there are many, they are also kept as one, `_SO_FAR`, which names the runs in it;
+their own files are removed when `_SO_FAR` is next made. Until then whoever had read an older
+`_SO_FAR` finds them.
+
+Catalogues of runs before the last rebuild are void, as is what was kept of another table.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from pipeline import storage
+from pipeline.bookkeeping import state
+from pipeline.bookkeeping.state import DamagedError
+from pipeline.catalogue import merging
+from pipeline.catalogue.nodes import Catalogue
+from pipeline.storage.paths import STATE
+from pipeline.table.delta import Lineage
+
+CATALOGUES = f"{STATE}/catalogue"
+
+# A run's id does not begin like this.
+_SO_FAR = "_so-far.json"
+# Every run reads what is kept: so many files at most, beside those of the last time.
+_MANY = 16
+# A thousand types with five hundred fields each.
+_LIMIT_BYTES = 256 << 20
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A catalogue as it is stored.
+
+    Attributes:
+        runs: The runs whose events it is about.
+        table: The table's identity.
+        version: The version that the first of these runs has made.
+        catalogue: What they have seen.
+    """
+
+    runs: list[str]
+    table: str
+    version: int
+    catalogue: Catalogue
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """What is kept beside a table.
+
+    Attributes:
+        so_far: `_SO_FAR`; None if there is none that counts.
+        own: The catalogues of other runs that count.
+        files: Every run's file, also those that are in `so_far`, by run.
+    """
+
+    so_far: Kept | None
+    own: list[Kept]
+    files: dict[str, str]
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """All of it."""
+        every = [*filter(None, [self.so_far]), *self.own]
+        return merging.merge_all(kept.catalogue for kept in every)
+
+
+def load(root: str, lineage: Lineage, besides: str = "") -> Catalogue:
+    """Returns what the runs of a table have seen.
+
+    Args:
+        root: The table.
+        lineage: Of the table as it is now.
+        besides: A run that is left out.
+    """
+    return _load(root, lineage, besides).catalogue
+
+
+def keep(root: str, run_id: str, version: int, lineage: Lineage, catalogue: Catalogue) -> Catalogue:
+    """Keeps what a run has seen; to do so again changes nothing.
+
+    Args:
+        root: The table.
+        run_id: The run, which is published.
+        version: The version that made its events live.
+        lineage: Of the table as it is now.
+        catalogue: What it has seen.
+
+    Returns:
+        What all other runs have seen.
+    """
+    before = _load(root, lineage, run_id)
+    own = Kept([run_id], lineage.identity, version, merging.met_by(catalogue, run_id))
+    if catalogue.payloads:
+        storage.write_bytes(_path(root, run_id), msgspec.json.encode(own))
+    if len(before.own) >= _MANY:
+        _bring_together(root, before)
+    return before.catalogue
+
+
+def _bring_together(root: str, found: _Found) -> None:
+    """Makes one file of all catalogues; those that were in it before need no file any more."""
+    every = [*filter(None, [found.so_far]), *found.own]
+    done = [] if found.so_far is None else [run for run in found.files if run in found.so_far.runs]
+    so_far = Kept(
+        sorted([*done, *(run for kept in found.own for run in kept.runs)]),
+        every[0].table,
+        min(kept.version for kept in every),
+        found.catalogue,
+    )
+    storage.write_bytes(storage.join(root, CATALOGUES, _SO_FAR), msgspec.json.encode(so_far))
+    storage.delete([found.files[run] for run in done])
+
+
+def _load(root: str, lineage: Lineage, besides: str) -> _Found:
+    paths = [file.path for file in storage.list_files(storage.join(root, CATALOGUES))]
+    files = {
+        path.rpartition("/")[2].removesuffix(".json"): path
+        for path in paths
+        if path.endswith(".json") and not path.endswith(_SO_FAR)
+    }
+    files.pop(besides, None)
+    one = [path for path in paths if path.endswith(f"/{_SO_FAR}")]
+    so_far = next(_valid(one, lineage), None)
+    known = so_far.runs if so_far else []
+    return _Found(
+        so_far,
+        list(_valid([path for run, path in files.items() if run not in known], lineage)),
+        files,
+    )
+
+
+def _valid(paths: Sequence[str], lineage: Lineage) -> Iterator[Kept]:
+    """Yields the catalogues that can be read and count, of these files."""
+    for content in storage.each(_content, paths, paths[0]) if paths else ():
+        try:
+            kept = msgspec.json.decode(content, type=Kept)
+        except (ValueError, RecursionError):
+            continue
+        if kept.table == lineage.identity and kept.version >= lineage.rebuilt:
+            yield kept
+
+
+def _content(path: str) -> bytes:
+    """Returns the content of a file; nothing if it cannot be read, or is gone."""
+    try:
+        return state.read(path, _LIMIT_BYTES)
+    except (DamagedError, OSError):
+        return b""
+
+
+def _path(root: str, run_id: str) -> str:
+    return storage.join(root, CATALOGUES, f"{run_id}.json")
