@@ -214,7 +214,7 @@ def _add_delivery(group: _Group) -> None:
     group.whole("--events", "events to write, broken ones included", required=True)
     group.add(
         "--output",
-        "directory for the files, created if need be",
+        "folder for the files; it is made if it is missing",
         metavar="DIR",
         type=_directory,
         required=True,
@@ -224,8 +224,13 @@ def _add_delivery(group: _Group) -> None:
         "--first-file", "number of the first file, so that deliveries can share a directory"
     )
     presets = "; ".join(f"{name}, {preset.meaning}" for name, preset in PRESETS.items())
-    meaning = f"what the delivery is like: {presets}; an option that is given, too, counts more"
-    group.add("--preset", meaning.replace("%", "%%"), metavar="NAME", choices=tuple(PRESETS))
+    group.add(
+        "--preset",
+        f"what the delivery is like: {presets.replace('%', '%%')}; other options that you give"
+        " override it",
+        metavar="NAME",
+        choices=tuple(PRESETS),
+    )
     group.add(
         "--answers",
         "also write what must become of the events, for verify --answers: which rows must be in "

@@ -1,14 +1,18 @@
 """A run: one execution of the job, as the user asked for it."""
 
+from __future__ import annotations
+
 import datetime
 import secrets
 import string
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.bookkeeping import places
-from pipeline.input.contracts import Contract
-from pipeline.input.fields import FieldMap
 from pipeline.table.address import Table
+
+if TYPE_CHECKING:  # the options need this module before all that takes time to import
+    from pipeline.input.contracts import Contract
+    from pipeline.input.fields import FieldMap
 
 
 class RejectLimit(NamedTuple):
@@ -50,6 +54,8 @@ class Run(NamedTuple):
             they may be anywhere.
         max_rejected: Limit on the records that the run may reject; None if there is none.
         fields: Where the fields of an event are; None for what the table keeps.
+        provenance: Whether rows say which file and run they come from; None for what the table
+            keeps.
         contract: What the data of events has to fulfil; None if nothing is asked.
     """
 
@@ -66,6 +72,7 @@ class Run(NamedTuple):
     dedup_days: int | None = None
     max_rejected: RejectLimit | None = None
     fields: FieldMap | None = None
+    provenance: bool | None = None
     contract: Contract | None = None
 
     @property

@@ -154,8 +154,10 @@ class TestCompact:
         """A row that has changed meanwhile does not come back."""
         merge = parquet.merge_files
 
-        def slow(files: list[DataFile], settings: WriteSettings) -> list[DataFile]:
-            merged = merge(files, settings)
+        def slow(
+            files: list[DataFile], settings: WriteSettings, provenance: bool
+        ) -> list[DataFile]:
+            merged = merge(files, settings, provenance)
             publish(root, "quick", {DAYS[0]: [Event("new", 5)]})
             return merged
 
@@ -168,7 +170,7 @@ class TestCompact:
     def test_lost_rows_are_not_published(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Rows are counted on both sides of the merge."""
         merge = parquet.merge_files
-        monkeypatch.setattr(parquet, "merge_files", lambda files, to: merge(files[1:], to))
+        monkeypatch.setattr(parquet, "merge_files", lambda files, *to: merge(files[1:], *to))
         rows = tables.delta_rows(root)
 
         with pytest.raises(compact.LostRowsError, match="6 rows became 4"):
@@ -192,10 +194,12 @@ class TestCommand:
         """It ends beside a busy job, too."""
         merge, others = parquet.merge_files, iter(["quick"])
 
-        def slow(files: list[DataFile], settings: WriteSettings) -> list[DataFile]:
+        def slow(
+            files: list[DataFile], settings: WriteSettings, provenance: bool
+        ) -> list[DataFile]:
             for other in others:
                 publish(root, other, {DAYS[0]: [Event("new", 5)]})
-            return merge(files, settings)
+            return merge(files, settings, provenance)
 
         monkeypatch.setattr(parquet, "merge_files", slow)
 

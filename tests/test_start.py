@@ -54,6 +54,17 @@ def test_options_are_known_before_beam_is_imported() -> None:
     assert found == "False"
 
 
+def test_options_are_known_before_all_that_takes_time() -> None:
+    """Workers start as soon as the options are known; they must not wait for other imports."""
+    found = python(
+        "import sys\n"
+        "from pipeline.command import options\n"
+        "options.parser()\n"
+        "print({'numpy', 'pyarrow', 'deltalake', 'msgspec'} & set(sys.modules))"
+    )
+    assert found == "set()"
+
+
 def test_a_plain_start_gives_the_same(tmp_path: Path) -> None:
     """Whoever suspects the tricks can switch them off: all of them, and nothing else changes."""
     program = (

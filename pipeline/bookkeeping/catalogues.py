@@ -26,7 +26,7 @@ CATALOGUES = f"{STATE}/catalogue"
 _SO_FAR = "_so-far.json"
 # Every run reads what is kept: so many files at most, beside those of the last time.
 _MANY = 16
-# A thousand types with five hundred fields each.
+# A thousand types with a thousand fields each.
 _LIMIT_BYTES = 256 << 20
 
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-# Paths of a type that are kept; few producers have more than a hundred.
-PATHS_LIMIT = 500
+# Paths of a type that are kept: the widest webhooks of GitHub have 730.
+PATHS_LIMIT = 1000
 # Types of events in a catalogue.
 TYPES_LIMIT = 1000
 # What lies deeper is not looked at: no view and no person gets there.

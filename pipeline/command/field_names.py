@@ -32,10 +32,6 @@ _NEITHER = re.compile(r"[^a-z0-9]")
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-# In the place of a path, for a person to fill in.
-UNKNOWN = "???"
-
-
 def hints(record: bytes, known: FieldMap = OWN_NAMES) -> dict[str, str]:
     """Returns, for each field that a record lacks, where it may be.
 
@@ -71,7 +67,8 @@ def hints(record: bytes, known: FieldMap = OWN_NAMES) -> dict[str, str]:
 def option(record: bytes, known: FieldMap = OWN_NAMES) -> str:
     """Returns the ``--fields`` to read a record with, as a shell takes it; "" if none is likely.
 
-    Where no member seems to be `data`, it is the whole record.
+    Where no member seems to be `data`, it is the whole record; what else nobody can guess is left
+    to fill in.
 
     Args:
         record: The record's bytes.
@@ -87,7 +84,7 @@ def option(record: bytes, known: FieldMap = OWN_NAMES) -> str:
         return ""
     kept = {field: path for field, path in known._asdict().items() if path != (field,)}
     paths = {field: fields.shown_path(path) for field, path in kept.items()} | found
-    paths |= dict.fromkeys(missing, UNKNOWN)
+    paths |= dict.fromkeys(missing, fields.UNKNOWN)
     return shlex.quote(",".join(f"{field}={paths[field]}" for field in FIELDS if field in paths))
 
 

@@ -95,18 +95,19 @@ def asked(parser: console.Parser, arguments: Sequence[str]) -> "Job":
     engine = PipelineOptions(rest)
     if own.verbose:
         logging.getLogger().setLevel(logging.INFO)
-    paths = [*own.input, own.output, own.temp or own.output, *filter(None, [own.contract])]
+    paths = [*own.input, own.output, own.temp or own.output]
     try:
         runner_checks.check(engine, paths)
         beam_options.refuse_unknown(parser, engine, rest)
     except runner_checks.RunnerError as error:
         parser.error(str(error))
     stores.configure(engine)
-    if missing := _first(explain.missing_extra, paths):
+    if own.contract:
+        paths.append(own.contract)
+    missing = _first(explain.missing_extra, paths)
+    if missing or (own.contract and (missing := explain.missing_contracts())):
         parser.error(missing)
     root = storage.absolute(own.output)
-    if own.contract and (missing := explain.missing_contracts()):
-        parser.error(missing)
     if inside := sources.within_table(own.input, root):
         parser.error(sources.only_own(inside, root))
     contract = _contract(own)
@@ -274,6 +275,7 @@ class Job(NamedTuple):
             dedup_days=own.dedup_days,
             max_rejected=own.max_rejected,
             fields=own.fields,
+            provenance=own.provenance,
             contract=self.contract,
         )
 

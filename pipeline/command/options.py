@@ -7,12 +7,18 @@ import argparse
 import os
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from pipeline.command import console
 from pipeline.command.console import Parser
-from pipeline.input import contracts, fields
 from pipeline.run import RejectLimit
 from pipeline.table.retention import LOG_DAYS
+
+if TYPE_CHECKING:
+    from pipeline.input.fields import FieldMap
+
+# Those of `contracts`, whose import takes time; a test compares the two.
+_MODES = ("warn", "reject", "fail")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--temp",
         type=path,
         metavar="DIR",
-        help="where payloads are staged, in a folder _eventsift (default: in the output folder)",
+        help="where to stage payloads, in a folder _eventsift (default: the output folder)",
     )
     parser.add_argument(
         "--rebuild",
@@ -40,17 +46,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const=True,
         default=False,
         metavar="true|false",
-        help="replace the table by what the input has now, in one atomic step",
+        help="replace the table with the content of the input, in one atomic step",
     )
     parser.add_argument(
         "--fields",
         type=_fields,
         default=None,
         metavar="MAP",
-        help="where the fields of an event are in files of others, e.g."
+        help="what your files call the fields of an event, e.g."
         " event_id=id,timestamp=ts,data=payload.body: a dot leads into an object, data=. is the"
-        " whole record, and a backslash stands before a dot or comma of a name; the table keeps it,"
-        " later runs need not give it (default: what the table keeps, else their own names)",
+        " whole record, and a backslash stands before a dot or comma of a name; the table keeps"
+        " the map, so later runs need not give it (default: the map that the table keeps, else"
+        " the fields' own names)",
+    )
+    parser.add_argument(
+        "--provenance",
+        type=_flag,
+        nargs="?",
+        const=True,
+        default=None,
+        metavar="true|false",
+        help="give a new table two more columns, source_file and run, that say which file and run"
+        " brought each row; the table keeps that, later runs need not give it (default: what the"
+        " table keeps, else false)",
     )
     parser.add_argument(
         "--dedup-days",
@@ -102,7 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--contract-mode",
-        choices=contracts.MODES,
+        choices=_MODES,
         default=None,
         metavar="MODE",
         help="what becomes of events that break their contract: warn, they are counted and"
@@ -123,7 +141,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=path,
         metavar="FILE",
         help="write the report as JSON to a file, which each run replaces, or to standard output"
-        " (-), where it takes the place of the report for people; of a run that fails it says why"
+        " (-), where it takes the place of the report for people; if the run fails, it says why"
         " (default: none)",
     )
     add_quiet(parser)
@@ -168,10 +186,10 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
         type=_history,
         default=0.0,
         metavar="TIME",
-        help="keep superseded files this long for Delta readers of older versions, e.g. 7d, which"
-        f" is the most ({LOG_DAYS} days of log are kept); plain Parquet readers do not see them;"
-        " superseded files that another Delta tool has written are removed at once; give it to"
-        " every run, because a run without it ends the history (default: 0, remove them at once)",
+        help="keep superseded files this long for Delta readers of older versions, at most"
+        f" {LOG_DAYS}d, because {LOG_DAYS} days of log are kept; plain Parquet readers do not"
+        " see them; superseded files that another Delta tool has written are removed at once; give"
+        " it to every run: a run without it ends the history (default: 0, remove them at once)",
     )
 
 
@@ -238,7 +256,9 @@ def _reject_limit(text: str) -> RejectLimit:
     return limit
 
 
-def _fields(text: str) -> fields.FieldMap:
+def _fields(text: str) -> "FieldMap":
+    from pipeline.input import fields  # takes time, for few
+
     try:
         return fields.parsed(text)
     except ValueError as error:

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     parser = console.Parser(
         prog=console.name("page", "pipeline.command.page"),
-        description="Write what a table is and what its runs did as one HTML file, which needs"
+        description="Write one HTML file that shows a table and what its runs did; it needs"
         " nothing else.",
         epilog="Beam's options for object stores may follow, e.g. --s3_endpoint_url.",
         allow_abbrev=False,

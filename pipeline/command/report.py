@@ -134,19 +134,25 @@ def _rejected(summary: RunSummary, letters: Letters) -> Iterator[_Line]:
     """Yields the reasons, the most frequent first, each with what was said of its first record."""
     topic = "rejected"
     for reason, count in sorted(summary.rejected.items(), key=lambda item: -item[1]):
-        messages = [_message(letter) for letter in letters.get(reason, [])[:1]]
+        messages = [_message(letter, summary) for letter in letters.get(reason, [])[:1]]
         yield _Line(topic, "", f"{count:,}", ": ".join([reason, *messages]))
         topic = ""
 
 
-def _message(letter: Letter) -> str:
-    """Returns what to rename in a record if that can be told, and why it was rejected."""
+def _message(letter: Letter, summary: RunSummary) -> str:
+    """Returns how to have a record read if that can be told, and why it was rejected."""
     if letter.reason != "missing-field":
         return one_line(letter.message)
-    from pipeline.command import field_names  # most runs never need it
+    from pipeline.command import field_names  # most runs never need these
+    from pipeline.input import fields
 
-    renaming = field_names.renaming(letter.raw.encode())
-    return one_line("; ".join(filter(None, [renaming, letter.message])))
+    record = letter.raw.encode()
+    way_out = field_names.renaming(record)
+    if summary.all_rejected:  # their fields have other names; else a few records lack some
+        known = fields.parsed(summary.field_map) if summary.field_map else fields.OWN_NAMES
+        option = field_names.option(record, known)
+        way_out = f"read it with --fields {option}" if option else ""
+    return one_line("; ".join(filter(None, [way_out, letter.message])))
 
 
 def _broken(summary: RunSummary) -> Iterator[_Line]:

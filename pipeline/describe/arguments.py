@@ -21,7 +21,7 @@ def parser(command: str, description: str) -> console.Parser:
     found.add_argument(
         "--full",
         action="store_true",
-        help="look at every row, on all cores, and not only at what runs have kept of samples",
+        help="look at every row, on all cores, instead of the samples that runs have kept",
     )
     return found
 

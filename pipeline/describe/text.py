@@ -111,5 +111,5 @@ def _days(field: ShownField) -> str:
 
 def _more(one: ShownType) -> str:
     if len(one.fields) >= nodes.PATHS_LIMIT:
-        return f"of a type the first {nodes.PATHS_LIMIT} paths are kept"
+        return f"of a type the first {nodes.PATHS_LIMIT:,} paths are kept"
     return "what lies very deep, or has a very long name, is not kept"

@@ -75,7 +75,8 @@ class ReadBlocks(ParallelDoFn):
             self._run.max_event_bytes,
             # Where one process does all the shuffling, versions need not go through it.
             store_versions=self._cores.workers > 0 and storage.is_local(self._run.staging),
-            names=element.names,
+            names=element.layout.fields,
+            provenance=element.layout.provenance,
             contract=self._run.contract,
         )
         # A process gives all at once, an engine gets versions as soon as they are many.

@@ -20,7 +20,6 @@ import msgspec
 from pipeline import storage
 from pipeline.errors import EventsiftError, shown
 from pipeline.input.rejects import Problem
-from pipeline.keys import partitions
 
 WARN, REJECT, FAIL = "warn", "reject", "fail"
 # What becomes of an event that breaks its contract: it is counted; it is rejected; it is rejected,
@@ -143,6 +142,8 @@ def read(folder: str, mode: str) -> Contract:
 
 def _kind_of(path: str, folder: str) -> tuple[str, str]:
     """Returns the type whose contract a file is, by its path."""
+    from pipeline.keys import partitions  # it needs numpy and pyarrow, `--help` needs neither
+
     names = path[len(folder.rstrip("/")) + 1 : -len(_ENDING)].split("/")
     try:
         domain, event_type = map(partitions.decode, names)

@@ -24,6 +24,9 @@ Path = tuple[str, ...]
 # The whole record.
 WHOLE: Path = ()
 
+# What `plan` prints where a person has to fill in a path.
+UNKNOWN = "???"
+
 _WHOLE_TEXT = "."
 _NAME = r"(?:[^\\.,]|\\[\\.,])+"
 _ENTRY = re.compile(rf"([^=]*)=(\.|{_NAME}(?:\.{_NAME})*)", re.DOTALL)
@@ -65,6 +68,10 @@ def parsed(text: str) -> FieldMap:
             raise ValueError(f"{field!r} is no field of an event; these are {fields}")
         if field in paths:
             raise ValueError(f"{field} is given twice")
+        if path == UNKNOWN:
+            raise ValueError(
+                f"{entry.strip()!r}: put the name in your files in the place of {path}"
+            )
         if path == _WHOLE_TEXT and field != "data":
             raise ValueError(f"{field} cannot be the whole record (.), only data can")
         steps = [] if path == _WHOLE_TEXT else _STEP.findall(path)

@@ -10,7 +10,7 @@ from pipeline.preview.facts import Preview
 from pipeline.run import new_run_id
 
 _DESCRIPTION = (
-    "Tell what a run with these options would do, without doing it. Nothing is written, but for"
+    "Tell what a run with these options would do, without doing it. Nothing is written except"
     " the file of --report-json."
 )
 

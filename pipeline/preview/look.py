@@ -91,7 +91,8 @@ def _delivery(run: Run, snapshot: Snapshot) -> _Delivery:
     found = sources.find(run.inputs, run.root, run.temp)
     sources.check(found, run.inputs, run.root)
     goes_on = snapshot.version >= 0 and not run.rebuild
-    kept = layout.decided(run.root, snapshot.layout, run.fields, may_change=not goes_on)
+    asked = layout.Asked(run.fields, run.provenance)
+    kept = layout.decided(run.root, snapshot.layout, asked, may_change=not goes_on)
     published = ledger.known(run.table, snapshot.lineage) if goes_on else []
     files = ledger.unpublished(found.files, published)
     paths = {file.path for file in published}

@@ -12,7 +12,7 @@ from pipeline import storage
 from pipeline.keys import ties
 from pipeline.rows import live_rows, staging
 from pipeline.rows.live_rows import LiveFile
-from pipeline.table.datafiles import FILE_SCHEMA, DataFile
+from pipeline.table.datafiles import DataFile, file_schema
 
 NO_ROWS = np.empty(0, np.int64)
 # Later than any timestamp.
@@ -48,9 +48,10 @@ def read(parts: Sequence[Rows], root: str) -> pa.Table:
         OSError: What is staged cannot be read.
         datafiles.ConflictError: Another run has superseded a live file.
     """
+    schema = file_schema(parts[0].origin.provenance)
     slices = [part.origin for part in parts if isinstance(part.origin, staging.Slice)]
     live = (part.origin.file for part in parts if isinstance(part.origin, LiveFile))
-    found = storage.each(lambda file: _read_live(file, root), live, root)
+    found = storage.each(lambda file: _read_live(file, root, schema), live, root)
     staged = iter(staging.read_slices(slices))
     batches: list[pa.RecordBatch] = []
     for part in parts:
@@ -58,12 +59,12 @@ def read(parts: Sequence[Rows], root: str) -> pa.Table:
             batches += next(found).to_batches()
         else:
             batches.append(next(staged))
-    return pa.Table.from_batches(batches, FILE_SCHEMA).combine_chunks()
+    return pa.Table.from_batches(batches, schema).combine_chunks()
 
 
-def _read_live(file: DataFile, root: str) -> pa.Table:
+def _read_live(file: DataFile, root: str, schema: pa.Schema) -> pa.Table:
     with live_rows.open_rows(root, file) as parquet:
-        return live_rows.read(parquet, FILE_SCHEMA.names)
+        return live_rows.read(parquet, schema.names)
 
 
 def kept(parts: Sequence[Rows]) -> npt.NDArray[np.bool_]:

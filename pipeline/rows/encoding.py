@@ -1,5 +1,6 @@
 """How a data file is encoded, and what its rows take in memory."""
 
+import contextlib
 import uuid
 from collections.abc import Callable, Iterable
 from typing import BinaryIO, NamedTuple
@@ -21,13 +22,14 @@ ROW_GROUP_ROWS = 128 * 1024
 # (DELTA_BINARY_PACKED for the numbers alone: 39.6 MB in 0.43 s.) Ids, payloads and timestamps
 # hardly repeat, so a dictionary of them is wasted work; nanoseconds are zero, or one of a thousand
 # values.
-_DICTIONARY = ["nanos"]
+# Where rows came from repeats a lot.
+_DICTIONARY = ["nanos", *datafiles.PROVENANCE_SCHEMA.names]
 _ENCODINGS = dict.fromkeys(("event_id", "timestamp", "data", "extra"), "PLAIN")
 # Payloads get zstd's level 3, and pages that fit its window: 7 % smaller files for no more time. In
 # random ids no level finds anything that level 1 does not. Timestamps are 7 % smaller at level 3
 # than at 1, no smaller above. Nanoseconds are zero or random.
 _LEVELS = {"event_id": 1, "timestamp": 3, "data": 3, "extra": 1}
-_COMPRESSION = {name: "zstd" if name in _LEVELS else "none" for name in datafiles.FILE_SCHEMA.names}
+_COMPRESSED = {*_LEVELS, *datafiles.PROVENANCE_SCHEMA.names}
 _PAGE_BYTES = 4 << 20
 # What a row takes in Arrow's memory besides its texts: three offsets, timestamp, nanos, a null bit.
 _ROW_BYTES = 23
@@ -107,23 +109,27 @@ def _encode(
     sink: pa.NativeFile | BinaryIO, row_groups: Iterable[pa.Table]
 ) -> tuple[int, tuple[int | None, int | None]]:
     """Writes row groups; their rows, and the first and last timestamp, None if one is unknown."""
+    writer: pq.ParquetWriter | None = None
 
     def write(table: pa.Table) -> tuple[int, list[int], bool]:
+        nonlocal writer
+        writer = writer or stack.enter_context(_writer(sink, table.schema))
         writer.write_table(table)
         ends = content.micros(table.take([0, len(table) - 1])).tolist()
         return len(table), ends, content.is_complete(table)
 
-    with _writer(sink) as writer:
+    with contextlib.ExitStack() as stack:
         # No table is held while the next one is made.
         rows, ends, complete = zip(*map(write, row_groups), strict=True)
     return sum(rows), (ends[0][0], ends[-1][1]) if all(complete) else (None, None)
 
 
-def _writer(sink: pa.NativeFile | BinaryIO) -> pq.ParquetWriter:
+def _writer(sink: pa.NativeFile | BinaryIO, schema: pa.Schema) -> pq.ParquetWriter:
+    compression = {name: "zstd" if name in _COMPRESSED else "none" for name in schema.names}
     return pq.ParquetWriter(
         sink,
-        datafiles.FILE_SCHEMA,
-        compression=_COMPRESSION,
+        schema,
+        compression=compression,
         compression_level=_LEVELS,
         data_page_size=_PAGE_BYTES,
         use_dictionary=_DICTIONARY,

@@ -22,6 +22,9 @@ from pipeline.keys.partitions import Destination
 from pipeline.table import datafiles
 from pipeline.table.datafiles import FILE_SCHEMA, DataFile
 
+# All columns that a data file may have.
+_COLUMNS = datafiles.file_schema(provenance=True)
+
 # Of files that must be converted: pieces whose texts stay far below the 2 GiB of an Arrow array.
 _BATCH_ROWS = 1 << 15
 
@@ -33,11 +36,13 @@ class LiveFile(NamedTuple):
         shard: That of the destination; see `partitions.shard_of`.
         file: The live file.
         bytes: What the rows take in memory; see `encoding.content_bytes`.
+        provenance: Whether the table keeps where each row came from.
     """
 
     shard: int
     file: DataFile
     bytes: int
+    provenance: bool = False
 
     @property
     def destination(self) -> Destination:
@@ -140,10 +145,10 @@ def taken(
 
 
 def conform(content: pa.Table, names: Sequence[str]) -> pa.Table:
-    """Returns the columns `names` as `FILE_SCHEMA` has them; what is missing is null, nanos 0."""
+    """Returns the columns `names` as our files have them; what is missing is null, nanos 0."""
     columns = []
     for name in names:
-        kind = FILE_SCHEMA.field(name).type
+        kind = _COLUMNS.field(name).type
         if name in content.column_names:
             column = _cast(content[name], kind)
         else:
@@ -163,9 +168,7 @@ def _taken(
             piece = pa.Table.from_batches([batch])
             own = pa.array(rows[start:end] - first)
             # What must be converted is so before: not all kinds of text can be taken.
-            is_ready = all(
-                field.type == FILE_SCHEMA.field(field.name).type for field in batch.schema
-            )
+            is_ready = all(field.type == _COLUMNS.field(field.name).type for field in batch.schema)
             yield conform(piece.take(own), names) if is_ready else conform(piece, names).take(own)
         first += len(batch)
 
@@ -202,12 +205,12 @@ _KINDS: Sequence[Callable[[pa.DataType], bool]] = (
 
 
 def _schema(names: Sequence[str]) -> pa.Schema:
-    return pa.schema([FILE_SCHEMA.field(name) for name in names])
+    return pa.schema([_COLUMNS.field(name) for name in names])
 
 
 def _absent(rows: int, names: Sequence[str]) -> pa.Table:
     """Rows of a file that has none of the columns."""
-    nothing = {name: pa.nulls(rows, FILE_SCHEMA.field(name).type) for name in names}
+    nothing = {name: pa.nulls(rows, _COLUMNS.field(name).type) for name in names}
     return conform(pa.table(nothing), names)
 
 
@@ -219,6 +222,6 @@ def _there(parquet: pq.ParquetFile, names: Sequence[str]) -> list[str]:
 def _is_conform(parquet: pq.ParquetFile, names: Sequence[str]) -> bool:
     schema = parquet.schema_arrow
     return all(
-        name in schema.names and schema.field(name).type == FILE_SCHEMA.field(name).type
+        name in schema.names and schema.field(name).type == _COLUMNS.field(name).type
         for name in names
     )

@@ -20,7 +20,7 @@ from pipeline.rows.encoding import WriteSettings
 from pipeline.rows.live_rows import LiveFile
 from pipeline.rows.merging import Piece
 from pipeline.table import datafiles
-from pipeline.table.datafiles import FILE_SCHEMA, DataFile
+from pipeline.table.datafiles import DataFile
 
 # More rows than this are written as they are read.
 LARGE_BYTES = 64 << 20
@@ -125,11 +125,12 @@ def _kept_rows(live: LiveFile, superseded: npt.NDArray[np.int64], root: str) -> 
     """Yields what is kept of a live file's rows, in tables of the size of row groups."""
     fit = merging.GROUP_BYTES * live.rows // max(1, live.bytes)
     limit = max(1, min(fit, encoding.ROW_GROUP_ROWS))
+    names = datafiles.file_schema(live.provenance).names
 
     def tables() -> Iterator[pa.Table]:
         first = 0
         with live_rows.open_rows(root, live.file) as parquet:
-            for table in live_rows.batches(parquet, FILE_SCHEMA.names, limit):
+            for table in live_rows.batches(parquet, names, limit):
                 start, end = np.searchsorted(superseded, [first, first + len(table)])
                 if start < end:
                     kept = np.ones(len(table), bool)
@@ -146,16 +147,24 @@ def _kept_rows(live: LiveFile, superseded: npt.NDArray[np.int64], root: str) -> 
             yield table
 
 
-def merge_files(files: Sequence[DataFile], settings: WriteSettings) -> list[DataFile]:
+def merge_files(
+    files: Sequence[DataFile], settings: WriteSettings, provenance: bool = False
+) -> list[DataFile]:
     """Writes all rows of live files of one destination to new data files, as few as fit.
 
     At worst all are in memory.
+
+    Args:
+        files: The files.
+        settings: Where and how to write.
+        provenance: Whether the table keeps where each row came from.
 
     Raises:
         datafiles.ConflictError: Another run has superseded one of the files.
     """
     root = settings.root
-    rows = [Rows(LiveFile(0, file, content_bytes(file, root)), NO_ROWS) for file in files]
+    live = (LiveFile(0, file, content_bytes(file, root), provenance) for file in files)
+    rows = [Rows(one, NO_ROWS) for one in live]
     if sum(part.origin.bytes for part in rows) > LARGE_BYTES:
         return list(write_large(rows, settings))
     return list(write([rows], settings))

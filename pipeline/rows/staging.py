@@ -15,11 +15,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import storage
 from pipeline.keys import delivery_keys, partitions, weights
 from pipeline.keys.partitions import Destination
-from pipeline.table.datafiles import FILE_SCHEMA
+from pipeline.table.datafiles import FILE_SCHEMA, PROVENANCE_SCHEMA, file_schema
 
 # A larger slice is cut: fine enough to bring rows together by time, coarse enough for each to be a
 # request to an object store.
@@ -38,6 +39,7 @@ class Slice(NamedTuple):
         first_row: The row in its block of the first of them.
         rows: How many they are.
         position: Where in the destination they begin; see `partitions.position`.
+        provenance: Whether they say which file and run they come from.
     """
 
     destination: Destination
@@ -47,6 +49,7 @@ class Slice(NamedTuple):
     first_row: int
     rows: int
     position: int
+    provenance: bool = False
 
 
 class Slices(NamedTuple):
@@ -62,6 +65,7 @@ class Slices(NamedTuple):
         rows: How many they are, for each slice.
         offsets: Where in the file each record batch begins, and where the last one ends.
         positions: See `Slice.position`, for each slice; int64 as bytes.
+        provenance: See `Slice`.
     """
 
     shard: int
@@ -71,6 +75,7 @@ class Slices(NamedTuple):
     rows: tuple[int, ...]
     offsets: tuple[int, ...]
     positions: bytes
+    provenance: bool = False
 
     def each(self) -> Iterator[Slice]:
         """Yields the slices."""
@@ -81,7 +86,7 @@ class Slices(NamedTuple):
             self.destinations, self.rows, borders, positions, strict=True
         ):
             place = self.path, start, end - start, first_row, rows, position
-            yield Slice(Destination(*destination), *place)
+            yield Slice(Destination(*destination), *place, self.provenance)
             first_row += rows
 
     def part(self, shard: int, start: int, end: int) -> "Slices":
@@ -94,11 +99,12 @@ class Slices(NamedTuple):
             self.rows[start:end],
             self.offsets[start : end + 1],
             self.positions[_POSITION_BYTES * start : _POSITION_BYTES * end],
+            self.provenance,
         )
 
 
 def stage(
-    events: pa.Table, directory: str, first_row: int, shards: int
+    events: pa.Table, directory: str, first_row: int, shards: int, run: str = ""
 ) -> tuple[pa.Table, list[Slices]]:
     """Writes events to a new staged file.
 
@@ -107,6 +113,7 @@ def stage(
         directory: Where to write; the file's name is unique, so a retry never meets it.
         first_row: The rows of the same block that were staged before.
         shards: For `partitions.shard_of`.
+        run: The run, if the rows are to say which file and run they come from.
 
     Returns:
         The events in the order staged, and the slices of each shard.
@@ -129,7 +136,11 @@ def stage(
     positions = _positions(events["event_id"], micros[order], starts)
     path = storage.join(directory, f"{uuid.uuid4().hex}.arrow")
     borders = [*starts.tolist(), len(events)]
-    offsets = _write(events, borders, path)
+    staged = events.select(FILE_SCHEMA.names)
+    if run:
+        for field, column in zip(PROVENANCE_SCHEMA, _origins(events, starts, run), strict=True):
+            staged = staged.append_column(field, column)
+    offsets = _write(staged, borders, path)
     found = []
     end = 0
     for shard, own in itertools.groupby(by_shard[member][0] for member in members):
@@ -140,7 +151,12 @@ def stage(
         )
         place = shard, path, first_row + borders[first], fields, rows
         found.append(
-            Slices(*place, tuple(offsets[first : end + 1]), positions[first:end].tobytes())
+            Slices(
+                *place,
+                tuple(offsets[first : end + 1]),
+                positions[first:end].tobytes(),
+                bool(run),
+            )
         )
     return events, found
 
@@ -181,9 +197,34 @@ def _positions(
     return partitions.position(np.minimum.reduceat(micros, starts), spread.astype(np.int64))
 
 
-def _write(events: pa.Table, borders: Sequence[int], path: str) -> list[int]:
+def _origins(
+    events: pa.Table, starts: npt.NDArray[np.int64], run: str
+) -> tuple[pa.StringArray, pa.StringArray]:
+    """Returns file and run of n rows, null where they are those of the row before.
+
+    So a path is staged once for many rows.
+
+    Args:
+        events: The rows, with their `source_file`.
+        starts: Where slices begin; nothing is before their first rows.
+        run: The run.
+    """
+    sources = events["source_file"].unify_dictionaries().combine_chunks()
+    codes = sources.indices.to_numpy()
+    first = np.zeros(len(codes), bool)
+    first[starts] = True
+    new = first.copy()
+    new[1:] |= codes[1:] != codes[:-1]
+    files = pa.DictionaryArray.from_arrays(pa.array(codes, mask=~new), sources.dictionary)
+    runs = pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(len(codes), np.int32), mask=~first), pa.array([run])
+    )
+    return files.dictionary_decode(), runs.dictionary_decode()
+
+
+def _write(rows: pa.Table, borders: Sequence[int], path: str) -> list[int]:
     """Writes a record batch for the rows between each two borders; where they begin and end."""
-    (staged,) = events.select(FILE_SCHEMA.names).combine_chunks().to_batches()
+    (staged,) = rows.combine_chunks().to_batches()
     offsets = [0]
     with storage.create(path) as file:
         for start, end in itertools.pairwise(borders):
@@ -205,7 +246,16 @@ def weights_of(slices: Sequence[Slices]) -> bytes:
 def read_slices(slices: Sequence[Slice]) -> list[pa.RecordBatch]:
     """Returns the staged rows of each slice."""
     parts = [storage.Part(slice_.path, slice_.offset, slice_.bytes) for slice_ in slices]
-    return [
-        pa.ipc.read_record_batch(pa.py_buffer(content), FILE_SCHEMA)
-        for content in storage.read_parts(parts)
-    ]
+    contents = storage.read_parts(parts)
+    return [_read(content, one) for content, one in zip(contents, slices, strict=True)]
+
+
+def _read(content: memoryview, slice_: Slice) -> pa.RecordBatch:
+    batch = pa.ipc.read_record_batch(pa.py_buffer(content), file_schema(slice_.provenance))
+    if not slice_.provenance:
+        return batch
+    filled = (
+        pc.fill_null_forward(batch[name]) if name in PROVENANCE_SCHEMA.names else batch[name]
+        for name in batch.schema.names
+    )
+    return pa.RecordBatch.from_arrays(list(filled), schema=batch.schema)

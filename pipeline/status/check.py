@@ -75,6 +75,7 @@ def status(
         dead=seen.dead,
         waiting=waiting(patterns, opened.table, lineage, now) if patterns else None,
         fields=shown(opened.layout().fields),
+        provenance=opened.layout().provenance,
         files=files.published(opened.table, lineage) if with_files else None,
     )
     return msgspec.structs.replace(found, wrong=list(_wrong(found, limits)))
@@ -171,7 +172,7 @@ def _parser() -> console.Parser:
     parser.add_argument(
         "--files",
         action="store_true",
-        help="tell of each published file: its run, events and rejects, the times of its first and"
+        help="list each published file: its run, events and rejects, the times of its first and"
         " last event, and how long after them it arrived (--json has all of them)",
     )
     parser.add_argument("--json", action="store_true", help="print it as JSON")
@@ -180,13 +181,14 @@ def _parser() -> console.Parser:
         type=options.seconds,
         metavar="TIME",
         help="exit with 3 if the last run ended longer ago than this, e.g. 2h; with --input"
-        " instead, if a file has waited longer to be published",
+        " instead if a file has waited longer than this to be published",
     )
     parser.add_argument(
         "--max-open-rejects",
         type=options.count,
         metavar="N",
-        help="exit with 3 if there are more open rejects; a run's are open as long as their file"
+        help="exit with 3 if there are more open rejects; the rejects of a run are open as long"
+        " as their file"
         " lies in _eventsift/rejects/ and no later run has rebuilt the table: delete the file when"
         " you have dealt with them",
     )

@@ -196,6 +196,7 @@ class Status(msgspec.Struct, frozen=True):
         wrong: A sentence for each limit that is exceeded.
         fields: Where the fields of events are in the input, as the table keeps it; "" if they have
             their own names.
+        provenance: Whether each row says which file and run brought it.
         files: The published files, the last to arrive first; None if nobody asks.
     """
 
@@ -209,4 +210,5 @@ class Status(msgspec.Struct, frozen=True):
     waiting: Waiting | None
     wrong: list[str] = []
     fields: str = ""
+    provenance: bool = False
     files: list[PublishedFile] | None = None

@@ -7,7 +7,6 @@ from pipeline import storage
 from pipeline.bookkeeping import ledger, listings, recovery
 from pipeline.input import blocks, sources
 from pipeline.input.blocks import Block
-from pipeline.input.fields import OWN_NAMES, FieldMap
 from pipeline.keys import versions
 from pipeline.run import Run
 from pipeline.steps.sizes import Sizes, divide
@@ -15,15 +14,15 @@ from pipeline.steps.tally import Tally
 from pipeline.storage import LeftOut
 from pipeline.table import layout
 from pipeline.table.datafiles import DataFile
-from pipeline.table.layout import Layout
+from pipeline.table.layout import Asked, Layout
 
 
 class ReadTask(NamedTuple):
-    """A block to read, and where in it the fields of events are."""
+    """A block to read, by the table's layout."""
 
     block: Block
     sizes: Sizes
-    names: FieldMap = OWN_NAMES
+    layout: Layout = Layout()
 
 
 class ScanTask(NamedTuple):
@@ -32,6 +31,7 @@ class ScanTask(NamedTuple):
     number: int
     file: DataFile
     sizes: Sizes
+    provenance: bool = False
 
 
 class Plan(NamedTuple):
@@ -91,7 +91,8 @@ def plan(run: Run) -> Plan:
     listed = storage.Matches(listings.read(run.listing), []) if run.listing else None
     # If the table is gone, so is what was published.
     goes_on = snapshot.version >= 0 and not run.rebuild
-    kept = layout.decided(run.root, snapshot.layout, run.fields, may_change=not goes_on)
+    asked = Asked(run.fields, run.provenance)
+    kept = layout.decided(run.root, snapshot.layout, asked, may_change=not goes_on)
     found = sources.without_own(listed or storage.match(run.inputs), run.inputs, run.root, run.temp)
     sources.check(found, run.inputs, run.root)
     matched = found.files
@@ -107,8 +108,8 @@ def plan(run: Run) -> Plan:
         inputs=inputs,
         matched=len(matched),
         skipped=len(matched) - len(files),
-        reads=[ReadTask(block, sizes, kept.fields) for block in packed],
-        scans=[ScanTask(number, file, sizes) for number, file in enumerate(live)],
+        reads=[ReadTask(block, sizes, kept) for block in packed],
+        scans=[ScanTask(number, file, sizes, kept.provenance) for number, file in enumerate(live)],
         seconds=time.perf_counter() - started,
         began=began,
         left_out_count=len(found.left_out),

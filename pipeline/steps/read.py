@@ -58,6 +58,7 @@ class ReadSettings(NamedTuple):
         part_bytes: How many bytes are decoded together.
         names: Where the fields of the events are.
         contract: What their data has to fulfil; None if nothing is asked.
+        provenance: Whether rows are to say which file and run they come from.
     """
 
     run: str
@@ -68,6 +69,7 @@ class ReadSettings(NamedTuple):
     part_bytes: int = PART_BYTES
     names: FieldMap = OWN_NAMES
     contract: Contract | None = None
+    provenance: bool = False
 
 
 class BlockRead(NamedTuple):
@@ -222,11 +224,13 @@ def _staged(
     Yields:
         Where some are, their keys, and what a sample of them has.
     """
-    rows = 0
+    rows, run = 0, settings.run if settings.provenance else ""
     for some in batches.up_to(BLOCK_BYTES, tables):
         table = pa.concat_tables(some)
         if len(table):
-            table, slices = staging.stage(table, settings.directory, rows, settings.sizes.shards)
+            table, slices = staging.stage(
+                table, settings.directory, rows, settings.sizes.shards, run
+            )
             keys = _keys_of(table, block.number, rows, settings.sizes)
             yield slices, keys, _sample(table, slices, rows)
             rows += len(table)
@@ -290,7 +294,9 @@ def _tables(block: Block, settings: ReadSettings, notes: _Notes) -> Iterator[tup
             parts, settings.max_event_bytes, settings.sizes.id_seed, notes.checker
         )
         notes.add(table, rejects)
-        yield table.drop_columns("source_file"), sum(decoded.consumed for _, decoded in parts)
+        if not settings.provenance:
+            table = table.drop_columns("source_file")
+        yield table, sum(decoded.consumed for _, decoded in parts)
 
 
 def _parts(block: Block, settings: ReadSettings, notes: _Notes) -> Iterator[tuple[Part, Decoded]]:

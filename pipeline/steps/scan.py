@@ -55,7 +55,7 @@ def pass_over(task: ScanTask, delivery: DeliveryKeys) -> Scanned:
 
 def _live_file(task: ScanTask, content_bytes: int) -> LiveFile:
     shard = partitions.shard_of(task.file.destination, task.sizes.shards)
-    return LiveFile(shard, task.file, content_bytes)
+    return LiveFile(shard, task.file, content_bytes, task.provenance)
 
 
 def scan_file(root: str, task: ScanTask, delivery: DeliveryKeys) -> Scanned:
@@ -71,7 +71,7 @@ def scan_file(root: str, task: ScanTask, delivery: DeliveryKeys) -> Scanned:
         delivery: What the delivery has.
     """
     started = time.perf_counter()
-    number, file, sizes = task
+    number, file, sizes = task.number, task.file, task.sizes
     delivered = delivery_keys.filter_of(delivery)
     with live_rows.open_rows(root, file) as parquet:
         live = _live_file(task, encoding.content_bytes(parquet))

@@ -29,6 +29,10 @@ FILE_SCHEMA = pa.schema(
     ]
 )
 
+# The columns of a table that also keeps where each row came from.
+PROVENANCE_SCHEMA = pa.schema([("source_file", pa.string()), ("run", pa.string())])
+_WITH_PROVENANCE = pa.unify_schemas([FILE_SCHEMA, PROVENANCE_SCHEMA])
+
 # Where files lie until they are settled.
 NEW_FOLDER = f"{STATE}/new"
 
@@ -76,6 +80,15 @@ class DataFile(NamedTuple):
     bytes: int
     min_timestamp: int | None
     max_timestamp: int | None
+
+
+def file_schema(provenance: bool) -> pa.Schema:
+    """Returns the columns within a data file.
+
+    Args:
+        provenance: Whether the table keeps where each row came from.
+    """
+    return _WITH_PROVENANCE if provenance else FILE_SCHEMA
 
 
 def new_path(run_id: str, name: str, destination: Destination | None = None) -> str:

@@ -13,7 +13,7 @@ from deltalake import Field, Schema
 
 from pipeline.input.fields import OWN_NAMES, FieldMap, Path, parsed, shown, shown_path
 from pipeline.keys.partitions import PARTITION_SCHEMA
-from pipeline.table.datafiles import FILE_SCHEMA, TableError
+from pipeline.table.datafiles import PROVENANCE_SCHEMA, TableError, file_schema
 
 # The metadata of a column: where in the input its values come from, as `fields` writes a path.
 _FROM = "eventsift.field"
@@ -27,9 +27,11 @@ class Layout(NamedTuple):
 
     Attributes:
         fields: Where the fields of an event are in the input.
+        provenance: Whether each row says which file and run brought it.
     """
 
     fields: FieldMap = OWN_NAMES
+    provenance: bool = False
 
 
 class OtherLayoutError(TableError):
@@ -39,9 +41,8 @@ class OtherLayoutError(TableError):
 def schema(layout: Layout) -> pa.Schema:
     """Returns the columns of a table, with what is kept."""
     paths = layout.fields._asdict()
-    return pa.schema(
-        _from(field, paths.get(field.name)) for field in (*FILE_SCHEMA, *PARTITION_SCHEMA)
-    )
+    columns = (*file_schema(layout.provenance), *PARTITION_SCHEMA)
+    return pa.schema(_from(field, paths.get(field.name)) for field in columns)
 
 
 def _from(field: pa.Field, path: Path | None) -> pa.Field:
@@ -56,38 +57,54 @@ def of(fields: Iterable[Field]) -> Layout:
     Raises:
         ValueError: It cannot be understood.
     """
-    found = {field.name: field.metadata[_FROM] for field in fields if _FROM in field.metadata}
-    return Layout(parsed(",".join(f"{name}={path}" for name, path in found.items())))
+    columns = {field.name: field.metadata.get(_FROM) for field in fields}
+    mapped = [f"{name}={path}" for name, path in columns.items() if path is not None]
+    return Layout(parsed(",".join(mapped)), PROVENANCE_SCHEMA.names[0] in columns)
 
 
 def same_columns(found: Schema) -> bool:
-    """Tells whether a table has our columns, and no others."""
-    ours = Schema.from_arrow(schema(Layout()))
-    return _columns(found) == _columns(ours)
+    """Tells whether a table has our columns, in one of its two forms, and no others."""
+    ours = (Schema.from_arrow(schema(Layout(provenance=either))) for either in (False, True))
+    return any(_columns(found) == _columns(one) for one in ours)
 
 
 def _columns(found: Schema) -> list[tuple[str, str]]:
     return [(field.name, str(field.type)) for field in found.fields]
 
 
-def decided(root: str, kept: Layout, fields: FieldMap | None, *, may_change: bool) -> Layout:
+class Asked(NamedTuple):
+    """What a run asks for; None for what the table keeps."""
+
+    fields: FieldMap | None = None
+    provenance: bool | None = None
+
+
+def decided(root: str, kept: Layout, asked: Asked, *, may_change: bool) -> Layout:
     """Returns the layout by which a run reads and writes.
 
     Args:
         root: The table.
         kept: What it keeps.
-        fields: What the run asks for; None for what is kept.
+        asked: What the run asks for.
         may_change: Whether there is no table yet, or the run makes it again.
 
     Raises:
         OtherLayoutError: The run asks for something else than what is kept.
     """
-    if fields is None or fields == kept.fields:
-        return kept
-    if may_change:
-        return kept._replace(fields=fields)
-    was = f"with --fields {shown(kept.fields)}" if kept.fields != OWN_NAMES else "without --fields"
+    wanted = {name: value for name, value in asked._asdict().items() if value is not None}
+    found = kept._replace(**wanted)
+    if found == kept or may_change:
+        return found
+    if found.fields != kept.fields:
+        was, now = _told(kept.fields), f"has --fields {shown(found.fields) or OWN_TEXT}"
+    else:
+        was = "with --provenance" if kept.provenance else "without --provenance"
+        now = f"has --provenance{'' if found.provenance else ' false'}"
     raise OtherLayoutError(
-        f"{root} was made {was}, this run has --fields {shown(fields) or OWN_TEXT}:"
-        " leave it out to read as before, or make the table again from other files with --rebuild"
+        f"{root} was made {was}, this run {now}: leave it out to go on as before, or make the table"
+        " again with --rebuild from all files"
     )
+
+
+def _told(fields: FieldMap) -> str:
+    return f"with --fields {shown(fields)}" if fields != OWN_NAMES else "without --fields"

@@ -170,6 +170,7 @@ def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[L
     except (DeltaError, OSError) as error:
         why = log.why(root, error)
         raise EventsiftError(f"{root}: not a table that can be checked: {why}") from error
+    kept = {field.name: field.metadata.get("eventsift.field") for field in table.schema().fields}
     live = [
         Live(
             unquote(action["path"]),  # encoded in the log: Delta protocol, "Add File"
@@ -178,10 +179,10 @@ def _log(root: str, storage_options: dict[str, str] | None) -> tuple[int, list[L
             tuple(action.get(f"partition.{key}") for key in KEYS),
             _micros(action.get("min.timestamp")),
             _micros(action.get("max.timestamp")),
+            "source_file" in kept,
         )
         for action in pa.table(table.get_add_actions(flatten=True)).to_pylist()
     ]
-    kept = {field.name: field.metadata.get("eventsift.field") for field in table.schema().fields}
     fields = ",".join(f"{name}={path}" for name, path in kept.items() if path is not None)
     return table.version(), sorted(live, key=lambda file: file.path), fields
 
@@ -285,7 +286,7 @@ def _parser() -> console.Parser:
         action="extend",
         default=[],
         metavar="FILE",
-        help="hold the table against what generate --answers has written; give the files of all"
+        help="compare the table with what generate --answers has written; give the files of all"
         " deliveries",
     )
     parser.add_argument(
@@ -295,8 +296,8 @@ def _parser() -> console.Parser:
         action="extend",
         default=[],
         metavar="PATTERN",
-        help="hold the table against these input files, which must be all that went into it: they"
-        " are read with code of its own, slowly",
+        help="compare the table with these input files, which must be all files that were"
+        " published to it; they are read by separate, slow code",
     )
     options.add_quiet(parser)
     parser.more_options = list

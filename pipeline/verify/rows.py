@@ -22,6 +22,7 @@ _COLUMNS = {
     "data": pa.string(),
     "extra": pa.string(),
 }
+_PROVENANCE = {"source_file": pa.string(), "run": pa.string()}
 # A run's id, then 16 hexadecimal digits.
 _OURS = re.compile(r"part-\d{8}T\d{6}-[0-9a-f]{6}-[0-9a-f]{16}(\.parquet)?")
 # Most Delta tools cut the timestamps in the log to milliseconds, the last one of a file, too.
@@ -47,6 +48,7 @@ class Live(NamedTuple):
         values: The partition columns' values.
         first: Its earliest timestamp, in microseconds since 1970.
         last: Its latest timestamp.
+        provenance: Whether the table keeps where each row came from.
     """
 
     path: str
@@ -55,6 +57,7 @@ class Live(NamedTuple):
     values: tuple[Any, ...]
     first: int | None
     last: int | None
+    provenance: bool = False
 
     @property
     def ours(self) -> bool:
@@ -87,15 +90,16 @@ def is_ours(path: str) -> bool:
 
 def batches(root: str, file: Live) -> Iterator[pa.RecordBatch]:
     """Yields the rows of a file, some at a time; in our columns, whoever has written it."""
+    columns = _COLUMNS | (_PROVENANCE if file.provenance else {})
     with storage.open_read(storage.join(root, file.path)) as stream:
         parquet = live_rows.open_parquet(stream)
         if not file.ours:
-            for rows in live_rows.batches(parquet, list(_COLUMNS), _BATCH_ROWS):
+            for rows in live_rows.batches(parquet, list(columns), _BATCH_ROWS):
                 yield from rows.to_batches()
             return
         schema = parquet.schema_arrow
-        if dict(zip(schema.names, schema.types, strict=True)) != _COLUMNS:
-            raise pa.ArrowInvalid(f"its columns are not {', '.join(_COLUMNS)} but {schema}")
+        if dict(zip(schema.names, schema.types, strict=True)) != columns:
+            raise pa.ArrowInvalid(f"its columns are not {', '.join(columns)} but {schema}")
         yield from parquet.iter_batches(_BATCH_ROWS)
 
 
@@ -140,6 +144,10 @@ def check_file(root: str, file: Live, compared: bool = False) -> Content:
             batch = batch.filter(pa.array(~missing))
             lower = lower[~missing] if compared else lower
         lower_halves.append(lower)
+        if file.provenance:  # both are null in rows that another tool has written
+            one, other = (batch[name].is_null() for name in _PROVENANCE)
+            half = pc.xor(one, other).to_numpy(zero_copy_only=False)
+            faults.add("only one of source_file and run is null", batch["event_id"], half)
         id_hashes.append(hash_ids(batch["event_id"]))
         _check_rows(file, batch, before, faults)
     findings = [

@@ -2,10 +2,12 @@ import shutil
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, Schema
 
 from pipeline.bookkeeping import ledger, listings
+from pipeline.input import counts
 from pipeline.keys.partitions import PARTITION_COLUMNS
 from pipeline.storage import FileInfo
 from pipeline.table import delta
@@ -65,6 +67,25 @@ def test_extending_keeps_the_newest_entry_of_a_path(root: Path) -> None:
     extend(root, [], 0)
     extend(root, [A._replace(bytes=99)], 0)
     assert published(root) == [A._replace(bytes=99), B]
+
+
+def test_it_says_what_each_file_had(root: Path) -> None:
+    """Of a file of which nothing was counted, that it had nothing; if no counts came, nothing."""
+    listing, table = str(root.parent / "listing"), Table(str(root))
+    listings.write(listing, [A, B])
+    rows = [[A.path, "/in/other"], [3, 9], [1, 9], [-5, 9], [7, 9]]
+    counted = pa.table(rows, schema=counts.SCHEMA)
+    lineage = delta.load(table).lineage
+    ledger.extend(table, listing, 0, lineage, "r1", listings.pack(counted))
+    assert ledger.entries(table, lineage) == [
+        ledger.Entry(A, 0, "r1", 3, 1, -5, 7),
+        ledger.Entry(B, 0, "r1", 0, 0, None, None),
+    ]
+    for packed in (b"", b"damaged"):
+        ledger.extend(table, listing, 0, lineage, "r2", packed)
+        assert ledger.entries(table, lineage) == [
+            ledger.Entry(file, 0, "r2", None, None, None, None) for file in (A, B)
+        ]
 
 
 def test_nothing_in_it_looks_like_data(root: Path) -> None:

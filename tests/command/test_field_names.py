@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from pipeline.command.field_names import hints, renaming
+from pipeline.command.field_names import hints, option, renaming
+from pipeline.input.fields import parsed
 
 
 def of(**members: object) -> dict[str, str]:
@@ -65,3 +66,37 @@ def test_what_to_do() -> None:
     record = json.dumps({**RIGHT, "ts": RIGHT["timestamp"]}).replace('"timestamp": "b", ', "")
     assert renaming(record.encode()) == "rename 'ts' to 'timestamp'"
     assert renaming(b"oops") == ""
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        (RIGHT, ""),
+        ({"x": 1}, ""),
+        (
+            {"id": 1, "ts": 2, "app": 3, "type": 4, "payload": 5},
+            "event_id=id,timestamp=ts,domain=app,event_type=type,data=payload",
+        ),
+        ({**RIGHT, "data": {}, "event_id": 1, "domain": 2, "source": 3}, ""),
+        (
+            {"id": 1, "@timestamp": 2, "app": 3, "type": 4},
+            "event_id=id,timestamp=@timestamp,domain=app,event_type=type,data=.",
+        ),
+        (
+            {"event.id": 1, "ts": 2, "type": 4, "data": 5},
+            "'event_id=event\\.id,timestamp=ts,domain=???,event_type=type'",
+        ),
+    ],
+)
+def test_the_option_to_read_with(members: dict[str, object], expected: str) -> None:
+    """As a shell takes it; where no member is likely for data, the whole record is."""
+    assert option(json.dumps(members).encode()) == expected
+
+
+def test_the_option_goes_on_from_a_map_that_is_wrong() -> None:
+    """What a person has found out stays."""
+    members = {"key": 1, "ts": 2, "app": 3, "type": 4, "payload": 5}
+    known = parsed("event_id=key,timestamp=time")
+    assert option(json.dumps(members).encode(), known) == (
+        "event_id=key,timestamp=ts,domain=app,event_type=type,data=payload"
+    )

@@ -9,6 +9,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.command import options
 from pipeline.command.beam_options import EventsiftOptions
+from pipeline.input import contracts
 
 NEEDED = ["--input", "in", "--output", "out"]
 
@@ -48,6 +49,11 @@ def test_limits_are_whole_numbers_from_1(
 def test_workers_may_be_none_at_all() -> None:
     """0 leaves the cores to the runner; nothing given leaves the choice to the job."""
     assert options.parser().parse_args([*NEEDED, "--workers", "0"]).workers == 0
+
+
+def test_modes_of_contracts_are_those_of_the_code() -> None:
+    """They stand in two places, because the options are needed before what takes time."""
+    assert options._MODES == contracts.MODES
 
 
 def test_options_are_not_abbreviated() -> None:

@@ -65,7 +65,7 @@ def test_text(capsys: pytest.CaptureFixture[str], table: Path) -> None:
         'to.street string always "Main St" (until 2021-01-08)',
         "to.zip integer always 12345 (until 2021-01-08)",
     ]
-    assert "the first 500 paths are kept" in text
+    assert "the first 1,000 paths are kept" in text
     assert all(line.isprintable() for line in text.splitlines())
 
 

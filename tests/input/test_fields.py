@@ -79,6 +79,7 @@ class TestWriting:
             ("eventid=id", "'eventid' is no field of an event; these are event_id, timestamp,"),
             ("data=a,data=b", "data is given twice"),
             ("domain=.", "domain cannot be the whole record"),
+            ("domain=???", "'domain=???': put the name in your files in place of ???"),
             ("domain=a,event_type=a.b", "event_type cannot lie in domain, which must be a text"),
         ],
     )

@@ -60,6 +60,7 @@ def test_template_tells_the_default(name: str) -> None:
         ("temp", "gs://bucket/temp"),
         ("rebuild", "true"),
         ("fields", "event_id=id,data=payload.body"),
+        ("provenance", "true"),
         ("dedup-days", "7"),
         ("max-partitions", "20000"),
         ("max-event-mb", "8"),

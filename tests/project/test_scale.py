@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks import build, elements
 from pipeline.input import blocks
-from pipeline.keys import versions
+from pipeline.keys import versions, weights
+from pipeline.rows import staging
 from pipeline.steps import sizes as dividing
 from pipeline.storage import FileInfo
 
@@ -67,6 +68,29 @@ def test_one_terabyte_is_planned_as_reckoned() -> None:
     # The last block has a number that a version can bear.
     last = versions.locate(packed[-1].number, np.array([10**9]))
     assert versions.origins_of(last).tolist() == [packed[-1].number]
+
+
+def test_a_hot_type_is_cut_as_reckoned() -> None:
+    """Four fifths of a terabyte in one destination: its slices, their weights, and its shards.
+
+    Seen to fail with shards of a whole file's bytes, which is an eighth more.
+    """
+    blocks_, target = -(-TB // blocks.BLOCK_BYTES), 256 << 20
+    in_block = 0.68 * 0.8 * blocks.BLOCK_BYTES / staging._SLICE_BYTES
+    slices = round(blocks_ * in_block)
+    positions = np.random.default_rng(1).integers(0, 1 << 62, slices)
+    packed = weights.pack([1] * slices, positions.tobytes(), [staging._SLICE_BYTES] * slices)
+    (cut,) = weights.cuts(weights.union([packed]), target, dividing.SHARDS_LIMIT).values()
+
+    for at, times in ((1, 1), (2, 100)):
+        reckoned = {
+            "staged of the hot": 0.68 * 0.8 * TB,
+            "its slices": slices,
+            "their weights": len(packed),
+            "its shards": len(cut.positions) + 1,
+        }
+        for name, expected in reckoned.items():
+            assert number(row(name)[at]) == pytest.approx(times * expected, rel=0.02), name
 
 
 def test_a_hundred_terabytes_follow() -> None:

@@ -138,3 +138,43 @@ class TestStage:
             assert events.hash_ids(ids, ID_SEED)[1].tolist() == (
                 [hashes[part.first_row + row] for row in range(part.rows)]
             )
+
+
+class TestProvenance:
+    """Rows that say which file and run they come from."""
+
+    def test_each_row_has_its_own(self, tmp_path: Path) -> None:
+        """Also where a slice has rows of several files, in any order."""
+        parts = [
+            Part(f"/in/{number}", 0, "\n".join(event.line() for event in some).encode())
+            for number, some in enumerate(
+                [
+                    [Event("a"), Event("b", event_type="sale")],
+                    [Event("c"), Event("d")],
+                    [Event("e")],
+                ]
+            )
+        ]
+        tables = [events.to_table([(part, decode(part))], 1 << 20, ID_SEED)[0] for part in parts]
+
+        _, (shard,) = staging.stage(pa.concat_tables(tables), str(tmp_path), 0, 1, "r1")
+
+        first, second = shard.each()
+        rows, others = staging.read_slices([first, second])
+        names = ["event_id", "source_file", "run"]
+        assert list(zip(*(rows[name].to_pylist() for name in names), strict=True)) == [
+            ("a", "/in/0", "r1"), ("c", "/in/1", "r1"), ("d", "/in/1", "r1"), ("e", "/in/2", "r1"),
+        ]  # fmt: skip
+        assert others["source_file"].to_pylist() == ["/in/0"]
+        assert (first.provenance, shard.part(0, 0, 1).provenance) == (True, True)
+
+    def test_a_path_is_staged_once_for_many_rows(self, tmp_path: Path) -> None:
+        """It would be a third of what is staged."""
+        some = [Event(f"{number:05}") for number in range(5000)]
+        part = Part("/in/" + "x" * 500, 0, "\n".join(event.line() for event in some).encode())
+        table, _ = events.to_table([(part, decode(part))], 1 << 20, ID_SEED)
+        sizes = []
+        for run in ("", "r1"):
+            _, (shard,) = staging.stage(table, str(tmp_path), 0, 1, run)
+            sizes.append(shard.offsets[-1])
+        assert sizes[1] - sizes[0] < 5000 * 10

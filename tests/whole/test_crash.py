@@ -54,6 +54,7 @@ PHASES = {
     "os.link /table/_eventsift/new/RUN/part-RUN-*",  # settling
     "os.remove /table/PARTITION",  # removing old files
     "os.rename /table/_eventsift/rejects/.RUN.jsonl.*.tmp",  # recording
+    "os.rename /table/_eventsift/catalogue/.RUN.json.*.tmp",
     "os.rename /table/_eventsift/.ledger.arrow.zst.*.tmp",
     "os.rename /table/_eventsift/runs/.RUN.json.*.tmp",
     "os.remove /table/_eventsift/alive/RUN",

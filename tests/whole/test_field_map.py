@@ -84,7 +84,7 @@ def test_another_map_is_refused(table: Path) -> None:
     said = f"was made with --fields {MAP}, this run has --fields"
     assert f"{said} {other}: leave it out" in refused(table, "--fields", other).err
     assert f"{said} event_id=event_id:" in refused(table, "--fields", "event_id=event_id").err
-    assert "it out to read as before" in refused(table, "--fields", "data=.").err
+    assert "it out to go on as before" in refused(table, "--fields", "data=.").err
     planned = in_process(
         "--input", table.parent / "in", "--output", table, "--fields", other, main=preview.main
     )

@@ -13,6 +13,7 @@ import pytest
 
 from generator.files import deliver
 from generator.options import Options
+from pipeline.amounts import size
 from tests import terminal
 from tests.commands import command, environment
 from tests.small_runs import line, write
@@ -42,6 +43,11 @@ def delivery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def amount(folder: Path) -> str:
+    """How much is in a folder, as people are told."""
+    return re.escape(size(sum(path.stat().st_size for path in folder.iterdir())))
+
+
 def startup_seconds() -> float:
     """How long Python takes to start here and now; tests may have to share a busy machine."""
     began = time.monotonic()
@@ -66,7 +72,7 @@ def test_a_run_on_a_terminal(delivery: Path, tmp_path: Path, columns: int) -> No
     # The run's id comes before the imports that take a second; then what there is to do.
     assert session.shown[0].at < 1.0 + 5 * startup
     assert re.match(rf"\r{RUN}: starting\x1b\[K", session.text)
-    (about,) = re.findall(rf"({RUN}: 12 files, 16\.8 MB to read)\r\n", session.text)
+    (about,) = re.findall(rf"({RUN}: 12 files, {amount(delivery)} to read)\r\n", session.text)
     found = live(session)
     first_read = next(text for text in found if text.startswith("read"))
     assert session.text.index(about) < session.text.index(first_read)
@@ -163,7 +169,8 @@ def test_a_pipe_gets_lines(delivery: Path, tmp_path: Path) -> None:
     assert all(one.startswith("eventsift: ") for one in lines)
     reading = [one for one in lines if ": read, " in one]
     assert reading
-    pattern = rf"eventsift: {RUN}: 12 files, 16\.8 MB to read: read, [\d.]+ of 16\.8 MB, .*"
+    total = amount(delivery)
+    pattern = rf"eventsift: {RUN}: 12 files, {total} to read: read, [\d.]+ of {total}, .*"
     assert all(re.fullmatch(pattern, one) for one in reading)
 
 
@@ -199,7 +206,7 @@ def test_other_commands_on_a_terminal(made: Path, tmp_path: Path) -> None:
     slow = (
         "import time; from pipeline import notices; notices._FIRST_SECONDS = 0.01;"
         "from pipeline.verify import check; whole = check.check_file;"
-        "check.check_file = lambda *some: time.sleep(0.2) or whole(*some);"
+        "check.check_file = lambda *some, **named: time.sleep(0.2) or whole(*some, **named);"
         "from pipeline.rows import parquet; merge = parquet.merge_files;"
         "parquet.merge_files = lambda *some: time.sleep(0.2) or merge(*some);"
         "from generator import files; chunks = files.chunks;"

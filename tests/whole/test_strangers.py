@@ -208,7 +208,10 @@ HOSTILE = {
     "state-linked": link_folder("_eventsift"),
     "alive-linked": link_folder("_eventsift/alive"),
     "folders-linked": all_of(
-        *(link_folder(f"_eventsift/{name}") for name in ("temp", "new", "runs", "rejects"))
+        *(
+            link_folder(f"_eventsift/{name}")
+            for name in ("temp", "new", "runs", "rejects", "catalogue")
+        )
     ),
     "runs-folders-linked": all_of(
         *(link_folder(f"_eventsift/{name}/{RUN}") for name in ("temp", "new"))
