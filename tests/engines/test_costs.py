@@ -19,7 +19,7 @@ from tests.apparatus.wire import Exchange, Wire
 # The heads of a request and its answer.
 HEAD_BYTES = 1200
 # Of the Delta log: three times it is read, twice it is written; and what a run keeps beside it.
-LOG_REQUESTS, KEPT_REQUESTS = 60, 8
+LOG_REQUESTS, KEPT_REQUESTS = 60, 14
 # Round trips one after another of a run with little input.
 NEW_TABLE_ROUNDS, ROUNDS = 65, 70
 
