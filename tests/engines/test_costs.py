@@ -18,8 +18,9 @@ from tests.apparatus.wire import Exchange, Wire
 
 # The heads of a request and its answer.
 HEAD_BYTES = 1200
-# Of the Delta log: four times it is read, twice it is written; and what a run keeps beside it.
-LOG_REQUESTS, KEPT_REQUESTS = 72, 8
+# Of the Delta log: four times it is read, twice it is written; and what a run keeps beside it, of
+# which 6 for the catalogue (its own is written; those of two runs are listed and read, twice).
+LOG_REQUESTS, KEPT_REQUESTS = 72, 8 + 6
 # The report reads the summary and the first dead letters; the page lists both, reads the summaries
 # of the last runs (here two) and five files of dead letters at most, and is written.
 REPORT_REQUESTS, PAGE_REQUESTS = 2, 2 + 2 + 2 + 1
