@@ -106,10 +106,10 @@ def compact(table: Table, run_id: str, target_bytes: int, keep_seconds: float = 
     snapshot = recovery.heal(table, run_id, keep_seconds)
     if snapshot.version < 0:
         raise datafiles.TableError(f"{root}: there is no table; --output names the table's folder")
-    settings = WriteSettings(root, run_id, target_bytes, keep_seconds > 0)
-    kept = snapshot.layout
+    provenance = snapshot.layout.provenance
+    settings = WriteSettings(root, run_id, target_bytes, keep_seconds > 0, provenance)
     found = list(_plan(root, snapshot.files, target_bytes))
-    add = [file for group in found for file in _merge(group, settings, kept.provenance)]
+    add = [file for group in found for file in _merge(group, settings)]
     remove = [file for group in found for file in group]
     if add:
         commits.commit(table, snapshot.version, run_id, add, remove, same_rows=True)
@@ -138,8 +138,8 @@ def _plan(root: str, files: Sequence[DataFile], target_bytes: int) -> Iterator[l
             yield from groups(part, list(itertools.islice(sizes, len(part))), target_bytes)
 
 
-def _merge(group: Sequence[DataFile], settings: WriteSettings, provenance: bool) -> list[DataFile]:
-    merged = parquet.merge_files(group, settings, provenance)
+def _merge(group: Sequence[DataFile], settings: WriteSettings) -> list[DataFile]:
+    merged = parquet.merge_files(group, settings)
     before, after = (sum(file.rows for file in files) for files in (group, merged))
     if before != after:
         raise LostRowsError(
