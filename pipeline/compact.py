@@ -115,8 +115,8 @@ def compact(
     snapshot = recovery.heal(table, run_id, keep_seconds)
     if snapshot.version < 0:
         raise datafiles.TableError(f"{root}: there is no table; --output names the table's folder")
-    settings = WriteSettings(root, run_id, target_bytes, keep_seconds > 0)
-    kept = snapshot.layout
+    provenance = snapshot.layout.provenance
+    settings = WriteSettings(root, run_id, target_bytes, keep_seconds > 0, provenance)
     found = list(_plan(root, snapshot.files, target_bytes))
     remove = [file for group in found for file in group]
     work = work or Work("merge")
@@ -126,7 +126,7 @@ def compact(
         work.about = f"run {run_id}: {files} to merge"
     add: list[DataFile] = []
     for group in found:
-        add += _merge(group, settings, kept.provenance)
+        add += _merge(group, settings)
         work.done += sum(file.bytes for file in group)
         work.bytes = work.done
     if add:
@@ -156,8 +156,8 @@ def _plan(root: str, files: Sequence[DataFile], target_bytes: int) -> Iterator[l
             yield from groups(part, list(itertools.islice(sizes, len(part))), target_bytes)
 
 
-def _merge(group: Sequence[DataFile], settings: WriteSettings, provenance: bool) -> list[DataFile]:
-    merged = parquet.merge_files(group, settings, provenance)
+def _merge(group: Sequence[DataFile], settings: WriteSettings) -> list[DataFile]:
+    merged = parquet.merge_files(group, settings)
     before, after = (sum(file.rows for file in files) for files in (group, merged))
     if before != after:
         raise LostRowsError(

@@ -157,7 +157,7 @@ class TestCompact:
         def slow(
             files: list[DataFile], settings: WriteSettings, provenance: bool
         ) -> list[DataFile]:
-            merged = merge(files, settings, provenance)
+            merged = merge(files, settings)
             publish(root, "quick", {DAYS[0]: [Event("new", 5)]})
             return merged
 
@@ -170,7 +170,7 @@ class TestCompact:
     def test_lost_rows_are_not_published(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Rows are counted on both sides of the merge."""
         merge = parquet.merge_files
-        monkeypatch.setattr(parquet, "merge_files", lambda files, *to: merge(files[1:], *to))
+        monkeypatch.setattr(parquet, "merge_files", lambda files, to: merge(files[1:], to))
         rows = tables.delta_rows(root)
 
         with pytest.raises(compact.LostRowsError, match="6 rows became 4"):
@@ -199,7 +199,7 @@ class TestCommand:
         ) -> list[DataFile]:
             for other in others:
                 publish(root, other, {DAYS[0]: [Event("new", 5)]})
-            return merge(files, settings, provenance)
+            return merge(files, settings)
 
         monkeypatch.setattr(parquet, "merge_files", slow)
 

@@ -50,12 +50,14 @@ class WriteSettings(NamedTuple):
         run: The run's id.
         target_bytes: What a file should not exceed, reckoned from the rows before compression.
         keeps_history: Whether new files stay where they are first written; see `settling.settle`.
+        provenance: Whether the table keeps where each row came from; only where no origin says it.
     """
 
     root: str
     run: str
     target_bytes: int
     keeps_history: bool = False
+    provenance: bool = False
 
 
 def write_file(

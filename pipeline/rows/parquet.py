@@ -147,23 +147,17 @@ def _kept_rows(live: LiveFile, superseded: npt.NDArray[np.int64], root: str) -> 
             yield table
 
 
-def merge_files(
-    files: Sequence[DataFile], settings: WriteSettings, provenance: bool = False
-) -> list[DataFile]:
+def merge_files(files: Sequence[DataFile], settings: WriteSettings) -> list[DataFile]:
     """Writes all rows of live files of one destination to new data files, as few as fit.
 
     At worst all are in memory.
-
-    Args:
-        files: The files.
-        settings: Where and how to write.
-        provenance: Whether the table keeps where each row came from.
 
     Raises:
         datafiles.ConflictError: Another run has superseded one of the files.
     """
     root = settings.root
-    live = (LiveFile(0, file, content_bytes(file, root), provenance) for file in files)
+    origin = settings.provenance
+    live = (LiveFile(0, file, content_bytes(file, root), origin) for file in files)
     rows = [Rows(one, NO_ROWS) for one in live]
     if sum(part.origin.bytes for part in rows) > LARGE_BYTES:
         return list(write_large(rows, settings))
