@@ -154,9 +154,7 @@ class TestCompact:
         """A row that has changed meanwhile does not come back."""
         merge = parquet.merge_files
 
-        def slow(
-            files: list[DataFile], settings: WriteSettings, provenance: bool
-        ) -> list[DataFile]:
+        def slow(files: list[DataFile], settings: WriteSettings) -> list[DataFile]:
             merged = merge(files, settings)
             publish(root, "quick", {DAYS[0]: [Event("new", 5)]})
             return merged
@@ -194,9 +192,7 @@ class TestCommand:
         """It ends beside a busy job, too."""
         merge, others = parquet.merge_files, iter(["quick"])
 
-        def slow(
-            files: list[DataFile], settings: WriteSettings, provenance: bool
-        ) -> list[DataFile]:
+        def slow(files: list[DataFile], settings: WriteSettings) -> list[DataFile]:
             for other in others:
                 publish(root, other, {DAYS[0]: [Event("new", 5)]})
             return merge(files, settings)
