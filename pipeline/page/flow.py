@@ -241,10 +241,10 @@ def _table(flow: Flow, layout: _Layout, top: float) -> Iterator[Markup]:
         left + 0.5, top, right - left - 0.5, _TABLE_HEIGHT
     )
     rows = [
-        ("", f"{flow.before:,}", "rows made anew" if flow.rebuild else "rows before"),
+        ("", f"{flow.before:,}", f"{noun(flow.before, 'row')} before"),
         ("+", f"{flow.kept:,}", "kept"),
         (_MINUS, f"{flow.replaced:,}", "replaced"),
-        ("=", f"{flow.after:,}", "rows now"),
+        ("=", f"{flow.after:,}", f"{noun(flow.after, 'row')} now"),
     ]
     if flow.rebuild:
         rows = rows[1:2] + rows[3:]

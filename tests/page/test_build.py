@@ -248,6 +248,12 @@ class TestFlow:
         flow = flow_of(one_run(3, kept=70, rebuild=True))
         assert table_equation(flow) == "70 kept = 70 rows now"
 
+    def test_one_row(self) -> None:
+        """It is not called several."""
+        one = flow_of(one_run(1, kept=1, table=TableChange(rows=1)))
+        assert ">row now<" in picture(one, wide=True)
+        assert table_equation(one) == "0 rows before + 1 kept = 1 row now"
+
     @pytest.mark.parametrize("wide", [True, False])
     @pytest.mark.parametrize(
         "run",

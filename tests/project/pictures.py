@@ -45,7 +45,8 @@ def main() -> None:
     """Makes them all."""
     with tempfile.TemporaryDirectory() as folder:
         printed = deliver(Path(folder))
-        (FOLDER / "terminal.svg").write_text(terminal(printed.replace(folder, SHOWN)))
+        printed = printed.replace(folder, SHOWN).replace(sys.executable, "python")
+        (FOLDER / "terminal.svg").write_text(terminal(printed))
         page = Path(folder, "events", "_eventsift", "page.html")
         page.write_text(page.read_text().replace(folder, SHOWN))
         photograph(page)
