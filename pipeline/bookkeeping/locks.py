@@ -49,15 +49,18 @@ def create(path: str) -> IO[bytes] | None:
 
 @contextlib.contextmanager
 def reading(path: str) -> Iterator[IO[bytes]]:
-    """Opens a local file for reading, locked meanwhile.
+    """Opens a local file for reading, locked meanwhile. Several may read it at once.
+
+    Seen to fail with a lock for one reader: two runs that looked at a dead run's lease at the same
+    time each took it for that of a live run, and it stayed.
 
     Raises:
-        BlockingIOError: Another process holds its lock.
+        BlockingIOError: Another process holds its lock to write, as live runs do.
         DamagedError: It is no regular file.
         OSError: It is not there, or cannot be read or locked.
     """
     with open(state.open_regular(path), "rb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         yield file
 
 

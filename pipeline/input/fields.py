@@ -69,9 +69,7 @@ def parsed(text: str) -> FieldMap:
         if field in paths:
             raise ValueError(f"{field} is given twice")
         if path == UNKNOWN:
-            raise ValueError(
-                f"{entry.strip()!r}: put the name in your files in the place of {path}"
-            )
+            raise ValueError(f"{entry.strip()!r}: put the name in your files in place of {path}")
         if path == _WHOLE_TEXT and field != "data":
             raise ValueError(f"{field} cannot be the whole record (.), only data can")
         steps = [] if path == _WHOLE_TEXT else _STEP.findall(path)

@@ -314,3 +314,15 @@ def test_where_there_are_no_locks_a_run_has_no_lease(
     with leases.hold(paths.root, "r1", paths.inside):
         assert not paths.lease.exists()
     assert paths.found() == []
+
+
+def test_a_dead_run_is_dead_for_all_who_look_at_once(tmp_path: Path) -> None:
+    """Whoever reads a lease does not make it look alive to others."""
+    path = tmp_path / "lease"
+    path.write_bytes(b"x")
+    with locks.reading(str(path)) as one, locks.reading(str(path)) as other:
+        assert (one.read(), other.read()) == (b"x", b"x")
+    held = locks.create(str(path))
+    assert held is not None
+    with held, pytest.raises(BlockingIOError), locks.reading(str(path)):
+        pass

@@ -78,7 +78,7 @@ def test_before_the_commit_nothing_has_happened(
 
     assert files_of(table) == before
     hidden = [path for path in (table / "_eventsift").rglob("*") if path.is_file()]
-    assert {path.parent.name for path in hidden} <= {"_eventsift", "runs"}
+    assert {path.parent.name for path in hidden} <= {"_eventsift", "catalogue", "runs"}
 
 
 @pytest.mark.parametrize(
