@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.verify.check import verify
-from pipeline.verify.expected import Refused, of_input, readers, record_hash
+from pipeline.verify.expected import Refused, against, of_input, record_hash
 from pipeline.verify.plain_rows import row_of
 from tests.commands import run_here
 from tests.deliveries import AWKWARD, Event
@@ -91,7 +91,7 @@ def test_the_job_decides_alike(tmp_path: Path) -> None:
     source.write_bytes(b"\n".join(lines()) + b"\n")
 
     record = run_here(source, tmp_path / "table")
-    verdict = verify(str(tmp_path / "table"), readers=readers([], [str(source)], "/nowhere"))
+    verdict = verify(str(tmp_path / "table"), against=against([], [str(source)], "/nowhere"))
 
     assert verdict.findings == []
     refused = [one for one in of_input(str(source)) if isinstance(one, Refused)]
