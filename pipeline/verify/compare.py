@@ -209,8 +209,8 @@ def _raw(letter: dict[str, Any]) -> bytes:
 def _broken(letters: Iterable[_Letter], held: Held) -> set[Place]:
     """Returns the records that break a contract, and whose rows are not in the table.
 
-    A row may be there in spite of its dead letter: another run has read the record again, by another
-    contract or none. It has to be the latest version, as any other row.
+    A row may be there in spite of its dead letter: another run has read the record by another
+    contract, or by none. Then it must be the latest version, as any other row.
     """
     broken = [letter for letter in letters if letter.row is not None]
     rows = np.array([letter.row for letter in broken], np.uint64)

@@ -82,11 +82,11 @@ class Place(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What must be known of a table to read its input.
+    """How the input of a table was read.
 
     Attributes:
         fields: Where the fields of an event are.
-        broken: The records that were rejected because they break a contract. The input alone does
+        broken: The records that were rejected because they break a contract; the input alone does
             not tell.
     """
 
@@ -113,8 +113,12 @@ def against(answers: Sequence[str], patterns: Sequence[str], root: str) -> Again
     return Against(answers, paths)
 
 
-def of_input(path: str, rules: Rules = Rules()) -> Iterator[Version | Refused]:
+def of_input(path: str, rules: Rules) -> Iterator[Version | Refused]:
     """Yields what becomes of each record of an input file.
+
+    Args:
+        path: The file.
+        rules: How it was read.
 
     Raises:
         UncheckedError: The file cannot be checked.

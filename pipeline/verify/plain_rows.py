@@ -9,7 +9,7 @@ import json
 import operator
 import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, NoReturn, TypeAlias
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import xxhash
 
@@ -114,7 +114,7 @@ def row_of(raw: bytes, fields: Fields = OWN_NAMES) -> Row | None:
         found["data"], unknown = text.strip(" \t\r\n"), {}
     if not fields.keys() <= found.keys():
         return None
-    texts = {field: functools.reduce(operator.getitem, fields[field], document) for field in FIELDS}
+    texts = {field: _value_at(document, fields[field]) for field in FIELDS}
     if not all(isinstance(value, str) and value for value in texts.values()):
         return None
     when = instant(texts["timestamp"])
@@ -128,6 +128,10 @@ def row_of(raw: bytes, fields: Fields = OWN_NAMES) -> Row | None:
     if len(raw) > _MOST_BYTES and len(data.encode()) + len((extra or "").encode()) > _MOST_BYTES:
         return None
     return Row(texts["event_id"], *when, data, extra, **names)
+
+
+def _value_at(document: Any, path: tuple[str, ...]) -> Any:
+    return functools.reduce(operator.getitem, path, document)
 
 
 def _take(text: str, fields: Fields, found: dict[str, str]) -> dict[str, str]:
