@@ -215,7 +215,7 @@ def test_a_map_that_nobody_understands_is_found(table: Path) -> None:
     done = check(table)
 
     assert done.status == WRONG
-    assert "the columns' metadata has no map of fields: 'event_id=id,timestamp=ts,data=p" in done.out
+    assert "the columns' metadata has no map of fields: 'event_id=id," in done.out
     assert done.out.endswith("make the table again from its sources: `run --rebuild`.\n")
     assert "\nWrong: 1\n" in done.out
     assert "compared" not in done.out
