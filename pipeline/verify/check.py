@@ -139,6 +139,7 @@ def verify(
         findings += content.findings
     compared = None
     if against:
+        work.total, work.about = 0, "reading what it must hold"
         compared = compare(Held(root, kept, readable, id_hashes, row_hashes), against)
         findings += compared.findings
     findings += _repeats(root, readable, id_hashes)
