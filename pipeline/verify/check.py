@@ -47,8 +47,8 @@ from pipeline.input.fields import parsed, shown
 from pipeline.notices import Work
 from pipeline.table import log
 from pipeline.verify import expected
-from pipeline.verify.compare import Held, differences, lost_rejects
-from pipeline.verify.expected import Reader
+from pipeline.verify.compare import Compared, Held, compare
+from pipeline.verify.expected import Against
 from pipeline.verify.files import KEYS, check_files
 from pipeline.verify.rows import Hashes, Live, batches, check_file, hash_ids, hash_rows
 
@@ -71,7 +71,7 @@ class Verdict(NamedTuple):
         partitions: How many partitions have live files.
         digest: The digest of the content; see the module.
         findings: One sentence for each thing that is wrong.
-        compared: How many rows and dead letters it must have; None if nothing is known of that.
+        compared: The outcome of the comparison with what the table must hold, if there was one.
         fields: Where the fields of events are in the input, as the table keeps it; "" if they have
             their own names.
     """
@@ -82,14 +82,14 @@ class Verdict(NamedTuple):
     partitions: int
     digest: str
     findings: list[str]
-    compared: tuple[int, int] | None = None
+    compared: Compared | None = None
     fields: str = ""
 
 
 def verify(
     root: str,
     storage_options: dict[str, str] | None = None,
-    readers: Sequence[Reader] = (),
+    against: Against | None = None,
     work: Work | None = None,
 ) -> Verdict:
     """Checks a table.
@@ -97,7 +97,8 @@ def verify(
     Args:
         root: The table's folder or URI.
         storage_options: What deltalake needs to reach an object store.
-        readers: What the table must hold; see `expected.readers`.
+        against: The files that say what the table must hold, if it is compared; see
+            `expected.against`.
         work: Counts the bytes of the files that are checked.
 
     Raises:
@@ -105,13 +106,13 @@ def verify(
             cannot be read.
     """
     root = storage.absolute(root)
-    wanted = expected.gather(readers) if readers else None
-    version, live, fields = _log(root, storage_options)
-    findings = check_files(root, live)
+    version, live, kept = _log(root, storage_options)
+    fields, findings = kept, check_files(root, live)
     try:
-        fields = shown(parsed(fields))
+        fields = shown(parsed(kept))
     except ValueError as error:
-        findings.append(f"the columns' metadata has no map of fields: {fields!r}: {error}")
+        findings.append(f"the columns' metadata has no map of fields: {kept!r}: {error}")
+        against = None  # nobody can read the input
     rows = digest = 0
     id_hashes: list[Hashes] = []
     row_hashes: list[Hashes] = []
@@ -123,7 +124,7 @@ def verify(
         work.done = work.bytes
         work.bytes += file.bytes
         try:
-            content = check_file(root, file, compared=wanted is not None)
+            content = check_file(root, file, compared=against is not None)
         except FileNotFoundError:
             findings.append(f"{file.path}: live in the log, but not there")
             continue
@@ -136,9 +137,11 @@ def verify(
         id_hashes.append(content.id_hashes)
         row_hashes.append(content.row_hashes)
         findings += content.findings
-    if wanted:
-        held = Held(root, readable, id_hashes, row_hashes)
-        findings += [*differences(held, wanted, readers), *lost_rejects(root, wanted.refused)]
+    compared = None
+    if against:
+        work.total, work.about = 0, "reading what it must hold"
+        compared = compare(Held(root, kept, readable, id_hashes, row_hashes), against)
+        findings += compared.findings
     findings += _repeats(root, readable, id_hashes)
     if findings and (now := _log(root, storage_options)[0]) != version:
         raise EventsiftError(
@@ -146,7 +149,6 @@ def verify(
             " check again"
         )
     partitions = len({file.values for file in live})
-    compared = (len(wanted.ids), len(wanted.refused)) if wanted else None
     return Verdict(version, rows, len(live), partitions, _hex(digest), findings, compared, fields)
 
 
@@ -235,8 +237,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         work = Work("verify")
         with console.telling(work, "byte", quiet=own.quiet):
-            readers = expected.readers(own.answers, own.input, root)
-            verdict = verify(own.output, readers=readers, work=work)
+            against = None
+            if own.answers or own.input:
+                against = expected.against(own.answers, own.input, root)
+            verdict = verify(own.output, against=against, work=work)
     except (EventsiftError, OSError) as error:
         console.say(f"eventsift: {error}", error=True)
         return WRONG
@@ -255,7 +259,7 @@ def main(arguments: Sequence[str]) -> int:
     console.say(f"partitions  {verdict.partitions:,}")
     console.say(f"digest      {verdict.digest}")
     if verdict.compared:
-        kept, rejected = verdict.compared
+        kept, rejected, _ = verdict.compared
         both = " (by answers and by input)" if own.answers and own.input else ""
         console.say(f"compared    {kept:,} events that must be there, {rejected:,} rejects{both}")
     if verdict.fields:

@@ -10,13 +10,15 @@ import pyarrow as pa
 
 from pipeline import storage
 from pipeline.storage.paths import STATE
-from pipeline.verify import expected
-from pipeline.verify.expected import Expected, Reader, Refused, Version
-from pipeline.verify.rows import Hashes, Live, batches, hash_ids, hash_rows
+from pipeline.verify import expected, plain_rows
+from pipeline.verify.expected import Against, Expected, Place, Refused, Rules, Version
+from pipeline.verify.rows import LOWER_HALF, Hashes, Live, batches, hash_ids, hash_rows
 
 # Of the event_ids with findings, the first ones are looked up; of the sentences of each sort, the
 # first ones are shown.
 _LOOKED_UP, _SHOWN = 1000, 10
+# The reason of dead letters that only a contract explains.
+_BROKEN = "breaks-contract"
 
 
 class Held(NamedTuple):
@@ -24,28 +26,50 @@ class Held(NamedTuple):
 
     Attributes:
         root: The table.
+        fields: Where the fields of events are in its input, as the table keeps it.
         live: Its live files.
         ids: For each file, the hashes of its event_ids.
         rows: For each file, the lower halves of the hashes of its rows.
     """
 
     root: str
+    fields: str
     live: Sequence[Live]
     ids: Sequence[Hashes]
     rows: Sequence[Hashes]
 
 
-def differences(held: Held, wanted: Expected, readers: Sequence[Reader]) -> list[str]:
+class Compared(NamedTuple):
+    """The outcome of a comparison.
+
+    Attributes:
+        kept: How many events must be there.
+        rejected: How many records must be rejected.
+        findings: A sentence for each difference; of many of one sort, some and how many more.
+    """
+
+    kept: int
+    rejected: int
+    findings: list[str]
+
+
+def compare(held: Held, against: Against) -> Compared:
     """Finds where a table differs from what it must hold.
 
     Args:
         held: What the table holds.
-        wanted: What it must hold.
-        readers: Where that was read from.
-
-    Returns:
-        A sentence for each difference; of many of one sort, some and how many more there are.
+        against: The files that say what it must hold.
     """
+    fields = plain_rows.fields_of(held.fields)
+    letters = list(_letters(held.root, fields))
+    rules = Rules(fields, _broken(letters, held))
+    wanted = expected.gather(against, rules)
+    findings = [*_differences(held, wanted, against, rules)]
+    findings += _lost_rejects(letters, wanted.refused)
+    return Compared(len(wanted.ids), len(wanted.refused), findings)
+
+
+def _differences(held: Held, wanted: Expected, against: Against, rules: Rules) -> list[str]:
     empty = np.empty(0, np.uint64)
     ids, rows = np.concatenate([empty, *held.ids]), np.concatenate([empty, *held.rows])
     places = np.minimum(np.searchsorted(wanted.ids, ids), max(len(wanted.ids) - 1, 0))
@@ -58,7 +82,7 @@ def differences(held: Held, wanted: Expected, readers: Sequence[Reader]) -> list
         return []
     looked_up = set(wrong[:_LOOKED_UP].tolist())
     there = _rows_of(held, looked_up)
-    right = expected.latest(readers, looked_up)
+    right = expected.latest(against, rules, looked_up)
     sorts: dict[str, list[str]] = {}
     for event_id in sorted(there.keys() | right.keys()):
         sentences = [*_sentences(event_id, there.get(event_id, []), right.get(event_id))]
@@ -149,20 +173,62 @@ def _time(version: Version) -> str:
 # Dead letters
 
 
-def lost_rejects(root: str, refused: Iterable[Refused]) -> list[str]:
-    """Finds the records that must be rejected, and are not among the table's dead letters.
+class _Letter(NamedTuple):
+    """A dead letter.
 
-    Args:
-        root: The table.
-        refused: The records.
-
-    Returns:
-        A sentence for each; of many, some and how many more there are.
+    Attributes:
+        place: The record that was rejected.
+        reason: Why.
+        row: The lower half of the hash of the row that it would be, if it breaks a contract.
     """
-    letters = _letters(root)
+
+    place: Place
+    reason: str
+    row: int | None
+
+
+def _letters(root: str, fields: plain_rows.Fields) -> Iterator[_Letter]:
+    """Yields the dead letters of a table."""
+    for file in storage.list_files(storage.join(root, STATE, "rejects")):
+        if file.path.endswith(".jsonl"):
+            with storage.open_read(file.path) as stream:
+                for line in stream:
+                    letter = json.loads(line)
+                    raw, reason = _raw(letter), letter["reason"]
+                    place = Place(letter["source"], letter["offset"], expected.record_hash(raw))
+                    row = plain_rows.row_of(raw, fields) if reason == _BROKEN else None
+                    yield _Letter(place, reason, row and row.hash() & LOWER_HALF)
+
+
+def _raw(letter: dict[str, Any]) -> bytes:
+    """Returns the bytes of a dead letter's record."""
+    raw: str | None = letter.get("raw")
+    return base64.b64decode(letter["raw_base64"]) if raw is None else raw.encode()
+
+
+def _broken(letters: Iterable[_Letter], held: Held) -> set[Place]:
+    """Returns the records that break a contract, and whose rows are not in the table.
+
+    A row may be there in spite of its dead letter: another run has read the record by another
+    contract, or by none. Then it must be the latest version, as any other row.
+    """
+    broken = [letter for letter in letters if letter.row is not None]
+    rows = np.array([letter.row for letter in broken], np.uint64)
+    there = np.isin(rows, np.concatenate([np.empty(0, np.uint64), *held.rows]))
+    return {letter.place for letter, is_there in zip(broken, there, strict=True) if not is_there}
+
+
+def _lost_rejects(letters: Iterable[_Letter], refused: Iterable[Refused]) -> list[str]:
+    """Finds the records that must be rejected, and are not among the dead letters."""
+    # By file and offset, the reason by the hash of the record. A file is known by its path and, for
+    # answers, by its name.
+    known: dict[tuple[str, int], dict[str, str]] = {}
+    for place, reason, _ in letters:
+        for name in {place.source, place.source.rpartition("/")[2]}:
+            known.setdefault((name, place.offset), {})[place.record] = reason
     sorts: dict[str, list[str]] = {}
     for one in refused:
-        found = letters.get((one.source, one.offset), {})
+        found = known.get((one.source, one.offset), {})
         start = f"{one.source}, offset {one.offset:,}:"
         if not found:
             why = f" ({one.reason})" if one.reason else ""
@@ -178,27 +244,3 @@ def lost_rejects(root: str, refused: Iterable[Refused]) -> list[str]:
                 f"{start} is rejected as {found[one.record]}, must be as {one.reason}"
             )
     return [line for sort, sentences in sorts.items() for line in _shortened(sort, sentences)]
-
-
-def _letters(root: str) -> dict[tuple[str, int], dict[str, str]]:
-    """Returns the dead letters: by file and offset, the reason by the hash of the record.
-
-    A file is known by its path and, for answers, by its name.
-    """
-    found: dict[tuple[str, int], dict[str, str]] = {}
-    for file in storage.list_files(storage.join(root, STATE, "rejects")):
-        if file.path.endswith(".jsonl"):
-            with storage.open_read(file.path) as stream:
-                for line in stream:
-                    letter = json.loads(line)
-                    path, offset = letter["source"], letter["offset"]
-                    known = {expected.record_hash(_raw(letter)): letter["reason"]}
-                    for name in {path, path.rpartition("/")[2]}:
-                        found.setdefault((name, offset), {}).update(known)
-    return found
-
-
-def _raw(letter: dict[str, Any]) -> bytes:
-    """Returns the bytes of a dead letter's record."""
-    raw: str | None = letter.get("raw")
-    return base64.b64decode(letter["raw_base64"]) if raw is None else raw.encode()

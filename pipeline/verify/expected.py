@@ -4,10 +4,9 @@ Memory: about 100 bytes for each version that is read.
 """
 
 import array
-import functools
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterator, Sequence, Set
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,12 +55,47 @@ class Refused(NamedTuple):
     reason: str | None
 
 
-# Reads what is expected, each time from the beginning.
-Reader: TypeAlias = Callable[[], Iterator[Version | Refused]]
+class Against(NamedTuple):
+    """The files that a table is held against.
+
+    Attributes:
+        answers: Files of answers.
+        input: Input files.
+    """
+
+    answers: Sequence[str]
+    input: Sequence[str]
 
 
-def readers(answers: Sequence[str], patterns: Sequence[str], root: str) -> list[Reader]:
-    """Returns the readers of files of answers and of input files.
+class Place(NamedTuple):
+    """Where a record lies, and what it is.
+
+    Attributes:
+        source: The file.
+        offset: How many bytes of its content lie before the record.
+        record: The hash of the record's bytes.
+    """
+
+    source: str
+    offset: int
+    record: str
+
+
+class Rules(NamedTuple):
+    """How the input of a table was read.
+
+    Attributes:
+        fields: Where the fields of an event are.
+        broken: The records that were rejected because they break a contract; the input alone does
+            not tell.
+    """
+
+    fields: plain_rows.Fields = plain_rows.OWN_NAMES
+    broken: Set[Place] = frozenset()
+
+
+def against(answers: Sequence[str], patterns: Sequence[str], root: str) -> Against:
+    """Finds the files that a table is held against.
 
     Args:
         answers: Files of answers.
@@ -76,22 +110,24 @@ def readers(answers: Sequence[str], patterns: Sequence[str], root: str) -> list[
     paths = [path for path in paths if not path.startswith(within)]
     if patterns and not paths:
         raise EventsiftError(f"no file matches {' '.join(map(storage.shown, patterns))!r}")
-    return [
-        *(functools.partial(of_answers, path) for path in answers),
-        *(functools.partial(of_input, path) for path in paths),
-    ]
+    return Against(answers, paths)
 
 
-def of_input(path: str) -> Iterator[Version | Refused]:
+def of_input(path: str, rules: Rules) -> Iterator[Version | Refused]:
     """Yields what becomes of each record of an input file.
+
+    Args:
+        path: The file.
+        rules: How it was read.
 
     Raises:
         UncheckedError: The file cannot be checked.
     """
     for record in plain_files.records(path):
-        row = plain_rows.row_of(record.raw)
-        if row is None:
-            yield Refused(path, record.offset, record_hash(record.raw), None)
+        row = plain_rows.row_of(record.raw, rules.fields)
+        place = Place(path, record.offset, record_hash(record.raw))
+        if row is None or place in rules.broken:
+            yield Refused(*place, None)
         else:
             kind = row.domain, row.event_type
             yield Version(row.event_id, row.micros, plain_rows.digest(row), *kind, row.hash())
@@ -157,12 +193,12 @@ class Expected(NamedTuple):
     refused: list[Refused]
 
 
-def gather(readers: Sequence[Reader]) -> Expected:
+def gather(against: Against, rules: Rules) -> Expected:
     """Finds the latest version of each event, and the records that must be rejected."""
     ids, digests, rows = array.array("Q"), array.array("Q"), array.array("Q")
     instants = array.array("q")
     refused = []
-    for one in _all(readers):
+    for one in _all(against, rules):
         if isinstance(one, Refused):
             refused.append(one)
         else:
@@ -179,10 +215,10 @@ def gather(readers: Sequence[Reader]) -> Expected:
     return Expected(hashes[latest], np.frombuffer(rows, np.uint64)[order[latest]], refused)
 
 
-def latest(readers: Sequence[Reader], wanted: set[int]) -> dict[str, Version]:
+def latest(against: Against, rules: Rules, wanted: set[int]) -> dict[str, Version]:
     """Returns the latest versions of the events whose event_ids have some hashes."""
     found: dict[str, Version] = {}
-    for one in _all(readers):
+    for one in _all(against, rules):
         if isinstance(one, Version) and id_hash(one.event_id) in wanted:
             best = found.get(one.event_id)
             if best is None or one[1:3] >= best[1:3]:
@@ -190,6 +226,8 @@ def latest(readers: Sequence[Reader], wanted: set[int]) -> dict[str, Version]:
     return found
 
 
-def _all(readers: Iterable[Reader]) -> Iterator[Version | Refused]:
-    for reader in readers:
-        yield from reader()
+def _all(against: Against, rules: Rules) -> Iterator[Version | Refused]:
+    for path in against.answers:
+        yield from of_answers(path)
+    for path in against.input:
+        yield from of_input(path, rules)

@@ -130,7 +130,7 @@ def _lines(path: str, chunks: Iterable[bytes], offset: int) -> Iterator[Record]:
         if _is_object(raw):
             if damaged and _may_go_on(damaged.raw, raw):
                 raise _unchecked(path, damaged.offset, _UNCLEAR)
-            yield Record(offset, raw)
+            yield Record(offset, raw.rstrip())
             damaged = None
         elif raw.strip():
             if damaged and _may_go_on(damaged.raw, raw):

@@ -6,13 +6,19 @@ docs/formats.md has the rules in words. Sizes are those of a run with its defaul
 import datetime
 import functools
 import json
+import operator
 import re
-from collections.abc import Iterator
-from typing import NamedTuple, NoReturn
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import xxhash
 
 FIELDS = ("event_id", "timestamp", "domain", "event_type")
+
+# Where each field of an event is in a record: the names of members, from the outside inwards. The
+# path of the whole record, for data only, is empty.
+Fields: TypeAlias = Mapping[str, tuple[str, ...]]
+OWN_NAMES: Fields = {field: (field,) for field in (*FIELDS, "data")}
 
 _MOST_LEVELS = 500
 _MOST_BYTES = 16 << 20
@@ -68,8 +74,31 @@ def digest(row: Row) -> int:
     return row.nanos << 53 | xxhash.xxh3_64_intdigest(row.data.encode(), seed) >> 11
 
 
-def row_of(raw: bytes) -> Row | None:
-    """Returns the row that a record becomes; None if it must be rejected."""
+def fields_of(text: str) -> Fields:
+    """Returns where the fields are by a map as a table keeps it; docs/formats.md describes it."""
+    entries = (entry.partition("=") for entry in _pieces(text, ","))
+    return {**OWN_NAMES, **{field: _path(path) for field, _, path in entries}}
+
+
+def _path(text: str) -> tuple[str, ...]:
+    return tuple(_ESCAPED.sub(r"\1", name) for name in _pieces(text, "."))
+
+
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+
+
+def _pieces(text: str, mark: str) -> list[str]:
+    """Splits a text at a mark, unless a backslash stands before it; no piece is empty."""
+    return re.findall(rf"(?:[^\\{mark}]|\\.)+", text, re.DOTALL)
+
+
+def row_of(raw: bytes, fields: Fields = OWN_NAMES) -> Row | None:
+    """Returns the row that a record becomes; None if it must be rejected.
+
+    Args:
+        raw: The record's bytes.
+        fields: Where its fields are.
+    """
     try:
         text = raw.decode()
         document = _DECODER.decode(text)
@@ -77,24 +106,64 @@ def row_of(raw: bytes) -> Row | None:
             _ENCODER.encode(document).encode()  # refuses half a surrogate pair
     except (ValueError, RecursionError):
         return None
-    if not isinstance(document, dict) or not {*FIELDS, "data"} <= document.keys():
+    if not isinstance(document, dict):
         return None
-    if not all(isinstance(document[field], str) and document[field] for field in FIELDS):
+    found: dict[str, str] = {}
+    unknown = _take(text, fields, found)
+    if not fields["data"]:
+        found["data"], unknown = text.strip(" \t\r\n"), {}
+    if not fields.keys() <= found.keys():
         return None
-    when = instant(document["timestamp"])
-    names = {"domain": document["domain"], "event_type": document["event_type"]}
+    texts = {field: _value_at(document, fields[field]) for field in FIELDS}
+    if not all(isinstance(value, str) and value for value in texts.values()):
+        return None
+    when = instant(texts["timestamp"])
+    names = {"domain": texts["domain"], "event_type": texts["event_type"]}
     if when is None or not all(_fits(*name) for name in names.items()):
         return None
-    members = dict(_members(text))
-    data = members["data"]
-    unknown = {key: members[key] for key in sorted(members.keys() - {*FIELDS, "data"})}
+    data = found["data"]
     if len(raw) > _MOST_LEVELS and any(map(_too_deep, [data, *unknown.values()])):
         return None
-    pairs = (f"{_ENCODER.encode(key)}:{value}" for key, value in unknown.items())
-    extra = f"{{{','.join(pairs)}}}" if unknown else None
+    extra = _object(unknown) if unknown else None
     if len(raw) > _MOST_BYTES and len(data.encode()) + len((extra or "").encode()) > _MOST_BYTES:
         return None
-    return Row(document["event_id"], *when, data, extra, **names)
+    return Row(texts["event_id"], *when, data, extra, **names)
+
+
+def _value_at(document: Any, path: tuple[str, ...]) -> Any:
+    return functools.reduce(operator.getitem, path, document)
+
+
+def _take(text: str, fields: Fields, found: dict[str, str]) -> dict[str, str]:
+    """Takes the values of fields out of an object; returns the members that are left, with values.
+
+    Args:
+        text: The object as delivered.
+        fields: Where in it the fields are.
+        found: Is given the values, as delivered.
+    """
+    inside: dict[str, dict[str, tuple[str, ...]]] = {}  # the fields in each member
+    for field, path in fields.items():
+        if path:
+            inside.setdefault(path[0], {})[field] = path[1:]
+    left: dict[str, str] = {}
+    for name, value in dict(_members(text)).items():
+        if name not in inside:
+            left[name] = value
+            continue
+        here = [field for field, path in inside[name].items() if not path]
+        found.update(dict.fromkeys(here, value))
+        if len(here) < len(inside[name]) and value.startswith("{"):
+            rest = _take(value, inside[name], found)
+            if rest and not here:
+                left[name] = _object(rest)
+    return left
+
+
+def _object(members: Mapping[str, str]) -> str:
+    """Returns members as an object, sorted by name."""
+    pairs = (f"{_ENCODER.encode(name)}:{members[name]}" for name in sorted(members))
+    return f"{{{','.join(pairs)}}}"
 
 
 _SPACE = re.compile(r"[ \t\r\n]*")

@@ -31,7 +31,7 @@ _REQUIRED = ("event_id", "timestamp", "nanos", "data")
 _EPOCH_DAY = datetime.date(1970, 1, 1).toordinal()
 _DAY_MICROS = 86_400_000_000
 _BATCH_ROWS = 1 << 16  # about 16 MB
-_LOWER_HALF = (1 << 64) - 1
+LOWER_HALF = (1 << 64) - 1
 _JSON = msgspec.json.Decoder(msgspec.Raw)
 _JSON_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -133,7 +133,7 @@ def check_file(root: str, file: Live, compared: bool = False) -> Content:
         rows += len(batch)
         hashes = hash_rows(file, batch)
         digest += sum(hashes)
-        lower = np.array([number & _LOWER_HALF for number in hashes if compared], np.uint64)
+        lower = np.array([number & LOWER_HALF for number in hashes if compared], np.uint64)
         before = last
         times = batch["timestamp"].drop_null().cast(pa.int64()).to_numpy()
         if len(times):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipeline.verify.check import verify
-from pipeline.verify.expected import Refused, of_input, readers, record_hash
+from pipeline.verify.expected import Refused, Rules, against, of_input, record_hash
 from pipeline.verify.plain_rows import row_of
 from tests.commands import run_here
 from tests.deliveries import AWKWARD, Event
@@ -69,6 +69,7 @@ def lines() -> list[bytes]:
         b"oops  ",
         event[0] + b" , " + event[1],
         b'{"a" 1} ',
+        b'{"a":1} \t',
         event[2] + b" oops \t",
         b'"a"  ',
     ]
@@ -91,10 +92,10 @@ def test_the_job_decides_alike(tmp_path: Path) -> None:
     source.write_bytes(b"\n".join(lines()) + b"\n")
 
     record = run_here(source, tmp_path / "table")
-    verdict = verify(str(tmp_path / "table"), readers=readers([], [str(source)], "/nowhere"))
+    verdict = verify(str(tmp_path / "table"), against=against([], [str(source)], "/nowhere"))
 
     assert verdict.findings == []
-    refused = [one for one in of_input(str(source)) if isinstance(one, Refused)]
+    refused = [one for one in of_input(str(source), Rules()) if isinstance(one, Refused)]
     letters = letters_in(record["rejects"])
     assert sorted((one.offset, one.record) for one in refused) == sorted(
         (letter["offset"], record_hash(letter["raw"])) for letter in letters
