@@ -25,7 +25,7 @@ LOG_REQUESTS, KEPT_REQUESTS = 72, 8 + 6
 # of the last runs (here two) and five files of dead letters at most, and is written.
 REPORT_REQUESTS, PAGE_REQUESTS = 2, 2 + 2 + 2 + 1
 # Round trips one after another of a run with little input.
-NEW_TABLE_ROUNDS, ROUNDS = 68, 73
+NEW_TABLE_ROUNDS, ROUNDS = 72, 78
 
 
 class Watched(NamedTuple):
