@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.command import console, explain, job
+from pipeline.describe import catalogue_command
 from pipeline.input import contracts
 from pipeline.preview import command as preview
 from pipeline.verify import check as verify
@@ -40,6 +41,30 @@ def folder(tmp_path: Path) -> Path:
 def given(folder: Path, *mode: str) -> list[str]:
     """The options."""
     return ["--contract", str(folder / "contract"), *(["--contract-mode", *mode] if mode else [])]
+
+
+def test_schemas_of_the_catalogue_are_a_contract(tmp_path: Path) -> None:
+    """What `catalogue --schema` writes is kept by the events it was made of, and not by others."""
+    write(
+        tmp_path / "in" / "1.jsonl",
+        line("a", data=GOOD, event_type="Füll/e"),
+        line("b", data={"id": 2, "when": None}, event_type="Füll/e"),
+        line("c", data=[1.5, "x"], event_type="closed"),
+    )
+    table, schemas = tmp_path / "table", tmp_path / "schemas"
+    run(tmp_path / "in", table)
+    told = in_process("--output", table, "--schema", schemas, main=catalogue_command.main)
+    assert told.status == console.DONE
+
+    given = ("--contract", str(schemas), "--contract-mode", "fail")
+    found = run(tmp_path / "in", table, "--rebuild", *given)
+
+    assert found.contract is not None
+    assert (found.contract.types, found.contract.checked, found.contract.broken) == (2, 3, 0)
+    write(tmp_path / "in" / "2.jsonl", line("d", data={"id": "x"}, event_type="Füll/e"))
+    refused = in_process("--input", tmp_path / "in", "--output", table, *given)
+    assert refused.status == console.REJECTED
+    assert "account/Füll/e at $.id: type (1)" in refused.err
 
 
 def test_events_that_break_it_are_counted(folder: Path) -> None:
