@@ -2,8 +2,8 @@
 
 A run keeps its own in a file of its own, so none is lost or counted twice, whoever writes it and
 how often. When there are many, they are also kept as one, `_SO_FAR`, which names the runs in it;
-their own files are removed when `_SO_FAR` is next made. Until then whoever had read an older
-`_SO_FAR` finds them.
+their own files are removed when `_SO_FAR` is next made. Until then, a run that has read an older
+`_SO_FAR` still finds them.
 
 Catalogues of runs before the last rebuild are void, as is what was kept of another table.
 """
@@ -26,6 +26,8 @@ CATALOGUES = f"{STATE}/catalogue"
 _SO_FAR = "_so-far.json"
 # Every run reads what is kept: so many files at most, beside those of the last time.
 _MANY = 16
+# So many of the last runs are known by name, in case one is healed, and so kept again.
+_NAMES = 10_000
 # A thousand types with a thousand fields each.
 _LIMIT_BYTES = 256 << 20
 
@@ -34,7 +36,7 @@ class Kept(msgspec.Struct, frozen=True):
     """A catalogue as it is stored.
 
     Attributes:
-        runs: The runs whose events it is about.
+        runs: The runs whose events it is about; of very many, the last ones.
         table: The table's identity.
         version: The version that the first of these runs has made.
         catalogue: What they have seen.
@@ -53,11 +55,13 @@ class _Found(msgspec.Struct, frozen=True):
         so_far: `_SO_FAR`; None if there is none that counts.
         own: The catalogues of other runs that count.
         files: Every run's file, also those that are in `so_far`, by run.
+        void: The files of runs that a rebuild has dropped.
     """
 
     so_far: Kept | None
     own: list[Kept]
     files: dict[str, str]
+    void: list[str]
 
     @property
     def catalogue(self) -> Catalogue:
@@ -92,24 +96,30 @@ def keep(root: str, run_id: str, version: int, lineage: Lineage, catalogue: Cata
     """
     before = _load(root, lineage, run_id)
     own = Kept([run_id], lineage.identity, version, merging.met_by(catalogue, run_id))
-    if catalogue.payloads:
+    is_brought = before.so_far is not None and run_id in before.so_far.runs
+    if catalogue.payloads and not is_brought:
         storage.write_bytes(_path(root, run_id), msgspec.json.encode(own))
     if len(before.own) >= _MANY:
         _bring_together(root, before)
+    storage.delete(before.void)
     return before.catalogue
 
 
 def _bring_together(root: str, found: _Found) -> None:
     """Makes one file of all catalogues; those that were in it before need no file any more."""
     every = [*filter(None, [found.so_far]), *found.own]
+    named = [run for kept in every for run in kept.runs]
     done = [] if found.so_far is None else [run for run in found.files if run in found.so_far.runs]
     so_far = Kept(
-        sorted([*done, *(run for kept in found.own for run in kept.runs)]),
+        sorted(named)[-_NAMES:],
         every[0].table,
         min(kept.version for kept in every),
         found.catalogue,
     )
-    storage.write_bytes(storage.join(root, CATALOGUES, _SO_FAR), msgspec.json.encode(so_far))
+    content = msgspec.json.encode(so_far)
+    if len(content) > _LIMIT_BYTES:
+        return
+    storage.write_bytes(storage.join(root, CATALOGUES, _SO_FAR), content)
     storage.delete([found.files[run] for run in done])
 
 
@@ -120,26 +130,34 @@ def _load(root: str, lineage: Lineage, besides: str) -> _Found:
         for path in paths
         if path.endswith(".json") and not path.endswith(_SO_FAR)
     }
-    files.pop(besides, None)
     one = [path for path in paths if path.endswith(f"/{_SO_FAR}")]
-    so_far = next(_valid(one, lineage), None)
+    so_far = next((kept for _, kept in _read(one, lineage) if _counts(kept, lineage)), None)
     known = so_far.runs if so_far else []
-    return _Found(
-        so_far,
-        list(_valid([path for run, path in files.items() if run not in known], lineage)),
-        files,
-    )
+    asked = [path for run, path in files.items() if run not in known and run != besides]
+    own, void = [], []
+    for path, kept in _read(asked, lineage):
+        if _counts(kept, lineage):
+            own.append(kept)
+        else:
+            void.append(path)
+    return _Found(so_far, own, files, void)
 
 
-def _valid(paths: Sequence[str], lineage: Lineage) -> Iterator[Kept]:
-    """Yields the catalogues that can be read and count, of these files."""
-    for content in storage.each(_content, paths, paths[0]) if paths else ():
+def _counts(kept: Kept, lineage: Lineage) -> bool:
+    """Tells whether no rebuild has made a catalogue of this table void."""
+    return kept.version >= lineage.rebuilt
+
+
+def _read(paths: Sequence[str], lineage: Lineage) -> Iterator[tuple[str, Kept]]:
+    """Yields the catalogues of this table that can be read, of these files."""
+    contents = storage.each(_content, paths, paths[0]) if paths else ()
+    for path, content in zip(paths, contents, strict=True):
         try:
             kept = msgspec.json.decode(content, type=Kept)
         except (ValueError, RecursionError):
             continue
-        if kept.table == lineage.identity and kept.version >= lineage.rebuilt:
-            yield kept
+        if kept.table == lineage.identity:
+            yield path, kept
 
 
 def _content(path: str) -> bytes:

@@ -20,6 +20,7 @@ from pipeline.bookkeeping import catalogues, ledger, listings, places, state, su
 from pipeline.bookkeeping.leases import DeadRun
 from pipeline.bookkeeping.state import DamagedError
 from pipeline.bookkeeping.summary import RunSummary
+from pipeline.catalogue import nodes
 from pipeline.catalogue.changes import changes
 from pipeline.catalogue.nodes import Catalogue
 from pipeline.storage import durable
@@ -38,6 +39,8 @@ _LETTERS_AHEAD = 4
 _LIMIT_BYTES = 256 << 20
 # Of what each file had: some millions of files.
 _COUNTS_BYTES = 64 << 20
+# Of what the run has seen in `data`: some ten thousand fields with their values.
+_CATALOGUE_BYTES = 64 << 20
 
 
 class Journal(msgspec.Struct, frozen=True):
@@ -76,10 +79,11 @@ def make(
         inputs: The path of the list of files.
         dead_letters: The paths of files with rejects.
         table_id: See `Journal`.
-        catalogue: See `Journal`.
+        catalogue: See `Journal`; left out if it is too large for a journal.
     """
     letters = [_name(path, staging) for path in dead_letters]
-    catalogue = catalogue or Catalogue()
+    if catalogue is None or len(nodes.encode(catalogue)) > _CATALOGUE_BYTES:
+        catalogue = Catalogue()
     return Journal(run_summary, _name(inputs, staging), letters, table_id, catalogue)
 
 

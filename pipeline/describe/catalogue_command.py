@@ -29,6 +29,8 @@ def main(arguments: Sequence[str]) -> int:
             folder = storage.absolute(own.schema)
             count = schemas.write(found.catalogue, folder, examples=own.examples)
             console.say(f"{counted(count, 'schema')} in {folder}")
+            if found.catalogue.more_types:
+                console.say("eventsift: there are more types, which have no schema", error=True)
             return console.DONE
     except (EventsiftError, OSError) as error:
         console.say(f"eventsift: {error}", error=True)

@@ -75,7 +75,7 @@ def _kind(node: Node, kinds: set[str]) -> Kind:
 
 def _name(steps: tuple[str, ...]) -> str:
     name = re.sub(r"\W+", "_", "_".join(steps), flags=re.ASCII).strip("_") or "field"
-    return f"_{name}" if name[0].isdigit() else name[:100]
+    return (f"_{name}" if name[0].isdigit() else name)[:100]
 
 
 def _unique(name: str, taken: set[str]) -> str:

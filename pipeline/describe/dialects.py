@@ -1,6 +1,5 @@
 """How each engine writes what a view needs: names, paths into JSON, types."""
 
-import json
 import re
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,6 +9,8 @@ from pipeline.describe.columns import Kind
 # What a path of these engines can name between quotes.
 _QUOTABLE = re.compile(r"[^\x00-\x1f\"'\\\[\]?*`]+")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# What is escaped between double quotes; Spark puts a variable in place of ${NAME}.
+_SPECIAL = re.compile(r"[\\\"$\x00-\x1f\x7f]")
 
 
 class Dialect(NamedTuple):
@@ -22,6 +23,7 @@ class Dialect(NamedTuple):
         text: The text of a value in `data`, given the path; NULL for `null`.
         json: A value as JSON.
         cast: A text as a type, NULL if it is none.
+        integer_text: As `text`, of integers only, where `cast` would round other numbers.
         types: The type of each kind.
         dotted: Whether a view may be called "account.opened"; else it is account_opened.
     """
@@ -33,6 +35,7 @@ class Dialect(NamedTuple):
     json: str
     cast: str
     types: dict[Kind, str]
+    integer_text: str = ""
     dotted: bool = False
 
     def quoted(self, *names: str) -> str:
@@ -50,7 +53,8 @@ class Dialect(NamedTuple):
         at = self.literal(path)
         if kind == "json":
             return self.json.format(path=at)
-        text = self.text.format(path=at)
+        template = self.integer_text if kind == "integer" and self.integer_text else self.text
+        text = template.format(path=at)
         if kind == "string":
             return text
         return self.cast.format(text=text, type=self.types[kind])
@@ -58,7 +62,7 @@ class Dialect(NamedTuple):
     def literal(self, text: str) -> str:
         """Returns a text as SQL has it."""
         if self.name in ("spark", "bigquery"):
-            return json.dumps(text, ensure_ascii=False)
+            return '"' + _SPECIAL.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + '"'
         return "'" + text.replace("'", "''") + "'"
 
 
@@ -102,6 +106,8 @@ DIALECTS = {
             "json_extract(data, {path})",
             "TRY_CAST({text} AS {type})",
             _ANSI,
+            integer_text="CASE WHEN json_type(data, {path}) IN ('BIGINT', 'UBIGINT')"
+            " THEN json_extract_string(data, {path}) END",
             dotted=True,
         ),
         Dialect(

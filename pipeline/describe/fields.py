@@ -79,12 +79,19 @@ def _type(entry: Type, examples: bool) -> ShownType:
     return ShownType(entry.domain, entry.event_type, entry.payloads, entry.unreadable, fields)
 
 
+def _share(count: int, total: int) -> float:
+    """Returns a share with six digits; 1 only for all of them."""
+    if count == total:
+        return 1.0 if total else 0.0
+    return min(round(count / total, 6), 0.999999) if total else 0.0
+
+
 def _field(field: Field, examples: bool) -> ShownField:
     node = field.node
     return ShownField(
         path=field.path,
         types={kind: node.kinds[kind] for kind in nodes.KINDS if kind in node.kinds},
-        presence=round(node.count / field.parents, 6) if field.parents else 0.0,
+        presence=_share(node.count, field.parents),
         values=example_values(node) if examples else None,
         all_values=bool(node.examples) and not node.more_examples,
         seen=Seen(

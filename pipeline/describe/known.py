@@ -56,5 +56,5 @@ def known(where: Table, full: bool) -> Known:
         [entry for entry in seen.types if entry.name in there], seen.payloads, seen.more_types
     )
     if full:
-        seen = whole.with_runs(whole.whole(opened.table), seen)
+        seen = whole.with_runs(whole.whole(opened.table, snapshot.files), seen)
     return Known(opened.table, snapshot, seen, full)

@@ -30,8 +30,8 @@ def views(
 ) -> Iterator[str]:
     """Yields the statements that make the views, each without a semicolon at its end.
 
-    Every view returns every row of its type. A value of another JSON type than its column has is
-    NULL there; `data` stands beside it.
+    Every view returns every row of its type. A value that cannot be cast to the type of its column
+    is NULL there; `data` stands beside it.
 
     Args:
         root: The table.

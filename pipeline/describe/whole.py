@@ -1,7 +1,7 @@
 """The catalogue of a whole table: every row is looked at, on all cores."""
 
 import concurrent.futures
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import msgspec
@@ -12,7 +12,6 @@ from pipeline.catalogue import merging, nodes, observe
 from pipeline.catalogue.nodes import Catalogue, Node, Type
 from pipeline.catalogue.observe import Payload
 from pipeline.rows import live_rows
-from pipeline.table import delta
 from pipeline.table.address import Table
 from pipeline.table.datafiles import DataFile
 
@@ -23,14 +22,13 @@ _PROCESSES_BYTES = 4 << 20
 _WAITING = 16
 
 
-def whole(table: Table) -> Catalogue:
-    """Returns the exact catalogue of the newest version of a table.
+def whole(table: Table, files: Sequence[DataFile]) -> Catalogue:
+    """Returns the exact catalogue of some live files of a table.
 
     Raises:
         datafiles.ConflictError: A run has superseded a file meanwhile.
         datafiles.TableError: The table, or a file of it, cannot be read.
     """
-    files = delta.load(table).files
     look = partial(of_file, table.root)
     # The largest first, so that no core is left with one at the end.
     ordered = sorted(files, key=lambda file: -file.bytes)

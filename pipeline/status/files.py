@@ -43,7 +43,10 @@ def _instant(micros: int | None) -> str | None:
     """Returns an instant to the second, in UTC."""
     if micros is None:
         return None
-    instant = _EPOCH + datetime.timedelta(microseconds=micros)
+    try:
+        instant = _EPOCH + datetime.timedelta(microseconds=micros)
+    except OverflowError:  # after the year 9999, as a file's time may be
+        return None
     return f"{instant.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 

@@ -244,15 +244,8 @@ def main(arguments: Sequence[str]) -> int:
     except (EventsiftError, OSError) as error:
         console.say(f"eventsift: {error}", error=True)
         return WRONG
-    if own.input and verdict.fields:
-        console.say(
-            f"eventsift: --input cannot be checked: the table has a map of fields"
-            f" ({verdict.fields}), which the plain reader does not know; leave --input out",
-            error=True,
-        )
-        return WRONG
     for finding in verdict.findings:
-        console.say(finding)
+        console.say(storage.shown(finding))
     console.say(f"version     {verdict.version:,}")
     console.say(f"rows        {verdict.rows:,}")
     console.say(f"files       {verdict.files:,}")

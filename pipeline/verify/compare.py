@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline import storage
+from pipeline.errors import EventsiftError
 from pipeline.storage.paths import STATE
 from pipeline.verify import expected, plain_rows
 from pipeline.verify.expected import Against, Expected, Place, Refused, Rules, Version
@@ -180,24 +181,35 @@ class _Letter(NamedTuple):
         place: The record that was rejected.
         reason: Why.
         row: The lower half of the hash of the row that it would be, if it breaks a contract.
+        is_cut: Whether only the beginning of the record is kept, because it is too large.
     """
 
     place: Place
     reason: str
     row: int | None
+    is_cut: bool
 
 
 def _letters(root: str, fields: plain_rows.Fields) -> Iterator[_Letter]:
-    """Yields the dead letters of a table."""
+    """Yields the dead letters of a table.
+
+    Raises:
+        EventsiftError: A line is no dead letter.
+    """
     for file in storage.list_files(storage.join(root, STATE, "rejects")):
         if file.path.endswith(".jsonl"):
             with storage.open_read(file.path) as stream:
-                for line in stream:
-                    letter = json.loads(line)
-                    raw, reason = _raw(letter), letter["reason"]
-                    place = Place(letter["source"], letter["offset"], expected.record_hash(raw))
+                for number, line in enumerate(stream, 1):
+                    try:
+                        letter = json.loads(line)
+                        raw, reason = _raw(letter), letter["reason"]
+                        place = Place(letter["source"], letter["offset"], expected.record_hash(raw))
+                        is_cut = plain_rows.MOST_BYTES < letter["length"] > len(raw)
+                    except (ValueError, TypeError, KeyError) as error:
+                        where = f"{file.path}, line {number:,}"
+                        raise EventsiftError(f"{where}: not a dead letter: {error}") from error
                     row = plain_rows.row_of(raw, fields) if reason == _BROKEN else None
-                    yield _Letter(place, reason, row and row.hash() & LOWER_HALF)
+                    yield _Letter(place, reason, row and row.hash() & LOWER_HALF, is_cut)
 
 
 def _raw(letter: dict[str, Any]) -> bytes:
@@ -223,9 +235,13 @@ def _lost_rejects(letters: Iterable[_Letter], refused: Iterable[Refused]) -> lis
     # By file and offset, the reason by the hash of the record. A file is known by its path and, for
     # answers, by its name.
     known: dict[tuple[str, int], dict[str, str]] = {}
-    for place, reason, _ in letters:
+    cut = set()  # records that are too large to be known by their bytes
+    for letter in letters:
+        place = letter.place
         for name in {place.source, place.source.rpartition("/")[2]}:
-            known.setdefault((name, place.offset), {})[place.record] = reason
+            known.setdefault((name, place.offset), {})[place.record] = letter.reason
+            if letter.is_cut:
+                cut.add((name, place.offset))
     sorts: dict[str, list[str]] = {}
     for one in refused:
         found = known.get((one.source, one.offset), {})
@@ -235,6 +251,8 @@ def _lost_rejects(letters: Iterable[_Letter], refused: Iterable[Refused]) -> lis
             sorts.setdefault("rejects are lost", []).append(
                 f"{start} must be rejected{why}, but there is no dead letter"
             )
+        elif (one.source, one.offset) in cut:
+            continue
         elif one.record not in found:
             sorts.setdefault("rejects are altered", []).append(
                 f"{start} its dead letter has other bytes"

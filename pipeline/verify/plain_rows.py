@@ -21,7 +21,7 @@ Fields: TypeAlias = Mapping[str, tuple[str, ...]]
 OWN_NAMES: Fields = {field: (field,) for field in (*FIELDS, "data")}
 
 _MOST_LEVELS = 500
-_MOST_BYTES = 16 << 20
+MOST_BYTES = 16 << 20
 _MOST_NAME_BYTES = 255  # of a folder, such as domain=account
 
 
@@ -125,7 +125,7 @@ def row_of(raw: bytes, fields: Fields = OWN_NAMES) -> Row | None:
     if len(raw) > _MOST_LEVELS and any(map(_too_deep, [data, *unknown.values()])):
         return None
     extra = _object(unknown) if unknown else None
-    if len(raw) > _MOST_BYTES and len(data.encode()) + len((extra or "").encode()) > _MOST_BYTES:
+    if len(raw) > MOST_BYTES and len(data.encode()) + len((extra or "").encode()) > MOST_BYTES:
         return None
     return Row(texts["event_id"], *when, data, extra, **names)
 

@@ -110,6 +110,24 @@ def test_a_rebuilt_table_forgets(tmp_path: Path) -> None:
         assert fields(keep(tmp_path, number, rebuilt)) == expected
 
 
+def test_files_of_runs_before_a_rebuild_go(tmp_path: Path) -> None:
+    """Else each run would read those of all nights before, if each night makes the table anew."""
+    for night in range(40):
+        rebuilt = Lineage("table", 100, night)
+        assert fields(keep(tmp_path, night, rebuilt)) == []
+    names = {path.name for path in (tmp_path / catalogues.CATALOGUES).iterdir()}
+    assert names == {"run-039.json"}
+
+
+def test_a_run_that_is_kept_again_much_later_counts_once(tmp_path: Path) -> None:
+    """A run may be healed when its catalogue is in one file with those of others already."""
+    for number in range(2 * catalogues._MANY):
+        keep(tmp_path, number)
+    for number in (0, *range(32, 64), 0, 5):
+        keep(tmp_path, number)
+    assert fields(catalogues.load(str(tmp_path), TABLE)) == sorted(f"f{n}" for n in range(64))
+
+
 def test_another_table_and_damage(tmp_path: Path) -> None:
     """What cannot be read, or is of another table, is passed over: it is a sample."""
     keep(tmp_path, 1)

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 ARCHITECTURE = drawing.PAGE.read_text()
 
 # Modules of `steps` that are no step: what steps share.
-NO_STEPS = {"sizes", "tally"}
+NO_STEPS = {"checks", "decode", "outcome", "sizes", "summing_up", "tally"}
 # Steps without a line in the report: too little time passes in them; the page says so.
 NOT_REPORTED = {"route"}
 # What only brings elements together.

@@ -19,6 +19,7 @@ from generator.options import Options
 from generator.presets import PRESETS
 from pipeline.verify.check import RIGHT, WRONG, main
 from tests.commands import Finished, in_process, run_here
+from tests.deliveries import Event
 
 SMALL = {"preset": "hostile", **PRESETS["hostile"].defaults, "types": 4, "days": 3, "files": 2}
 
@@ -242,6 +243,27 @@ def test_a_planted_fault_is_found(
     assert any(finding in line for line in found), (finding, found)
     if plant is not doubled and plant is not of_another_day:  # the plain check finds these, too
         assert len(found) == 1
+
+
+def test_a_record_too_large_to_be_kept_is_known_by_its_place(tmp_path: Path) -> None:
+    """A dead letter has only its beginning."""
+    large = json.dumps({"event_id": "e", "data": "x" * (17 << 20)})
+    (tmp_path / "in.jsonl").write_text(f"{large}\n")
+    in_process("--input", tmp_path / "in.jsonl", "--output", tmp_path / "table")
+    (tmp_path / "more.jsonl").write_text(Event("a").line() + "\n")
+    run_here(tmp_path / "more.jsonl", tmp_path / "table")
+    given = ("--input", tmp_path / "in.jsonl", tmp_path / "more.jsonl")
+    done = in_process("--output", tmp_path / "table", *given, main=main)
+    assert (done.status, done.err) == (RIGHT, ""), done.out
+
+
+def test_a_damaged_dead_letter_is_named(right: Right, table: Path) -> None:
+    """With its file and line; nothing can be told then."""
+    (path,) = (table / "_eventsift" / "rejects").iterdir()
+    path.write_bytes(path.read_bytes() + b"{cut")
+    done = check(table, right, "--input")
+    assert done.status == WRONG
+    assert f"{path.name}, line " in done.err and "not a dead letter" in done.err
 
 
 def test_another_reason_of_a_reject_is_found(right: Right, table: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipeline.verify import plain_files
-from pipeline.verify.check import RIGHT, WRONG, main
+from pipeline.verify.check import WRONG, main
 from pipeline.verify.plain_files import UncheckedError, records
 from tests import oracle
 from tests.commands import in_process, run_here
@@ -113,22 +113,6 @@ def test_a_record_that_never_ends_takes_bounded_memory(
     (tmp_path / "a").write_bytes(b'{"a":1}\n' + b'{"a":' * 100_000)
     with pytest.raises(UncheckedError, match="offset 8: cannot be checked: the line is too large"):
         read(tmp_path / "a")
-
-
-def test_a_map_of_fields_is_not_known(tmp_path: Path) -> None:
-    """Every record would be called a lost reject."""
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "a.jsonl").write_text(
-        '{"id":"a","timestamp":"2021-01-08T00:00:00","domain":"d","event_type":"t","data":1}\n'
-    )
-    run_here(tmp_path / "in", tmp_path / "table", "--fields", "event_id=id")
-    output = "--output", tmp_path / "table"
-
-    done = in_process(*output, "--input", tmp_path / "in", main=main)
-
-    assert in_process(*output, main=main).status == RIGHT
-    assert (done.status, done.out) == (WRONG, "")
-    assert done.err.startswith("eventsift: --input cannot be checked: the table has a map of")
 
 
 def test_the_command_says_it_in_one_sentence(tmp_path: Path) -> None:
