@@ -155,6 +155,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_paths(parser: argparse.ArgumentParser, name: str, metavar: str, meaning: str) -> None:
+    """Adds an option that takes any number of paths, and may be given again.
+
+    Args:
+        parser: Gets the option.
+        name: The option.
+        metavar: What a path is called in the help.
+        meaning: The help.
+    """
+    parser.add_argument(
+        name, type=path, nargs="+", action="extend", default=[], metavar=metavar, help=meaning
+    )
+
+
 def add_quiet(parser: argparse.ArgumentParser) -> None:
     """Adds the option that switches off progress, which all commands share that take long."""
     parser.add_argument(

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 
 from pipeline import storage
-from pipeline.command import console, explain, options, report_file
+from pipeline.command import console, explain, one_table, options, report_file
 from pipeline.errors import EventsiftError
 from pipeline.storage.paths import STATE
 from pipeline.table.address import Table
@@ -70,16 +70,10 @@ def _asked(parser: console.Parser, arguments: Sequence[str]) -> tuple[Table, str
     if not rest and storage.is_local(root) and storage.is_local(file):
         return Table(root), file
     # Only what lies elsewhere needs Beam.
-    from apache_beam.options.pipeline_options import PipelineOptions
-
     from pipeline.command import beam_options
-    from pipeline.storage import stores
 
     beam_options.tell_beams_options(parser, arguments)
-    engine = PipelineOptions(rest)
-    beam_options.refuse_unknown(parser, engine, rest)
-    stores.configure(engine)
-    return Table(root, stores.delta_options(root, engine)), file
+    return one_table.in_store(parser, root, rest), file
 
 
 def after_run(table: Table) -> str:

@@ -6,7 +6,7 @@ import msgspec
 
 from pipeline import storage
 from pipeline.amounts import counted
-from pipeline.command import console, options
+from pipeline.command import console, one_table, options
 from pipeline.describe import arguments as common
 from pipeline.describe import fields, schemas, text
 from pipeline.describe.known import known
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0; 1 if there is no table or it cannot be read, 2 for a usage error.
     """
-    own, where = common.parsed(_parser(), arguments)
+    own, where = one_table.parsed(_parser(), arguments)
     if where is None:
         return console.FAILED
     try:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.command import console
+from pipeline.command import console, one_table
 from pipeline.describe import arguments as common
 from pipeline.describe.dialects import DIALECTS
 from pipeline.describe.known import Known, known
@@ -16,7 +16,7 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         0; 1 if there is no table or it cannot be read, 2 for a usage error.
     """
-    own, where = common.parsed(_parser(), arguments)
+    own, where = one_table.parsed(_parser(), arguments)
     if where is None:
         return console.FAILED
     try:

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from pipeline import storage
 from pipeline.amounts import counted, duration
 from pipeline.bookkeeping import leases
-from pipeline.command import console, explain, options
+from pipeline.command import console, one_table, options
 from pipeline.errors import EventsiftError
 from pipeline.input.fields import shown
 from pipeline.status import files, runs, table, text
@@ -108,21 +107,8 @@ def main(arguments: Sequence[str]) -> int:
         0; 1 if there is no table or it cannot be read, 2 for a usage error, 3 if a limit that was
         given is exceeded.
     """
-    parser = _parser()
-    stores = any("://" in argument for argument in arguments)
-    if not stores:
-        parser.more_options = list  # Beam's are of use for a store only, and take time to import
-    own, rest = parser.parse_known_args(arguments)
-    if rest and not stores:
-        parser.error(f"{rest[0]!r} belongs to no option; see --help")
-    if not own.output:
-        parser.error("--output is needed, the table's folder")
-    root = storage.absolute(own.output)
-    if missing := next(filter(None, map(explain.missing_extra, [root, *own.input])), None):
-        parser.error(missing)
-    where = _in_store(parser, root, rest) if stores else Table(root)
-    if problem := explain.not_a_folder("--output", root) or explain.no_table(root):
-        console.say(f"eventsift: {problem}", error=True)
+    own, where = one_table.parsed(_parser(), arguments)
+    if where is None:
         return console.FAILED
     try:
         limits = Limits(own.max_age, own.max_open_rejects)
@@ -137,19 +123,6 @@ def main(arguments: Sequence[str]) -> int:
     return _EXCEEDED if found.wrong else console.DONE
 
 
-def _in_store(parser: console.Parser, root: str, rest: Sequence[str]) -> Table:
-    """Returns a table, and lets Beam's options for stores be known; imports Beam."""
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    from pipeline.command import beam_options
-    from pipeline.storage import stores
-
-    engine = PipelineOptions(list(rest))
-    beam_options.refuse_unknown(parser, engine, rest)
-    stores.configure(engine)
-    return Table(root, stores.delta_options(root, engine))
-
-
 def _parser() -> console.Parser:
     parser = console.Parser(
         prog=console.name("status", "pipeline.status"),
@@ -160,14 +133,11 @@ def _parser() -> console.Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--output", type=options.path, metavar="DIR", help="the table's folder")
-    parser.add_argument(
+    options.add_paths(
+        parser,
         "--input",
-        type=options.path,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="PATTERN",
-        help="what the job reads, to see which files are not published yet",
+        "PATTERN",
+        "what the job reads, to see which files are not published yet",
     )
     parser.add_argument(
         "--files",

@@ -276,24 +276,18 @@ def _parser() -> console.Parser:
     parser.add_argument(
         "--output", type=options.path, required=True, metavar="DIR", help="the table's folder"
     )
-    parser.add_argument(
+    options.add_paths(
+        parser,
         "--answers",
-        type=options.path,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="FILE",
-        help="compare the table with what generate --answers has written; give the files of all"
+        "FILE",
+        "compare the table with what generate --answers has written; give the files of all"
         " deliveries",
     )
-    parser.add_argument(
+    options.add_paths(
+        parser,
         "--input",
-        type=options.path,
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="PATTERN",
-        help="compare the table with these input files, which must be all files that were"
+        "PATTERN",
+        "compare the table with these input files, which must be all files that were"
         " published to it; they are read by separate, slow code",
     )
     options.add_quiet(parser)
