@@ -99,13 +99,14 @@ def keep(root: str, run_id: str, version: int, lineage: Lineage, catalogue: Cata
     is_brought = before.so_far is not None and run_id in before.so_far.runs
     if catalogue.payloads and not is_brought:
         storage.write_bytes(_path(root, run_id), msgspec.json.encode(own))
+    seen = before.catalogue
     if len(before.own) >= _MANY:
-        _bring_together(root, before)
+        _bring_together(root, before, seen)
     storage.delete(before.void)
-    return before.catalogue
+    return seen
 
 
-def _bring_together(root: str, found: _Found) -> None:
+def _bring_together(root: str, found: _Found, seen: Catalogue) -> None:
     """Makes one file of all catalogues; those that were in it before need no file any more."""
     every = [*filter(None, [found.so_far]), *found.own]
     named = [run for kept in every for run in kept.runs]
@@ -114,7 +115,7 @@ def _bring_together(root: str, found: _Found) -> None:
         sorted(named)[-_NAMES:],
         every[0].table,
         min(kept.version for kept in every),
-        found.catalogue,
+        seen,
     )
     content = msgspec.json.encode(so_far)
     if len(content) > _LIMIT_BYTES:

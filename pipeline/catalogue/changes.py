@@ -2,6 +2,7 @@
 
 import msgspec
 
+from pipeline.amounts import counted
 from pipeline.catalogue import nodes
 from pipeline.catalogue.nodes import Catalogue, Field, Type
 
@@ -69,7 +70,7 @@ def told(change: TypeChange) -> str:
 def _told(count: int, noun: str, paths: list[str], what: str = "") -> str:
     more = ["…"] if count > _TOLD_LIMIT else []
     named = ", ".join([*(path.removeprefix("$.") for path in paths[:_TOLD_LIMIT]), *more])
-    return f"{count:,} {noun}{'s' if count > 1 else ''}{what} ({named})"
+    return f"{counted(count, noun)}{what} ({named})"
 
 
 def _change(before: Type, now: Type) -> TypeChange:
@@ -79,8 +80,8 @@ def _change(before: Type, now: Type) -> TypeChange:
     new = [
         field
         for steps, field in own.items()
-        if steps not in old and not (steps[:-1] in old and old[steps[:-1]].node.more)
-        if steps[:-1] in old  # of a new object only the object itself
+        # Of a new object only the object itself.
+        if steps not in old and steps[:-1] in old and not old[steps[:-1]].node.more
     ]
     gone = [
         field

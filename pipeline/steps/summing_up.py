@@ -11,6 +11,7 @@ from pipeline import storage
 from pipeline.bookkeeping import journal, summary
 from pipeline.bookkeeping.summary import RunSummary
 from pipeline.input import fields
+from pipeline.input.contracts import Contract
 from pipeline.keys.partitions import directory
 from pipeline.run import Run
 from pipeline.steps.outcome import Change, Outcome
@@ -68,7 +69,7 @@ def sum_up(
         first_reject=_first_reject(counts, outcome.dead_letters),
         rejects=journal.rejects_path(run.root, run.id) if outcome.dead_letters else None,
         horizon=horizon,
-        contract=contract_of(run, counts, outcome.tallies),
+        contract=contract_of(run.contract, counts, outcome.tallies) if run.contract else None,
         table=summary.TableChange(
             replaced_rows=counts["latest.superseded"] - counts["latest.superseded_events"],
             partitions_written=len(change.partitions),
@@ -112,15 +113,13 @@ def reasons_of(counts: Counter[str]) -> dict[str, int]:
 
 
 def contract_of(
-    run: Run, counts: Counter[str], tallies: Sequence[Tally]
-) -> summary.Contract | None:
-    """Returns how the events have kept to their contract; None if there is none."""
-    if run.contract is None:
-        return None
+    contract: Contract, counts: Counter[str], tallies: Sequence[Tally]
+) -> summary.Contract:
+    """Returns how the events have kept to their contract."""
     found = sorted(breaches_of(tallies).items(), key=lambda item: (-item[1].events, item[0]))
     return summary.Contract(
-        mode=run.contract.mode,
-        types=len(run.contract.schemas),
+        mode=contract.mode,
+        types=len(contract.schemas),
         checked=counts["read.checked"],
         broken=counts["read.broken"],
         breaches=[summary.Breach(*rule, *broken) for rule, broken in found[:_BREACHES_LIMIT]],

@@ -93,7 +93,7 @@ def test_two_bring_files_together(tmp_path: Path) -> None:
     slow = catalogues._load(str(tmp_path), TABLE, "")
     for number in range(catalogues._MANY, catalogues._MANY + 3):
         keep(tmp_path, number)
-    catalogues._bring_together(str(tmp_path), slow)
+    catalogues._bring_together(str(tmp_path), slow, slow.catalogue)
     found = catalogues.load(str(tmp_path), TABLE)
     assert fields(found) == sorted(f"f{number}" for number in range(catalogues._MANY + 3))
 
