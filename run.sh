@@ -295,7 +295,7 @@ case "$command" in
     [[ -n "${EVENTSIFT_VENV:-}" ]] || VENV="$ROOT/.venv-engines"
     prepare engines && run_tests tests/engines -m engines "$@"
     ;;
-  soak) prepare test && EVENTSIFT_SOAK="${1:-200}" run_tests tests/whole/test_convergence.py ;;
+  soak) prepare test && EVENTSIFT_SOAK="${1:-200}" run_tests tests/whole/test_convergence.py -o faulthandler_timeout=0 ;;
   lint) prepare test && lint ;;
   draw) prepare test && module tests.project.drawing ;;
   pictures) prepare page && module tests.project.pictures ;;

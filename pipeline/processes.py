@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
 
 from pipeline import signals
@@ -40,8 +41,10 @@ def start(workers: int) -> None:
             spawn = multiprocessing.get_context("spawn")
             with signals.undisturbed(), _unheard():  # an interrupted start prints a traceback
                 _pool = concurrent.futures.ProcessPoolExecutor(workers, spawn, _begin)
-                for _ in range(workers):
-                    _pool.submit(_import)  # a process is started when there is something to do
+                # If one was killed already, whoever gives them work is told so.
+                with contextlib.suppress(BrokenProcessPool):
+                    for _ in range(workers):
+                        _pool.submit(_import)  # a process is started when there is something to do
 
 
 @contextlib.contextmanager

@@ -140,11 +140,12 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 def members(session: int) -> list[str]:
     """The processes of a session; Linux only."""
     found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
-        except OSError:
+            stat = Path("/proc", pid, "stat").read_text(errors="replace")
+        except OSError:  # it has ended
             continue
+        fields = stat.rpartition(")")[2].split()
         if int(fields[3]) == session and fields[0] != "Z":
-            found.append(stat.parent.name)
+            found.append(pid)
     return found

@@ -2,12 +2,16 @@
 
 import os
 import threading
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline import processes
+from pipeline.graph import cores
 from tests.commands import script
 
 
@@ -33,6 +37,35 @@ def test_all_steps_share_them() -> None:
     assert second is not first
     assert second is not None
     assert second.submit(os.getpid).result() != os.getpid()
+
+
+class _OneKilled(ProcessPoolExecutor):
+    """Processes of which the first is killed as soon as it is there."""
+
+    def submit(self, *arguments: Any, **options: Any) -> Future[Any]:
+        first = not self._processes
+        call = super().submit(*arguments, **options)
+        if first:
+            for process in self._processes.values():
+                process.kill()
+            with pytest.raises(BrokenProcessPool):
+                call.result(timeout=60)
+        return call
+
+
+def test_one_that_is_killed_at_once_breaks_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Starting is not where a run expects it: the first step that gives them work is told.
+
+    Seen to fail: a signal to all processes of a run that was starting gave a traceback.
+    """
+    monkeypatch.setattr("concurrent.futures.ProcessPoolExecutor", _OneKilled)
+
+    processes.start(2)
+
+    calls = [partial(os.getpid)] * 2
+    with pytest.raises(BrokenProcessPool):
+        list(cores._results(calls, 2, processes.running()))
+    assert processes.running() is None  # a retry gets new ones
 
 
 def test_what_waits_is_cancelled_when_they_end(tmp_path: Path) -> None:

@@ -152,9 +152,10 @@ def _results(
         yield from (call() for call in calls)
         return
     waiting = iter(calls)
-    # Twice the workers, so that none waits while its last result is fetched.
-    pending = deque(map(executor.submit, itertools.islice(waiting, 2 * workers)))
+    pending: deque[concurrent.futures.Future[Any]] = deque()
     try:
+        # Twice the workers, so that none waits while its last result is fetched.
+        pending.extend(map(executor.submit, itertools.islice(waiting, 2 * workers)))
         while pending:
             yield pending.popleft().result()
             pending.extend(map(executor.submit, itertools.islice(waiting, 1)))

@@ -17,7 +17,7 @@ from pipeline.table.datafiles import LEASES_FOLDER
 from tests import commands, deliveries, tables
 from tests.commands import TIMEOUT_SECONDS, environment
 from tests.deliveries import Event
-from tests.forks import FORKS, ended, in_fork, start
+from tests.forks import FORKS, SECONDS, ended, in_fork, start
 
 ROUNDS = int(os.environ.get("EVENTSIFT_ROUNDS", "3"))
 
@@ -30,7 +30,7 @@ def run(root: Path, inputs: Path, output: Path, gate: Barrier | None, *options: 
     """A process with one run; waits for the others at the gate."""
     sys.stdout = sys.stderr = open(output, "w")  # noqa: SIM115 (until it ends)
     if gate:
-        gate.wait()
+        gate.wait(SECONDS)
     code = commands.run(root, inputs, *options)
     sys.stdout.flush()
     os._exit(code)
@@ -81,7 +81,7 @@ def waiting_run(root: Path, inputs: Path, output: Path, there: Flag, go: Flag, t
     def slow(*arguments: Any) -> tuple[write.Written, float]:
         written = write_shard(*arguments)
         there.set()
-        go.wait()
+        go.wait(SECONDS)
         return written
 
     with mock.patch.object(write, "write_shard", slow):
@@ -102,7 +102,7 @@ def test_a_live_run_keeps_its_files(tmp_path: Path) -> None:
     assert in_fork(run, root, old, tmp_path / "first.txt", None) == 0
     there, go = FORKS.Event(), FORKS.Event()
     slow = start(waiting_run, root, one, tmp_path / "slow.txt", there, go, str(temp))
-    there.wait()
+    assert there.wait(SECONDS)
     before = unpublished(root, temp)
 
     assert in_fork(run, root, two, tmp_path / "quick.txt", None) == 0
