@@ -31,7 +31,7 @@ from pipeline.command import (
     watch,
 )
 from pipeline.errors import EventsiftError
-from pipeline.graph import answers, cores
+from pipeline.graph import answers, cores, sampling
 from pipeline.input import contracts, sources
 from pipeline.run import Run
 from pipeline.steps.tally import Tally
@@ -178,7 +178,7 @@ class Job(NamedTuple):
 
     def _attempt(self, run: Run, files: Sequence[FileInfo] | None) -> int:
         """Runs the pipeline once and prints the report; returns the exit code."""
-        with runners.quiet(self.own.verbose), answers.remembered():
+        with runners.quiet(self.own.verbose), answers.remembered(), sampling.often():
             done = self._pipeline(run, files)
         if not done:
             console.say("The job's graph is built; it was not asked to run.")
