@@ -103,7 +103,8 @@ _CODECS: dict[bytes, _Codec] = {
     zstd.MAGIC: _Codec("zstd", lambda: zstd.Frame(MEMORY_BYTES), zstandard.ZstdError),
     **dict.fromkeys(zstd.SKIPPABLE_MAGICS, _SKIPPABLE),
 }
-_MAGIC_BYTES = max(map(len, _CODECS))
+_ANY_MAGIC = tuple(_CODECS)
+_MAGIC_BYTES = max(map(len, _ANY_MAGIC))
 
 
 def name_of(head: bytes) -> str:
@@ -150,7 +151,9 @@ def decompress(stream: BinaryIO) -> Iterator[bytes]:
 
 def _codec_of(head: bytes) -> _Codec | None:
     """Returns the compression of a member that begins with these bytes."""
-    return next((codec for magic, codec in _CODECS.items() if head.startswith(magic)), None)
+    if not head.startswith(_ANY_MAGIC):
+        return None
+    return next(codec for magic, codec in _CODECS.items() if head.startswith(magic))
 
 
 def _explained(name: str, error: Exception) -> str:

@@ -7,6 +7,7 @@ but events, shorter ones are tried, and in the end a single record, which become
 
 import bisect
 import functools
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -104,18 +105,17 @@ def rows_of_sources(part: Part, decoded: Decoded) -> list[tuple[str, int]]:
     """Returns the files of a part, in order, each with how many of its events come from it."""
     if not part.more:
         return [(part.source, len(decoded.events))]
-    firsts = [stretch.first for stretch in decoded.stretches]
     starts = [stretch.start for stretch in decoded.stretches]
+    firsts = [*(stretch.first for stretch in decoded.stretches), len(decoded.events)]
+    places = (at for at, _ in part.more)
     rows = [0]
-    for at, _ in part.more:
-        number = bisect.bisect_left(starts, at) - 1  # the last that begins before
-        row = 0 if number < 0 else len(decoded.events)
-        if number >= 0:
-            end = firsts[number + 1] if number + 1 < len(firsts) else len(decoded.events)
-            row = stretches.row_at(
-                part.data, decoded.stretches[number], decoded.events[firsts[number] : end], at
-            )
-        rows.append(row)
+    # A place belongs to the last stretch that begins before it.
+    for number, inside in itertools.groupby(places, lambda at: bisect.bisect_left(starts, at) - 1):
+        if number < 0:
+            rows.extend(0 for _ in inside)
+            continue
+        stretch, end = decoded.stretches[number], firsts[number + 1]
+        rows.extend(stretches.rows_at(part.data, stretch, decoded.events, end, inside))
     rows.append(len(decoded.events))
     sources = [part.source, *(source for _, source in part.more)]
     return [(one, end - row) for one, row, end in zip(sources, rows, rows[1:], strict=False)]

@@ -54,6 +54,7 @@ _MAGIC = {
     b"LZIP\x01": "compressed with lzip",
     b"]\0\0": "compressed with LZMA alone",
 }
+_ANY_MAGIC = tuple(_MAGIC)
 # Texts may begin with a byte order mark and white space.
 _MARKUP = re.compile(
     rb"(?:\xef\xbb\xbf)?[ \t\r\n]*(<\?xml|<!doctype|<html|<[a-z!?])", re.IGNORECASE
@@ -73,6 +74,7 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16-le",
     codecs.BOM_UTF16_BE: "utf-16-be",
 }
+_ANY_MARK = tuple(_MARKS)
 _NO_CHARACTER = "eventsift.no-character"
 # A 0 for each of the first bytes that is 0, and a 1 for the others, of a text that begins with two
 # ASCII characters (RFC 4627, section 3).
@@ -99,9 +101,8 @@ def is_json(head: bytes) -> bool:
 
 def kind_of(head: bytes) -> str:
     """Returns what a file is that is plainly no JSON, to follow "the file is"; "" if it may be."""
-    for magic, kind in _MAGIC.items():
-        if head.startswith(magic):
-            return kind
+    if head.startswith(_ANY_MAGIC):
+        return next(kind for magic, kind in _MAGIC.items() if head.startswith(magic))
     if markup := _MARKUP.match(head):
         if markup[1].lower() in _MARKUP_KINDS:
             return _MARKUP_KINDS[markup[1].lower()]
@@ -118,9 +119,10 @@ def kind_of(head: bytes) -> str:
 
 def encoding_of(head: bytes) -> str:
     """Returns the encoding of a file that begins with these bytes; "" if it is UTF-8 or unknown."""
-    for mark, encoding in _MARKS.items():
-        if head.startswith(mark):
-            return encoding
+    if head.startswith(_ANY_MARK):
+        return next(encoding for mark, encoding in _MARKS.items() if head.startswith(mark))
+    if b"\0" not in head[:8]:
+        return ""
     zeros = "".join("1" if byte else "0" for byte in head[:8])
     encoding = _PATTERNS.get(zeros) or _PATTERNS_OF_FOUR.get(zeros[:4], "")
     first = head[:4].strip(b"\0")[:1]

@@ -128,26 +128,33 @@ def spans(
         yield start, start + len(records[row - stretch.first])
 
 
-def row_at(data: bytes, stretch: Stretch, events: Sequence[Event], at: int) -> int:
-    """Returns the index of the first event of a part that begins at a place or after it.
+def rows_at(
+    data: bytes, stretch: Stretch, events: Sequence[Event], end: int, places: Iterable[int]
+) -> Iterator[int]:
+    """Yields for each place the index of the first event of a part that begins there or after it.
 
     Args:
         data: The part's.
-        stretch: The last stretch that begins before the place.
-        events: The events of the stretch.
-        at: The place, between two records.
+        stretch: The last stretch that begins before the places.
+        events: The events of the part.
+        end: The index behind the stretch's last event.
+        places: Places between two records, in ascending order.
     """
-    if at >= stretch.end:
-        return stretch.first + len(events)
-    if stretch.with_commas:  # its events are views of a copy
-        rows = range(stretch.first, stretch.first + len(events))
-        starts = [start for start, _ in spans(data, [stretch], rows)]
-        return stretch.first + bisect.bisect_left(starts, at)
+    rows = range(stretch.first, end)
     base = pa.py_buffer(data).address
-    # The data of an event lies within its record, and `at` between two records.
-    return stretch.first + bisect.bisect_left(
-        events, at, key=lambda event: pa.py_buffer(event.data).address - base
-    )
+    starts: list[int] = []
+    found = 0
+    for at in places:
+        if at >= stretch.end:
+            found = len(rows)
+        elif stretch.with_commas:  # its events are views of a copy
+            starts = starts or [start for start, _ in spans(data, [stretch], rows)]
+            found = bisect.bisect_left(starts, at, found)
+        else:  # the data of an event lies within its record
+            found = bisect.bisect_left(
+                rows, at, found, key=lambda row: pa.py_buffer(events[row].data).address - base
+            )
+        yield stretch.first + found
 
 
 def _text(data: bytes, stretch: Stretch) -> memoryview:

@@ -117,8 +117,8 @@ def _encode(
         nonlocal writer
         writer = writer or stack.enter_context(_writer(sink, table.schema))
         writer.write_table(table)
-        ends = content.micros(table.take([0, len(table) - 1])).tolist()
-        return len(table), ends, content.is_complete(table)
+        first_and_last = content.micros(table)[[0, -1]].tolist()
+        return len(table), first_and_last, content.is_complete(table)
 
     with contextlib.ExitStack() as stack:
         # No table is held while the next one is made.

@@ -54,21 +54,20 @@ def write(
     numbers = np.repeat(np.arange(len(destinations), dtype=np.int32), rows_of)
     order = content.in_order(table, numbers, content.micros(table))
     order = order[content.kept(parts)[order]]
-    ends = np.searchsorted(numbers[order], range(len(destinations)), side="right")
-    firsts = np.cumsum([0, *rows_of])
-    for number, own in enumerate(np.split(order, ends[:-1])):
-        files = 1
-        if size > settings.target_bytes:
-            found = table.slice(firsts[number], rows_of[number])
-            files = math.ceil(found.nbytes * len(own) / len(found) / settings.target_bytes)
-        file_rows = math.ceil(len(own) / files)
-        for first in range(0, len(own), file_rows):
-            rows = own[first : first + file_rows]
-            limit = encoding.ROW_GROUP_ROWS
-            groups = (rows[first : first + limit] for first in range(0, len(rows), limit))
-            tables = (table.take(pa.array(group)) for group in groups)
-            destination = destinations[number][0].origin.destination
-            yield encoding.write_small(tables, destination, settings, write_new)
+    ends = [0, *np.searchsorted(numbers[order], range(len(destinations)), side="right")]
+    # Each destination's rows are a slice of this: a call for each would take several times as long.
+    table = table.take(pa.array(order))
+    for rows, (first, end) in zip(destinations, itertools.pairwise(ends), strict=True):
+        own = table.slice(first, end - first)
+        files = math.ceil(own.nbytes / settings.target_bytes) if size > settings.target_bytes else 1
+        for file in _slices(own, math.ceil(len(own) / files)):
+            groups = _slices(file, encoding.ROW_GROUP_ROWS)
+            yield encoding.write_small(groups, rows[0].origin.destination, settings, write_new)
+
+
+def _slices(table: pa.Table, rows: int) -> Iterator[pa.Table]:
+    """Cuts a table into slices of so many rows; the last one may have fewer."""
+    return (table.slice(first, rows) for first in range(0, len(table), rows))
 
 
 def write_large(rows: Sequence[Rows], settings: WriteSettings) -> Iterator[DataFile]:

@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.input import counts
+from pipeline.input import counts, stretches
 from pipeline.input.blocks import Block, Piece
 from pipeline.input.decoding import Part, decode, rows_of_sources
 from pipeline.input.fields import parsed
+from pipeline.input.records import Event
 from pipeline.steps.read import read_block
 from tests.steps.reading import FIRST, block_of, line, reading
 
@@ -56,6 +58,42 @@ def test_rows_belong_to_the_file_they_came_from(files: list[tuple[list[str], str
         assert [source for source, _ in together] == [f"{n}" for n in range(len(texts))]
         by_itself = decode(part, in_stretches=False)
         assert rows_of_sources(part, by_itself) == together
+
+
+class Looked(list[Event]):
+    """Events that count how often one of them is looked at."""
+
+    times = 0
+
+    def __getitem__(self, at: Any) -> Any:
+        Looked.times += len(range(*at.indices(len(self)))) if isinstance(at, slice) else 1
+        return super().__getitem__(at)
+
+
+@pytest.mark.parametrize("between", ["\n", ",\n"])
+def test_many_files_in_one_part_cost_no_more_each(
+    between: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen to fail: with 1,000 files in a part, the other files' events were looked at for each.
+
+    Of a stretch with commas the events are views of a copy, which is made once.
+    """
+    texts = [f"{line('a')}{between}" * 2] * 1000
+    starts = [number * len(texts[0]) for number in range(1000)]
+    more = tuple((start, f"{number}") for number, start in enumerate(starts))[1:]
+    part = Part("0", 0, "".join(texts).encode(), more=more)
+    decoded = decode(part)
+    copied: list[Any] = []
+    copy = stretches._text
+    monkeypatch.setattr(
+        stretches, "_text", lambda data, stretch: copied.append(stretch) or copy(data, stretch)
+    )
+
+    rows = rows_of_sources(part, decoded._replace(events=Looked(decoded.events)))
+
+    assert rows == [(f"{number}", 2) for number in range(1000)]
+    assert len(copied) <= len(decoded.stretches)
+    assert Looked.times <= 1000 * 12  # halving 2,000 takes 11 looks
 
 
 def counted(*packed: bytes) -> list[tuple[Any, ...]]:
