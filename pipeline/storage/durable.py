@@ -74,8 +74,16 @@ def sync_parents(path: str) -> None:
 
 
 def _sync_all(paths: Iterable[str]) -> None:
+    ordered = list(paths)
+    # A call for each share: one for each path takes longer than most disks.
+    shares = [ordered[first::_THREADS] for first in range(min(_THREADS, len(ordered)))]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(_sync, paths))
+        list(pool.map(_sync_each, shares))
+
+
+def _sync_each(paths: Iterable[str]) -> None:
+    for path in paths:
+        _sync(path)
 
 
 def _sync(path: str) -> None:
