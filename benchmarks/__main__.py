@@ -10,7 +10,7 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from benchmarks import build, data, elements, engines, fallbacks, merge, programs, shapes
+from benchmarks import build, data, elements, engines, fallbacks, merge, programs, shapes, stores
 from benchmarks.measure import CommandError
 from pipeline.command import console
 from tests.apparatus.install import MissingError
@@ -78,7 +78,12 @@ def _elements(options: argparse.Namespace, work: pathlib.Path) -> str:
 
 
 def _engines(options: argparse.Namespace, work: pathlib.Path) -> str:
-    return engines.markdown(engines.measure(options.events, options.rounds, options.only, work))
+    found = engines.measure(options.events, options.rounds, options.only, work, hot=options.hot)
+    return engines.markdown(found)
+
+
+def _stores(options: argparse.Namespace, work: pathlib.Path) -> str:
+    return stores.markdown(stores.measure(options.events, options.rounds, work))
 
 
 def _peers(text: str) -> list[str]:
@@ -210,6 +215,10 @@ def _parser() -> argparse.ArgumentParser:
         choices=engines.NAMES[1:],
         help=f"of {', '.join(engines.NAMES[1:])}; the local runner always",
     )
+    added.add_argument("--hot", action="store_true", help="all events are of one type and day")
+
+    added = command("stores", "all of it on S3 next to the local disk", 3, 1_000_000)
+    added.set_defaults(measure=_stores)
     return parser
 
 

@@ -40,10 +40,18 @@ def default_peers(events: int) -> list[str]:
     return [peer for peer in programs.PEERS if peer != "beam" or events <= _BEAM_EVENTS]
 
 
-def delivery(events: int, work: pathlib.Path) -> data.Delivery:
-    """Events as the generator makes them when it is asked for nothing special."""
-    files = max(4, events // _EVENTS_PER_FILE)
-    return data.made(Options(events=events, files=files, output=work / f"events-{events}"))
+def delivery(events: int, work: pathlib.Path, *, one_partition: bool = False) -> data.Delivery:
+    """Events as the generator makes them when it is asked for nothing special.
+
+    Args:
+        events: How many.
+        work: For input and output.
+        one_partition: Whether they all are of one type and day.
+    """
+    options = Options(events=events, files=max(4, events // _EVENTS_PER_FILE), output=work)
+    if one_partition:
+        return data.made(options._replace(output=work / f"hot-{events}", types=1, days=1))
+    return data.made(options._replace(output=work / f"events-{events}"))
 
 
 def measure(events: int, rounds: int, peers: Sequence[str], work: pathlib.Path) -> Results:

@@ -44,15 +44,24 @@ class Results(NamedTuple):
     took: Mapping[str, Sequence[Took]]
 
 
-def measure(events: int, rounds: int, names: Sequence[str], work: pathlib.Path) -> Results:
+def measure(
+    events: int, rounds: int, names: Sequence[str], work: pathlib.Path, *, hot: bool = False
+) -> Results:
     """Makes the table with each engine, `rounds` times.
+
+    Args:
+        events: How many are delivered.
+        rounds: How often.
+        names: The engines next to the local runner.
+        work: For input and output.
+        hot: Whether all events are of one type and day.
 
     Raises:
         build.DisagreementError: The tables have not equally many rows.
         install.MissingError: An engine is not to be had here.
         measure.CommandError: A run failed.
     """
-    delivery = build.delivery(events, work)
+    delivery = build.delivery(events, work, one_partition=hot)
     data.warm(delivery)
     took: dict[str, list[Took]] = {name: [] for name in (LOCAL, *names)}
     with _started([*took], work / "engines") as options:

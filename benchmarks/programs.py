@@ -5,7 +5,7 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import NamedTuple
 
@@ -57,14 +57,28 @@ def title(name: str) -> str:
     return f"{PEERS[name].name} {version(PEERS[name].package)}"
 
 
-def run_eventsift(output: pathlib.Path, *patterns: str, options: Sequence[str] = ()) -> Usage:
+def run_eventsift(
+    output: pathlib.Path | str,
+    *patterns: str,
+    options: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    log: pathlib.Path | None = None,
+) -> Usage:
     """Runs the job, with nothing but input and output unless said, in a fresh or existing table.
+
+    Args:
+        output: The table.
+        patterns: The input.
+        options: More options.
+        environment: More variables of its environment.
+        log: Where it writes what it says; by default beside a local table.
 
     Raises:
         measure.CommandError: It failed.
     """
+    arguments = ["--input", *patterns, "--output", str(output), *options]
     return _run(
-        "pipeline", "--input", *patterns, "--output", str(output), *options, log=_log(output)
+        "pipeline", *arguments, log=log or _log(pathlib.Path(output)), environment=environment
     )
 
 
@@ -90,8 +104,13 @@ def _log(output: pathlib.Path) -> pathlib.Path:
     return output.with_name(output.name + ".log")
 
 
-def _run(module: str, *arguments: str, log: pathlib.Path) -> Usage:
+def _run(
+    module: str,
+    *arguments: str,
+    log: pathlib.Path,
+    environment: Mapping[str, str] | None = None,
+) -> Usage:
     # Beam starts its worker processes as "python".
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     command = [sys.executable, "-m", module, *arguments]
-    return run(command, log, cwd=ROOT, env={**os.environ, "PATH": path})
+    return run(command, log, cwd=ROOT, env={**os.environ, "PATH": path, **(environment or {})})

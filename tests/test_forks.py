@@ -11,8 +11,7 @@ from tests.forks import in_fork
 
 def _threads_of_server(folder: Path) -> None:
     names = [
-        (task / "comm").read_text().strip()
-        for task in Path(f"/proc/{os.getppid()}/task").iterdir()
+        (task / "comm").read_text().strip() for task in Path(f"/proc/{os.getppid()}/task").iterdir()
     ]
     (folder / "threads").write_text("\n".join(names))
 

@@ -16,9 +16,8 @@ from pipeline import processes, storage
 from pipeline.bookkeeping.summary import RunSummary
 from pipeline.graph import cores, tags
 from pipeline.graph.cores import Cores, ParallelDoFn
-from pipeline.keys import delivery_keys, versions
+from pipeline.keys import versions
 from pipeline.keys.delivery_keys import DeliveryKeys
-from pipeline.keys.partitions import day_number
 from pipeline.keys.versions import Bucketed, Packed
 from pipeline.keys.weights import Cut
 from pipeline.rows.encoding import WriteSettings
@@ -36,6 +35,8 @@ from pipeline.steps.write import Written
 
 # Of files in a store: each waits for two or three requests, and works for some milliseconds.
 _SCANS_AT_A_TIME = 16
+# What could be read in the time in which a file is opened.
+_OPENING_BYTES = 64 << 10
 # 8 MB, in an element.
 _ROWS_AT_A_TIME = 1 << 20
 
@@ -43,15 +44,15 @@ Keyed = tuple[int, Packed]
 
 
 class PlanRun(beam.DoFn):
-    """Run → Plan; tagged: a ReadTask for each block, a ScanTask for each live file."""
+    """Run → Plan; tagged: a ReadTask for each block, the ScanTasks for some live files."""
 
     def process(self, run: Run) -> Iterator[Any]:
         """See `plan.plan`."""
         planned = plan.plan(run)
         for task in planned.reads:
             yield TaggedOutput(tags.READS, task)
-        for live in planned.scans:
-            yield TaggedOutput(tags.SCANS, live)
+        for scans in plan.together(planned.scans, run.root):
+            yield TaggedOutput(tags.SCANS, scans)
         cores.tell(planned.tally())
         yield TaggedOutput(tags.TALLIES, planned.tally())
         yield planned._replace(reads=[], scans=[])
@@ -125,42 +126,41 @@ class ReadBlocks(ParallelDoFn):
 
 
 class ScanLiveFiles(ParallelDoFn):
-    """ScanTask, with the delivery's keys → (bucket, versions that may compete); tagged: LIVE."""
+    """ScanTasks, with the delivery's keys → (bucket, versions that may compete); tagged: LIVE."""
 
     def __init__(self, run: Run, workers: int) -> None:
         waiting = 0 if storage.is_local(run.root) else _SCANS_AT_A_TIME
         super().__init__(Cores(workers, processes=True, waiting=waiting))
         self._run = run
 
-    def process(self, task: ScanTask, delivery: DeliveryKeys) -> Iterable[Keyed]:
-        """See `scan.scan_file`; only of files within the horizon, if the user has set one."""
-        day, horizon = day_number(*task.file.destination[2:]), self._run.dedup_days
-        if horizon is None or delivery_keys.near(delivery, day, horizon):
-            yield from super().process(task, delivery)
-        else:
-            yield from self.outputs(scan.pass_over(task, delivery))
-
-    def call(self, element: ScanTask, *side_inputs: DeliveryKeys) -> Callable[[], Any]:
-        """The scan of one file."""
+    def call(self, element: tuple[ScanTask, ...], *side_inputs: DeliveryKeys) -> Callable[[], Any]:
+        """The scan of some files."""
         (delivery,) = side_inputs
-        return partial(scan.scan_file, self._run.root, element, delivery)
+        return partial(scan.scan_files, self._run.root, element, delivery, self._run.dedup_days)
 
-    def work_bytes(self, element: ScanTask) -> int:
-        """Those of the event_ids, unless there is a filter: then only a few become Python's."""
-        return 0 if element.sizes.filter_size.bits else element.file.rows * 36
+    def work_bytes(self, element: tuple[ScanTask, ...]) -> int:
+        """Of opening the files, where nobody waits for a store; and those of the event_ids.
 
-    def outputs(self, scanned: scan.Scanned) -> Iterator[Any]:
-        """The elements for a live file."""
-        yield from scanned.versions.split()
-        yield TaggedOutput(tags.LIVE, (scanned.number, scanned.live))
+        If there is a filter, only a few of the event_ids become Python's.
+        """
+        opening = 0 if self._cores.waiting else _OPENING_BYTES
+        ids = 0 if element[0].sizes.filter_size.bits else 36
+        return sum(opening + task.file.rows * ids for task in element)
+
+    def outputs(self, found: list[scan.Scanned]) -> Iterator[Any]:
+        """The elements for some live files."""
+        for scanned in found:
+            yield from scanned.versions.split()
+            yield TaggedOutput(tags.LIVE, (scanned.number, scanned.live))
         counts = {
-            "live_files": 1,
-            "versions": scanned.rows,
-            "comparisons": scanned.blocks,
-            "files_passed_over": 1 if scanned.passed_over else 0,
-            "rows_passed_over": scanned.passed_over,
+            "live_files": len(found),
+            "versions": sum(scanned.rows for scanned in found),
+            "comparisons": sum(scanned.blocks for scanned in found),
+            "files_passed_over": sum(1 for scanned in found if scanned.passed_over),
+            "rows_passed_over": sum(scanned.passed_over for scanned in found),
         }
-        yield TaggedOutput(tags.TALLIES, Tally("scan", counts, scanned.seconds))
+        seconds = sum(scanned.seconds for scanned in found)
+        yield TaggedOutput(tags.TALLIES, Tally("scan", counts, seconds))
 
 
 class CombineLatest(ParallelDoFn):

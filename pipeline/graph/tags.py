@@ -2,7 +2,7 @@
 
 PLAN = "plan"  # Plan
 READS = "reads"  # ReadTask
-SCANS = "scans"  # ScanTask
+SCANS = "scans"  # ScanTasks that one call makes
 LIVE = "live"  # (origin number, live_rows.LiveFile)
 VERSIONS = "versions"  # (bucket, versions.Packed)
 SLICES = "slices"  # (origin number, its staging.Slices)

@@ -60,7 +60,7 @@ class Scan(_Step):
         super().__init__(run, workers)
         self._delivery = delivery
 
-    def expand(self, pcoll: beam.PCollection[ScanTask]) -> Outputs:
+    def expand(self, pcoll: beam.PCollection[tuple[ScanTask, ...]]) -> Outputs:
         """Spreads the live files over the workers and scans each."""
         scanner = dofns.ScanLiveFiles(self._run, self._workers)
         delivery = beam.pvalue.AsSingleton(self._delivery, delivery_keys.NOTHING)

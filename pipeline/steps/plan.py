@@ -1,6 +1,7 @@
 """Planning a run: what there is to read, what it is merged into, how the work is divided."""
 
 import time
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from pipeline import storage
@@ -15,6 +16,10 @@ from pipeline.storage import LeftOut
 from pipeline.table import layout
 from pipeline.table.datafiles import DataFile
 from pipeline.table.layout import Asked, Layout
+
+# What one call scans of small live files.
+_SCAN_BYTES = 1 << 20
+_SCAN_FILES = 64
 
 
 class ReadTask(NamedTuple):
@@ -75,6 +80,29 @@ class Plan(NamedTuple):
             "comparisons": len(self.scans) * len(self.reads),
         }
         return Tally("plan", counts, self.seconds)
+
+
+def together(scans: Iterable[ScanTask], root: str) -> Iterator[tuple[ScanTask, ...]]:
+    """Packs scans that one call makes: of a local table of many small files, some at a time.
+
+    An element for each file would cost more than scanning it does. In a store each file waits by
+    itself, many at the same time.
+
+    Args:
+        scans: The scans, in order.
+        root: The table.
+    """
+    packed: list[ScanTask] = []
+    packed_bytes = 0
+    for scan in scans:
+        full = packed_bytes + scan.file.bytes > _SCAN_BYTES or len(packed) == _SCAN_FILES
+        if packed and (full or not storage.is_local(root)):
+            yield tuple(packed)
+            packed, packed_bytes = [], 0
+        packed.append(scan)
+        packed_bytes += scan.file.bytes
+    if packed:
+        yield tuple(packed)
 
 
 def plan(run: Run) -> Plan:

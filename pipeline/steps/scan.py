@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -45,6 +46,27 @@ class Scanned(NamedTuple):
     blocks: int
     seconds: float
     passed_over: int = 0
+
+
+def scan_files(
+    root: str, tasks: Sequence[ScanTask], delivery: DeliveryKeys, horizon: int | None
+) -> list[Scanned]:
+    """Scans some live files; see `scan_file`.
+
+    Args:
+        root: The table.
+        tasks: The live files.
+        delivery: What the delivery has.
+        horizon: How many days around those of the delivery are looked into; None for all.
+    """
+
+    def scanned(task: ScanTask) -> Scanned:
+        day = partitions.day_number(*task.file.destination[2:])
+        if horizon is None or delivery_keys.near(delivery, day, horizon):
+            return scan_file(root, task, delivery)
+        return pass_over(task, delivery)
+
+    return list(map(scanned, tasks))
 
 
 def pass_over(task: ScanTask, delivery: DeliveryKeys) -> Scanned:

@@ -27,7 +27,7 @@ class TestPlanRun:
     """Every part of the plan travels by itself."""
 
     def test_outputs(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A task for each block and live file."""
+        """A task for each block, and one for some small live files."""
         deliver(tmp_path / "in" / "1.jsonl", [Event("a")])
         plan = dofns.plan.plan(new_run(tmp_path))
         scans = [ScanTask(n, LIVE_FILE._replace(rows=n), plan.reads[0].sizes) for n in range(2)]
@@ -37,7 +37,7 @@ class TestPlanRun:
         found = by_tag(dofns.PlanRun().process(new_run(tmp_path)))
 
         assert found[tags.READS] == plan.reads
-        assert found[tags.SCANS] == scans
+        assert found[tags.SCANS] == [tuple(scans)]
         assert found[MAIN] == [plan._replace(reads=[], scans=[])]
         assert tally_of(found, "plan") == {
             "files": 1,
@@ -144,7 +144,7 @@ class TestScanLiveFiles:
         delivery = delivery_keys.NOTHING._replace(blocks=3)
 
         found = by_tag(
-            scanner.process(ScanTask(7, file, Sizes(ID_SEED, 1, 4, NO_FILTER)), delivery)
+            scanner.process((ScanTask(7, file, Sizes(ID_SEED, 1, 4, NO_FILTER)),), delivery)
         )
 
         ((bucket, part),) = found[MAIN]
@@ -169,7 +169,7 @@ class TestScanLiveFiles:
         delivery = delivery_keys.NOTHING._replace(blocks=3, days=days)
 
         found = by_tag(
-            scanner.process(ScanTask(7, file, Sizes(ID_SEED, 1, 1, NO_FILTER)), delivery)
+            scanner.process((ScanTask(7, file, Sizes(ID_SEED, 1, 1, NO_FILTER)),), delivery)
         )
 
         assert MAIN not in found

@@ -6,7 +6,6 @@ from apache_beam.runners.worker import statesampler
 
 from pipeline.graph import sampling
 
-
 SEEN: list[int] = []
 
 

@@ -155,7 +155,7 @@ def test_scan(tmp_path: Path, workers: int) -> None:
     delivered = read_events(tmp_path, [Event("b"), Event("c")], filter_size=size).delivery_keys
     with local_pipeline() as pipeline:
         everything = pipeline | "delivery keys" >> beam.Create([delivered])
-        scans = [plan.ScanTask(n, file, SIZES) for n, file in enumerate(files)]
+        scans = [(plan.ScanTask(n, file, SIZES),) for n, file in enumerate(files)]
         step = pipeline | beam.Create(scans) | do.Scan(new_run(tmp_path), workers, everything)
         assert_that(
             step[tags.VERSIONS],

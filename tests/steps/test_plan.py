@@ -5,14 +5,19 @@ import pytest
 from pipeline import storage
 from pipeline.bookkeeping import ledger, listings
 from pipeline.input.sources import NoInputError
-from pipeline.keys import versions
+from pipeline.keys import delivery_keys, versions
+from pipeline.keys.partitions import Destination
 from pipeline.run import Run
 from pipeline.steps import plan
+from pipeline.steps.sizes import Sizes
 from pipeline.table import delta
+from pipeline.table.datafiles import DataFile
 from tests.by_hand import new_run, run_graph
 from tests.deliveries import Event, deliver
 from tests.tables import delta_rows
 
+MONDAY = Destination("account", "created", 2021, 1, 8)
+LIVE_FILE = DataFile("live.parquet", MONDAY, 10, 100, None, None)
 EVENTS = [Event("a"), Event("b", "2021-01-09T00:00:00Z")]
 
 
@@ -156,3 +161,34 @@ class TestTasks:
         deliver(tmp_path / "in" / "1.jsonl", EVENTS)
         seeds = {plan.plan(new_run(tmp_path)).reads[0].sizes.id_seed for _ in range(3)}
         assert len(seeds) == 3
+
+
+class TestTogether:
+    """Which live files one call scans."""
+
+    SIZES = Sizes(7, 1, 1, delivery_keys.Size(0, False))
+
+    def scans(self, *sizes: int) -> list[plan.ScanTask]:
+        """Of files of so many bytes."""
+        return [
+            plan.ScanTask(n, LIVE_FILE._replace(bytes=size), self.SIZES)
+            for n, size in enumerate(sizes)
+        ]
+
+    def test_small_files_share_a_call(self) -> None:
+        """Up to a megabyte and 64 files; a large one is alone, and the order stays."""
+        half = plan._SCAN_BYTES // 2
+        scans = self.scans(half, half, 1, 5 * half, *[1] * 65)
+
+        found = list(plan.together(scans, "/table"))
+
+        assert [len(one) for one in found] == [2, 1, 1, 64, 1]
+        assert [task for one in found for task in one] == scans
+
+    def test_in_a_store_each_waits_by_itself(self) -> None:
+        """Of the files in one call, each would wait for the one before."""
+        assert [len(one) for one in plan.together(self.scans(1, 1), "s3://bucket/table")] == [1, 1]
+
+    def test_no_files(self) -> None:
+        """A new table has none."""
+        assert list(plan.together([], "/table")) == []
