@@ -38,10 +38,11 @@ class Took(NamedTuple):
 
 
 class Results(NamedTuple):
-    """What was measured, by engine; a `Took` for each round."""
+    """What was measured, by engine; a `Took` for each round. `hot`: see `measure`."""
 
     delivery: data.Delivery
     took: Mapping[str, Sequence[Took]]
+    hot: bool = False
 
 
 def measure(
@@ -74,7 +75,7 @@ def measure(
     rows = {name: [run.rows for run in runs] for name, runs in took.items()}
     if len({count for counts in rows.values() for count in counts}) > 1:
         raise build.DisagreementError(f"the tables have not equally many rows: {rows}")
-    return Results(delivery, took)
+    return Results(delivery, took, hot)
 
 
 @contextlib.contextmanager
@@ -128,7 +129,8 @@ def markdown(results: Results) -> str:
     header = ["", "s, start-up aside", "to local", "s in all", "to local"]
     summary = results.delivery.summary
     caption = (
-        f"{summary.events:,} events, {summary.size_bytes / 1e6:,.0f} MB;"
+        f"{summary.events:,} events{', all of one type and day' if results.hot else ''},"
+        f" {summary.size_bytes / 1e6:,.0f} MB;"
         f" {tables.rounds(len(local))}; times are medians, ratios min / median / max of the rounds;"
         f" {local[0].rows:,} rows in all tables. {tables.machine()};"
         f" load average at the end {tables.load()}."

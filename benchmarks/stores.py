@@ -6,6 +6,7 @@ bytes and requests.
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -39,7 +40,7 @@ def measure(events: int, rounds: int, work: pathlib.Path) -> Results:
     """Makes the table on the local disk and on S3, `rounds` times.
 
     Raises:
-        build.DisagreementError: A run on S3 left no table.
+        build.DisagreementError: The tables have not equally many rows.
         install.MissingError: The server is not to be had here.
         measure.CommandError: A run failed.
     """
@@ -53,6 +54,9 @@ def measure(events: int, rounds: int, work: pathlib.Path) -> Results:
             os.sync()  # what the one before has written is not this one's burden
             local.append(programs.run_eventsift(work / "table-local", delivery.pattern))
             remote.append(_run(store, bucket, store.variables))
+            rows = [_rows(table) for table in (work / "table-local", bucket / "table")]
+            if rows[0] != rows[1]:
+                raise build.DisagreementError(f"the tables have not equally many rows: {rows}")
             print(
                 f"round {number + 1}: local {local[-1].wall_seconds:.2f} s,"
                 f" S3 {remote[-1].wall_seconds:.2f} s",
@@ -100,9 +104,14 @@ def _run(store: stores.Store, bucket: pathlib.Path, variables: Mapping[str, str]
         environment=variables,
         log=bucket.parent / "table-s3.log",
     )
-    if not list((bucket / "table" / "_delta_log").glob("*.json")):
-        raise build.DisagreementError("a run on S3 left no table")
     return usage
+
+
+def _rows(table: pathlib.Path) -> int:
+    """How many rows a table has, by the summary of its only run."""
+    (record,) = (table / "_eventsift" / "runs").glob("*.json")
+    rows: int = json.loads(record.read_text())["table"]["rows"]
+    return rows
 
 
 def markdown(results: Results) -> str:

@@ -41,7 +41,7 @@ def start(workers: int) -> None:
             spawn = multiprocessing.get_context("spawn")
             with signals.undisturbed(), _unheard():  # an interrupted start prints a traceback
                 _pool = concurrent.futures.ProcessPoolExecutor(workers, spawn, _begin)
-                # If one was killed already, whoever gives them work is told so.
+                # If one was killed already, the first step that gives them work gets the error.
                 with contextlib.suppress(BrokenProcessPool):
                     for _ in range(workers):
                         _pool.submit(_import)  # a process is started when there is something to do

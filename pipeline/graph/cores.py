@@ -114,11 +114,12 @@ class ParallelDoFn(beam.DoFn):
 
     def finish_bundle(self) -> Iterator[Any]:
         """Makes the calls gathered, and yields their outputs."""
+        calls, self._calls = self._calls, []  # nothing of them is held longer than needed
         waits = self._cores.waiting and self._work_bytes < WORK_BYTES
-        workers = min(self._cores.waiting if waits else self._cores.workers, len(self._calls))
+        workers = min(self._cores.waiting if waits else self._cores.workers, len(calls))
         with (
             self._executor(workers, may_be_processes=not waits) as executor,
-            contextlib.closing(_results(self._calls, workers, executor)) as results,
+            contextlib.closing(_results(calls, workers, executor)) as results,
         ):
             for result in results:
                 for output in self.outputs(result):
@@ -147,7 +148,7 @@ class ParallelDoFn(beam.DoFn):
 def _results(
     calls: Sequence[Callable[[], Any]], workers: int, executor: concurrent.futures.Executor | None
 ) -> Generator[Any, None, None]:
-    """Yields the calls' results in order, with no more calls under way than memory allows for."""
+    """Yields the calls' results in order; at most twice as many are under way as workers."""
     if executor is None:
         yield from (call() for call in calls)
         return

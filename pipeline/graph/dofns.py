@@ -35,7 +35,7 @@ from pipeline.steps.write import Written
 
 # Of files in a store: each waits for two or three requests, and works for some milliseconds.
 _SCANS_AT_A_TIME = 16
-# What could be read in the time in which a file is opened.
+# Opening a file takes as long as reading this much.
 _OPENING_BYTES = 64 << 10
 # 8 MB, in an element.
 _ROWS_AT_A_TIME = 1 << 20
@@ -133,10 +133,20 @@ class ScanLiveFiles(ParallelDoFn):
         super().__init__(Cores(workers, processes=True, waiting=waiting))
         self._run = run
 
+    def process(self, element: tuple[ScanTask, ...], delivery: DeliveryKeys) -> Iterable[Keyed]:
+        """Scans the files within the user's horizon, and passes over the others."""
+        horizon = self._run.dedup_days
+        near = tuple(task for task in element if scan.is_near(task, delivery, horizon))
+        if near:
+            yield from super().process(near, delivery)
+        if len(near) < len(element):
+            far = [task for task in element if not scan.is_near(task, delivery, horizon)]
+            yield from self.outputs([scan.pass_over(task, delivery) for task in far])
+
     def call(self, element: tuple[ScanTask, ...], *side_inputs: DeliveryKeys) -> Callable[[], Any]:
         """The scan of some files."""
         (delivery,) = side_inputs
-        return partial(scan.scan_files, self._run.root, element, delivery, self._run.dedup_days)
+        return partial(scan.scan_files, self._run.root, element, delivery)
 
     def work_bytes(self, element: tuple[ScanTask, ...]) -> int:
         """Of opening the files, where nobody waits for a store; and those of the event_ids.

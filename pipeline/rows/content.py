@@ -38,7 +38,8 @@ class Rows(NamedTuple):
     @property
     def kept_bytes(self) -> int:
         """About how many bytes these have in memory."""
-        return self.origin.bytes * self.kept // self.origin.rows
+        # Another tool may have written a file without rows.
+        return self.origin.bytes * self.kept // max(1, self.origin.rows)
 
 
 def read(parts: Sequence[Rows], root: str) -> pa.Table:

@@ -82,7 +82,7 @@ def row_groups(some: Iterable[Piece], file_rows: int, group_rows: int) -> Iterat
     Args:
         some: The pieces.
         file_rows: How many rows a file gets.
-        group_rows: How many rows a row group gets, but for the last one of each file.
+        group_rows: How many rows a row group gets at most.
     """
     done = 0
     for table, rows in _stretches(some, group_rows):
@@ -92,6 +92,7 @@ def row_groups(some: Iterable[Piece], file_rows: int, group_rows: int) -> Iterat
             for group in _divided(table, own, group_rows):
                 yield RowGroup(number, table, group)
             done += len(own)
+        del table  # not held while more is read
 
 
 def _stretches(
@@ -112,6 +113,7 @@ def _stretches(
         if piece.next < content.NEVER:
             ready -= ready % group_rows
         yield table, rows[:ready]
+        del table
         left[rows[:ready]] = False
         ends = np.cumsum([len(one.left) for one in held])
         held = [

@@ -22,7 +22,7 @@ from pipeline.rows.merging import Piece
 from pipeline.table import datafiles
 from pipeline.table.datafiles import DataFile
 
-# More rows than this are written as they are read.
+# Rows of more bytes than this are written while they are read.
 LARGE_BYTES = 64 << 20
 
 
@@ -55,19 +55,19 @@ def write(
     order = content.in_order(table, numbers, content.micros(table))
     order = order[content.kept(parts)[order]]
     ends = [0, *np.searchsorted(numbers[order], range(len(destinations)), side="right")]
-    # Each destination's rows are a slice of this: a call for each would take several times as long.
+    # One call for all: one for each destination takes several times as long.
     table = table.take(pa.array(order))
     for rows, (first, end) in zip(destinations, itertools.pairwise(ends), strict=True):
         own = table.slice(first, end - first)
         files = math.ceil(own.nbytes / settings.target_bytes) if size > settings.target_bytes else 1
-        for file in _slices(own, math.ceil(len(own) / files)):
+        for file in _slices(own, math.ceil(len(own) / max(1, files))):
             groups = _slices(file, encoding.ROW_GROUP_ROWS)
             yield encoding.write_small(groups, rows[0].origin.destination, settings, write_new)
 
 
 def _slices(table: pa.Table, rows: int) -> Iterator[pa.Table]:
     """Cuts a table into slices of so many rows; the last one may have fewer."""
-    return (table.slice(first, rows) for first in range(0, len(table), rows))
+    return (table.slice(first, rows) for first in range(0, len(table), max(1, rows)))
 
 
 def write_large(rows: Sequence[Rows], settings: WriteSettings) -> Iterator[DataFile]:

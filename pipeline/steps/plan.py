@@ -85,18 +85,17 @@ class Plan(NamedTuple):
 def together(scans: Iterable[ScanTask], root: str) -> Iterator[tuple[ScanTask, ...]]:
     """Packs scans that one call makes: of a local table of many small files, some at a time.
 
-    An element for each file would cost more than scanning it does. In a store each file waits by
-    itself, many at the same time.
+    A call for each file costs more than scanning it. In a store a file's scan mostly waits, so that
+    several calls at the same time are better than one for several files.
 
     Args:
         scans: The scans, in order.
         root: The table.
     """
+    files, packed_bytes = _SCAN_FILES if storage.is_local(root) else 1, 0
     packed: list[ScanTask] = []
-    packed_bytes = 0
     for scan in scans:
-        full = packed_bytes + scan.file.bytes > _SCAN_BYTES or len(packed) == _SCAN_FILES
-        if packed and (full or not storage.is_local(root)):
+        if packed and (packed_bytes + scan.file.bytes > _SCAN_BYTES or len(packed) == files):
             yield tuple(packed)
             packed, packed_bytes = [], 0
         packed.append(scan)

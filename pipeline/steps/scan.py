@@ -48,29 +48,25 @@ class Scanned(NamedTuple):
     passed_over: int = 0
 
 
-def scan_files(
-    root: str, tasks: Sequence[ScanTask], delivery: DeliveryKeys, horizon: int | None
-) -> list[Scanned]:
-    """Scans some live files; see `scan_file`.
+def scan_files(root: str, tasks: Sequence[ScanTask], delivery: DeliveryKeys) -> list[Scanned]:
+    """Scans some live files; see `scan_file`."""
+    return [scan_file(root, task, delivery) for task in tasks]
+
+
+def is_near(task: ScanTask, delivery: DeliveryKeys, horizon: int | None) -> bool:
+    """Tells whether rows of a live file may compete with the delivery.
 
     Args:
-        root: The table.
-        tasks: The live files.
+        task: The live file.
         delivery: What the delivery has.
-        horizon: How many days around those of the delivery are looked into; None for all.
+        horizon: By the user's promise no rows compete whose days are further apart; None for none.
     """
-
-    def scanned(task: ScanTask) -> Scanned:
-        day = partitions.day_number(*task.file.destination[2:])
-        if horizon is None or delivery_keys.near(delivery, day, horizon):
-            return scan_file(root, task, delivery)
-        return pass_over(task, delivery)
-
-    return list(map(scanned, tasks))
+    day = partitions.day_number(*task.file.destination[2:])
+    return horizon is None or delivery_keys.near(delivery, day, horizon)
 
 
 def pass_over(task: ScanTask, delivery: DeliveryKeys) -> Scanned:
-    """Finds nothing in a live file: by the user's promise none of its rows compete."""
+    """Finds nothing in a live file that is not near; see `is_near`."""
     nothing, live = versions.by_bucket(versions.NONE, 1), _live_file(task, 0)
     return Scanned(task.number, live, nothing, 0, delivery.blocks, 0.0, task.file.rows)
 

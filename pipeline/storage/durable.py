@@ -75,7 +75,7 @@ def sync_parents(path: str) -> None:
 
 def _sync_all(paths: Iterable[str]) -> None:
     ordered = list(paths)
-    # A call for each share: one for each path takes longer than most disks.
+    # A call for each share: handing each path to a thread costs more than syncing it.
     shares = [ordered[first::_THREADS] for first in range(min(_THREADS, len(ordered)))]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(_sync_each, shares))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import concurrent.futures
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -40,12 +41,16 @@ def each(
         yield from map(call, items)
         return
     waiting = collections.deque[Future[_Result]]()
-    for item in items:
-        waiting.append(_calls().submit(call, item))
-        if len(waiting) == at_a_time:
+    try:
+        for item in items:
+            waiting.append(_calls().submit(call, item))
+            if len(waiting) == at_a_time:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    finally:
+        for left in waiting:
+            left.cancel()
 
 
 class NewFiles:
@@ -65,11 +70,16 @@ class NewFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        while self._pending:
-            if kind is None:
+        try:
+            while kind is None and self._pending:
                 self._wait()
-            else:
-                self._pending.popleft()[1].cancel()
+        finally:
+            # Nothing is written any more when somebody clears up after an error.
+            left = [done for _, done in self._pending]
+            self._pending.clear()
+            for done in left:
+                done.cancel()
+            concurrent.futures.wait(left)
 
     def write(self, path: str, data: Buffer) -> None:
         """Makes a file with this content; see `storage.write_new`."""

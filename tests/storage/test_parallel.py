@@ -102,6 +102,33 @@ def test_a_new_file_that_cannot_be_written_is_an_error() -> None:
         raise KeyError
 
 
+@pytest.mark.parametrize("fails", ["a write", "the block"])
+def test_after_an_error_nothing_is_written(fails: str) -> None:
+    """Whoever clears up then finds all that there will ever be.
+
+    Seen to fail: files that were under way came after that, and nobody knew of them.
+    """
+    under_way = threading.Barrier(2, timeout=10)
+    there: list[str] = []
+
+    def write(path: str, data: bytes) -> None:
+        if path.endswith("slow"):
+            under_way.wait()
+            time.sleep(0.05)
+            there.append(path)
+        elif fails == "a write":
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"), NewFiles(write) as files:
+        files.write("s3://b/fast", b"x")
+        files.write("s3://b/slow", b"x")
+        under_way.wait()
+        if fails == "the block":
+            raise OSError("full")
+
+    assert there == ["s3://b/slow"]
+
+
 def test_what_is_being_written_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a limit a file waits for those before it."""
     monkeypatch.setattr("pipeline.storage.parallel._PENDING_BYTES", 100)

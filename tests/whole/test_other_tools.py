@@ -5,16 +5,20 @@ something else, the same delivery again, a compaction, a check, a rebuild. What 
 operation is what a reader of the log sees then.
 """
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from deltalake.transaction import AddAction
 
 from pipeline import compact
+from pipeline.keys.partitions import Destination, directory
 from pipeline.table.address import Table
 from pipeline.verify import check as verify
 from tests import deliveries, tables
@@ -87,6 +91,27 @@ def append_less(table: DeltaTable) -> None:
     write_deltalake(table, pa.table(columns), mode="append", schema_mode="merge")
 
 
+def append_nothing(table: DeltaTable) -> None:
+    """Files without rows, in each partition one, as other writers may leave them.
+
+    Seen to fail: each delivery into such a partition divided by 0.
+    """
+    root = Path(table.table_uri.removeprefix("file://"))
+    partitions = {
+        tuple(known["partition"].items()) for known in pa.table(table.get_add_actions()).to_pylist()
+    }
+    nothing = tables.content([Event("a")]).slice(0, 0)
+    adds = []
+    for number, partition in enumerate(sorted(partitions)):
+        values = {name: str(value) for name, value in partition}
+        path = directory(Destination(**dict(partition))) + f"/nothing-{number}.parquet"
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(nothing, root / path)
+        stats = json.dumps({"numRecords": 0})
+        adds.append(AddAction(path, (root / path).stat().st_size, values, 0, True, stats))
+    table.create_write_transaction(adds, "append", table.schema(), list(dict(partition)))
+
+
 def overwrite(table: DeltaTable) -> None:
     """The table, with less than it had."""
     write_deltalake(table, tables.content([Event("a", 7, 7), Event("b", 1, 1)]), mode="overwrite")
@@ -157,6 +182,7 @@ OPERATIONS = [
     merge,
     append,
     append_less,
+    append_nothing,
     overwrite,
     overwrite_part,
     optimize,
