@@ -60,8 +60,8 @@ def test_one_terabyte_is_planned_as_reckoned() -> None:
         "versions in each of these": events / (n * k),
         "everything else": 2 * events + 100 * n * DESTINATIONS,
         "versions in a bucket": width * events / k,
-        "tallies": 2 * n + k + min(DESTINATIONS, sizes.shards),
-        "data files": DESTINATIONS + 0.68 * TB / (256 << 20),
+        "tallies": 2 * n + k + min(DESTINATIONS, sizes.shards) + 0.68 * TB / (224 << 20),
+        "data files": DESTINATIONS + 0.68 * TB / (224 << 20),
     }
     for name, expected in reckoned.items():
         assert number(row(name)[1]) == pytest.approx(expected, rel=0.05), name
