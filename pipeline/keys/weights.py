@@ -2,9 +2,9 @@
 
 Each block tells of each of its slices to which destination it belongs, where it begins and how
 large it is, in 24 bytes. Of a whole delivery this is brought together, and only few numbers come of
-it: the positions at which large destinations are cut. If it is much, neighbours become one, so it
-stays small; then shards are a bit less even. Nothing else depends on it: wherever a row goes, it is
-written once.
+it: the positions at which large destinations are cut. If it is more than 12 MB, neighbours of one
+destination become one, down to 24 bytes for each destination; then shards are a bit less even.
+Nothing else depends on it: wherever a row goes, it is written once.
 """
 
 import bisect

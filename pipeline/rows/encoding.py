@@ -21,8 +21,7 @@ ROW_GROUP_ROWS = 128 * 1024
 # million events were 38.1 MB and encoded in 0.42 s, without them they are 39.9 MB and take 0.44 s.
 # (DELTA_BINARY_PACKED for the numbers alone: 39.6 MB in 0.43 s.) Ids, payloads and timestamps
 # hardly repeat, so a dictionary of them is wasted work; nanoseconds are zero, or one of a thousand
-# values.
-# Where rows came from repeats a lot.
+# values, and the names of files and runs that rows came from repeat a lot.
 _DICTIONARY = ["nanos", *datafiles.PROVENANCE_SCHEMA.names]
 _ENCODINGS = dict.fromkeys(("event_id", "timestamp", "data", "extra"), "PLAIN")
 # Payloads get zstd's level 3, and pages that fit its window: 7 % smaller files for no more time. In

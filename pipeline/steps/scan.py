@@ -94,7 +94,7 @@ def scan_file(root: str, task: ScanTask, delivery: DeliveryKeys) -> Scanned:
     with live_rows.open_rows(root, file) as parquet:
         live = _live_file(task, encoding.content_bytes(parquet))
         rows, ids, hashes = _competing(parquet, delivered, sizes.id_seed)
-        if not len(rows):  # of many small files most are done here, in half of the time
+        if not len(rows):  # most small files end here, which saves half of the time
             nothing, seconds = versions.by_bucket(versions.NONE, 1), time.perf_counter() - started
             return Scanned(number, live, nothing, 0, delivery.blocks, seconds)
         times = live_rows.take(parquet, rows, ["timestamp"])["timestamp"]

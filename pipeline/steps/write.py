@@ -1,8 +1,8 @@
 """Writing a shard: what goes into new files, and which live files these replace.
 
 A shard holds several destinations, because elements for thousands of destinations in each block
-would take longer than their rows. However large a destination is, what is in memory of it is what
-one file should hold, or less.
+would take longer than their rows. However large a destination is, what is in memory of it is about
+twice what one file should hold, or less.
 """
 
 import itertools

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from pipeline.storage.paths import is_local
 
-# Requests under way at once in a process. A request waits, so its thread costs nothing.
+# Requests under way at once in a process. A request waits, so its thread uses no core.
 REQUESTS = 16
 # What one request fetches at most. It takes 0.16 s at 50 MB/s, so five sixths of the time are spent
 # on bytes and not on waiting; and a request that fails is soon repeated.
