@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
 
 from pipeline import signals
 from pipeline.imports import leave_out_unused
@@ -24,6 +25,7 @@ WORK_BYTES = 96 << 20
 # The processes that work for this one, whichever step uses them; the lock is for steps that run
 # side by side.
 _pool: ProcessPoolExecutor | None = None
+_workers: list[BaseProcess] = []
 _lock = threading.Lock()
 
 
@@ -34,17 +36,20 @@ def available() -> int:
 
 def start(workers: int) -> None:
     """Starts worker processes, if there are none, and does not wait for them."""
-    global _pool
+    global _pool, _workers
     with _lock:
         if _pool is None:
+            others = multiprocessing.active_children()
             # Not forked: this process has threads, whose locks a fork would copy in any state.
             spawn = multiprocessing.get_context("spawn")
             with signals.undisturbed(), _unheard():  # an interrupted start prints a traceback
                 _pool = concurrent.futures.ProcessPoolExecutor(workers, spawn, _begin)
                 # If one was killed already, the first step that gives them work gets the error.
-                with contextlib.suppress(BrokenProcessPool):
+                # Here it may be another: their queue is closed while one is being started.
+                with contextlib.suppress(BrokenProcessPool, OSError, ValueError):
                     for _ in range(workers):
                         _pool.submit(_import)  # a process is started when there is something to do
+            _workers = [one for one in multiprocessing.active_children() if one not in others]
 
 
 @contextlib.contextmanager
@@ -84,6 +89,12 @@ def stop(*, wait: bool = True) -> None:
     with _lock:
         ending, _pool = _pool, None
     if ending:
+        try:
+            ending.submit(os.getpid)
+        except BrokenProcessPool:
+            # Python ends the others, but not one that was just being started; and waits for it.
+            for worker in _workers:
+                worker.kill()
         ending.shutdown(wait=wait, cancel_futures=True)
 
 

@@ -102,11 +102,14 @@ def _fail(
         code: The exit code.
         brief: Whether one line is enough, if it says that nothing was published.
     """
-    if reasons.is_a(BrokenProcessPool, error):
+    killed = reasons.is_a(BrokenProcessPool, error)
+    if killed:
         time.sleep(_GROUP_SECONDS)
     if settings.verbose:
         logging.getLogger(__name__).exception("the run failed")
     why = f"{reasons.of(error)}{settings.hints(error)}"
+    if killed:
+        why += " (it was killed, perhaps because there was no memory left)"
     console.say(f"eventsift: {why}", error=True)
     version = _abandon(run, settings)
     if not brief or version is not None:
