@@ -29,6 +29,6 @@ def test_a_store_next_to_the_local_disk(tmp_path: pathlib.Path) -> None:
     results = stores.measure(2_000, 1, tmp_path)
 
     size = results.delivery.summary.size_bytes
-    assert size < results.moved < 5 * size
+    assert size < results.moved < 3 * size + (8 << 20)  # the log, the summary and the page
     assert 40 < results.requests < 400
     assert "2,000 events" in stores.markdown(results)
