@@ -6,7 +6,6 @@ Each engine has as many workers as there are cores.
 """
 
 import contextlib
-import json
 import os
 import pathlib
 import shutil
@@ -105,8 +104,7 @@ def _run(delivery: data.Delivery, output: pathlib.Path, options: Sequence[str]) 
     shutil.rmtree(output, ignore_errors=True)
     os.sync()  # what the one before has written is not this one's burden
     usage = programs.run_eventsift(output, delivery.pattern, options=options)
-    (record,) = (output / "_eventsift" / "runs").glob("*.json")
-    told = json.loads(record.read_text())
+    told = programs.summary(output)
     shutil.rmtree(output)
     return Took(usage, told["wall_seconds"], told["table"]["rows"])
 

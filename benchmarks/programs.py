@@ -1,13 +1,14 @@
 """Running eventsift and its peers as users do: each a command of its own."""
 
 import importlib.util
+import json
 import os
 import pathlib
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from benchmarks.measure import Usage, run
 
@@ -80,6 +81,13 @@ def run_eventsift(
     return _run(
         "pipeline", *arguments, log=log or _log(pathlib.Path(output)), environment=environment
     )
+
+
+def summary(output: pathlib.Path) -> dict[str, Any]:
+    """What the job has recorded of the only run that a table has had."""
+    (record,) = (output / "_eventsift" / "runs").glob("*.json")
+    told: dict[str, Any] = json.loads(record.read_text())
+    return told
 
 
 def run_peer(peer: str, output: pathlib.Path, pattern: str) -> Usage:

@@ -6,7 +6,6 @@ bytes and requests.
 """
 
 import contextlib
-import json
 import os
 import pathlib
 import shutil
@@ -54,7 +53,8 @@ def measure(events: int, rounds: int, work: pathlib.Path) -> Results:
             os.sync()  # what the one before has written is not this one's burden
             local.append(programs.run_eventsift(work / "table-local", delivery.pattern))
             remote.append(_run(store, bucket, store.variables))
-            rows = [_rows(table) for table in (work / "table-local", bucket / "table")]
+            published = (work / "table-local", bucket / "table")
+            rows = [programs.summary(table)["table"]["rows"] for table in published]
             if rows[0] != rows[1]:
                 raise build.DisagreementError(f"the tables have not equally many rows: {rows}")
             print(
@@ -97,21 +97,13 @@ def _run(store: stores.Store, bucket: pathlib.Path, variables: Mapping[str, str]
     for folder in ("table", "temp"):
         shutil.rmtree(bucket / folder, ignore_errors=True)
     os.sync()
-    usage = programs.run_eventsift(
+    return programs.run_eventsift(
         f"{store.place}/table",
         f"{store.place}/in/*",
         options=["--temp", f"{store.place}/temp"],
         environment=variables,
         log=bucket.parent / "table-s3.log",
     )
-    return usage
-
-
-def _rows(table: pathlib.Path) -> int:
-    """How many rows a table has, by the summary of its only run."""
-    (record,) = (table / "_eventsift" / "runs").glob("*.json")
-    rows: int = json.loads(record.read_text())["table"]["rows"]
-    return rows
 
 
 def markdown(results: Results) -> str:

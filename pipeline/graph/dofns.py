@@ -135,13 +135,17 @@ class ScanLiveFiles(ParallelDoFn):
 
     def process(self, element: tuple[ScanTask, ...], delivery: DeliveryKeys) -> Iterable[Keyed]:
         """Scans the files within the user's horizon, and passes over the others."""
-        horizon = self._run.dedup_days
-        near = tuple(task for task in element if scan.is_near(task, delivery, horizon))
+        near: list[ScanTask] = []
+        far: list[scan.Scanned] = []
+        for task in element:
+            if scan.is_near(task, delivery, self._run.dedup_days):
+                near.append(task)
+            else:
+                far.append(scan.pass_over(task, delivery))
         if near:
-            yield from super().process(near, delivery)
-        if len(near) < len(element):
-            far = [task for task in element if not scan.is_near(task, delivery, horizon)]
-            yield from self.outputs([scan.pass_over(task, delivery) for task in far])
+            yield from super().process(tuple(near), delivery)
+        if far:
+            yield from self.outputs(far)
 
     def call(self, element: tuple[ScanTask, ...], *side_inputs: DeliveryKeys) -> Callable[[], Any]:
         """The scan of some files."""

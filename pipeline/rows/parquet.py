@@ -58,16 +58,18 @@ def write(
     # One call for all: one for each destination takes several times as long.
     table = table.take(pa.array(order))
     for rows, (first, end) in zip(destinations, itertools.pairwise(ends), strict=True):
+        if first == end:  # nothing but files without rows, which another tool has written
+            continue
         own = table.slice(first, end - first)
         files = math.ceil(own.nbytes / settings.target_bytes) if size > settings.target_bytes else 1
-        for file in _slices(own, math.ceil(len(own) / max(1, files))):
+        for file in _slices(own, math.ceil(len(own) / files)):
             groups = _slices(file, encoding.ROW_GROUP_ROWS)
             yield encoding.write_small(groups, rows[0].origin.destination, settings, write_new)
 
 
 def _slices(table: pa.Table, rows: int) -> Iterator[pa.Table]:
     """Cuts a table into slices of so many rows; the last one may have fewer."""
-    return (table.slice(first, rows) for first in range(0, len(table), max(1, rows)))
+    return (table.slice(first, rows) for first in range(0, len(table), rows))
 
 
 def write_large(rows: Sequence[Rows], settings: WriteSettings) -> Iterator[DataFile]:

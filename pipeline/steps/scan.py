@@ -61,8 +61,9 @@ def is_near(task: ScanTask, delivery: DeliveryKeys, horizon: int | None) -> bool
         delivery: What the delivery has.
         horizon: By the user's promise no rows compete whose days are further apart; None for none.
     """
-    day = partitions.day_number(*task.file.destination[2:])
-    return horizon is None or delivery_keys.near(delivery, day, horizon)
+    if horizon is None:
+        return True
+    return delivery_keys.near(delivery, partitions.day_number(*task.file.destination[2:]), horizon)
 
 
 def pass_over(task: ScanTask, delivery: DeliveryKeys) -> Scanned:

@@ -117,13 +117,18 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+def go_program(package: str) -> pathlib.Path:
+    """A program in Go; the test is skipped with the reason where it is not to be had."""
+    try:
+        return install.go_program(package)
+    except install.MissingError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture(scope="session")
 def prism() -> pathlib.Path:
     """The program."""
-    try:
-        return install.go_program(install.PRISM)
-    except install.MissingError as error:
-        pytest.skip(str(error))
+    return go_program(install.PRISM)
 
 
 def moved(outcome: Published, deliveries: Deliveries, place: str) -> Published:

@@ -3,6 +3,7 @@
 import pathlib
 
 import pytest
+from conftest import go_program
 
 from benchmarks import engines, stores
 from tests.apparatus import install
@@ -21,10 +22,7 @@ def test_prism_next_to_local(prism: pathlib.Path, tmp_path: pathlib.Path, hot: b
 
 def test_a_store_next_to_the_local_disk(tmp_path: pathlib.Path) -> None:
     """Both make the table; the bytes are those that the proxy saw."""
-    try:
-        install.go_program(install.VERSITYGW)
-    except install.MissingError as error:
-        pytest.skip(str(error))
+    go_program(install.VERSITYGW)
 
     results = stores.measure(2_000, 1, tmp_path)
 
