@@ -362,7 +362,7 @@ def test_a_run_that_was_killed(source: Path, tmp_path: Path) -> None:
     assert "dead 1 run killed: the next run or compact clears up: " in words(done.out)
     assert in_process("--input", other, *table).status == 0
     assert ids(tmp_path / "table") == ["a", "b", "c"]
-    assert "dead" not in in_process(*table, main=status.main).out
+    assert "run killed" not in in_process(*table, main=status.main).out
 
 
 def test_a_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def test_the_command_says_it(table: Path) -> None:
     assert f"  {table.parent}/in/1.jsonl\n      2 events, 1 reject; run " in done.out
     assert "      of 2021-01-08T09:00:00Z to 2021-01-08T10:00:00Z\n" in done.out
     assert "      arrived 2021-01-08T12:00:00Z, 2 h to 3 h later\n" in done.out
-    assert "1.jsonl" not in in_process("--output", table, main=status.main).out
+    assert "/in/1.jsonl" not in in_process("--output", table, main=status.main).out
 
 
 def test_every_run_adds_its_files(table: Path) -> None:
