@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         work = data.work_folder(options.work)
+        programs.compile_modules()
         report: str = options.measure(options, work)
     except (
         *(CommandError, MissingError, ServerError, OSError),

@@ -1,5 +1,6 @@
 """Running eventsift and its peers as users do: each a command of its own."""
 
+import compileall
 import importlib.util
 import json
 import os
@@ -56,6 +57,16 @@ def title(name: str) -> str:
     if name == EVENTSIFT:
         return "**eventsift**"
     return f"{PEERS[name].name} {version(PEERS[name].package)}"
+
+
+def compile_modules() -> None:
+    """Compiles the modules in the checkout, as pip does when it installs a package.
+
+    Python keeps what it has compiled, unless the environment says ``PYTHONDONTWRITEBYTECODE``, as
+    that of many containers does. Each run would compile them anew then, which takes 0.2 s.
+    """
+    for folder in ("pipeline", "benchmarks"):
+        compileall.compile_dir(ROOT / folder, quiet=1)
 
 
 def run_eventsift(

@@ -1,4 +1,4 @@
-"""Imports that print nothing and leave out what is not used; `start` has what this gains."""
+"""Imports that print nothing and do nothing that is not used; `start` has what this gains."""
 
 import importlib.abc
 import logging
@@ -34,3 +34,5 @@ def leave_out_unused() -> None:
     """Lets this process import no package that is not used; to be called before pyarrow."""
     if not is_plain():
         sys.meta_path.insert(0, _NotThere())
+        # For linear algebra, which nothing here does, numpy would start threads in each process.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

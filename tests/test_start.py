@@ -43,6 +43,23 @@ def test_beam_starts_without_what_is_not_used() -> None:
     assert found == "['a'] set()"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_numpy_starts_no_threads() -> None:
+    """One for each core, in each process, would do nothing but wait, and take time for it.
+
+    Seen to fail without the variable: there were 2 on 2 cores.
+    """
+    found = python(
+        "import os\n"
+        "os.environ.pop('OPENBLAS_NUM_THREADS', None)\n"
+        "from pipeline import imports\n"
+        "imports.leave_out_unused()\n"
+        "import numpy\n"
+        "print(len(os.listdir('/proc/self/task')))"
+    )
+    assert found == "1"
+
+
 def test_options_are_known_before_beam_is_imported() -> None:
     """Else processes could not start while it is."""
     found = python(

@@ -4,7 +4,10 @@ import base64
 import datetime
 import functools
 import hashlib
+import importlib.util
+import os
 import pkgutil
+import sys
 
 import jinja2
 from markupsafe import Markup
@@ -62,6 +65,8 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        loader=jinja2.FunctionLoader(_text),
+        bytecode_cache=_compiled(),
     )
     environment.filters |= {
         "count": "{:,}".format,
@@ -80,7 +85,18 @@ def _template() -> jinja2.Template:
         "strip": strips.strip,
         "table_equation": flow.table_equation,
     }
-    return environment.from_string(_text("page.html.jinja"))
+    return environment.get_template("page.html.jinja")
+
+
+def _compiled() -> jinja2.BytecodeCache | None:
+    """Where the compiled template is kept: beside Python's compiled modules, if it keeps them.
+
+    Compiling it takes 35 ms, half of the time that the page of a small table takes.
+    """
+    folder = os.path.dirname(importlib.util.cache_from_source(__file__))
+    if sys.dont_write_bytecode or not os.access(folder, os.W_OK):
+        return None
+    return jinja2.FileSystemBytecodeCache(folder)
 
 
 @functools.lru_cache(maxsize=1)

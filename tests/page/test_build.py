@@ -1,4 +1,5 @@
 import datetime
+import importlib.util
 import json
 import re
 import sys
@@ -327,3 +328,37 @@ def test_the_style_has_both_schemes_and_paper() -> None:
     assert set(re.findall(r"var\((--\w+)\)", style)) == names[0]
     rules = re.sub(r":root \{.*?\}", "", style, flags=re.DOTALL)
     assert not re.search(r"#[0-9a-f]{3,6}\b", rules)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_the_template_is_compiled_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps: bool
+) -> None:
+    """It is kept with Python's compiled modules, if Python keeps any; the page is the same.
+
+    Seen to fail with `from_string`, which compiles it each time.
+    """
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", not keeps)
+    folder = Path(importlib.util.cache_from_source(build.__file__)).parent
+    folder.mkdir(parents=True)
+    found = figures(gathered(runs=[one_run(1)]), NOW)
+    pages = set()
+    for _ in range(2):
+        build._template.cache_clear()
+        pages.add(build.render(found))
+    build._template.cache_clear()
+    assert len(pages) == 1
+    assert len([*folder.iterdir()]) == keeps
+
+
+def test_the_template_is_compiled_where_nothing_can_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a program was installed by another user, or lies in an archive."""
+    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path / "nowhere"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    build._template.cache_clear()
+    assert "</html>" in build.render(figures(gathered(runs=[one_run(1)]), NOW))
+    build._template.cache_clear()
+    assert not any(tmp_path.iterdir())
