@@ -56,9 +56,8 @@ def met_by(catalogue: Catalogue, run_id: str) -> Catalogue:
 
 def _merge_types(one: Type, other: Type, paths: int) -> Type:
     root = _merge_nodes(one.root, other.root)
-    ranks = list(_ranks(root))
-    if len(ranks) > paths:
-        root = _first(root, nodes.ROOT, sorted(ranks)[paths - 1])
+    if _count(root) > paths:
+        root = _first(root, nodes.ROOT, sorted(_ranks(root))[paths - 1])
     return Type(one.domain, one.event_type, root, one.unreadable + other.unreadable)
 
 
@@ -96,6 +95,11 @@ def _bounds(one: Any, other: Any) -> Any:
     if one is None or other is None:
         return other if one is None else one
     return min(one[0], other[0]), max(one[1], other[1])
+
+
+def _count(root: Node) -> int:
+    """Returns the number of paths, without the text that their ranks take."""
+    return 1 + sum(_count(child) for _, child in root.children())
 
 
 def _ranks(root: Node) -> Iterable[Rank]:

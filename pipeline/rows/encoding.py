@@ -1,7 +1,7 @@
 """How a data file is encoded, and what its rows take in memory."""
 
 import contextlib
-import uuid
+import secrets
 from collections.abc import Callable, Iterable
 from typing import BinaryIO, NamedTuple
 
@@ -103,7 +103,7 @@ def write_small(
 
 def _new_path(destination: Destination, settings: WriteSettings) -> str:
     stays = destination if settings.keeps_history else None
-    return datafiles.new_path(settings.run, uuid.uuid4().hex[:16], stays)
+    return datafiles.new_path(settings.run, secrets.token_hex(8), stays)
 
 
 def _encode(
@@ -112,12 +112,12 @@ def _encode(
     """Writes row groups; their rows, and the first and last timestamp, None if one is unknown."""
     writer: pq.ParquetWriter | None = None
 
-    def write(table: pa.Table) -> tuple[int, list[int], bool]:
+    def write(table: pa.Table) -> tuple[int, list[int | None], bool]:
         nonlocal writer
         writer = writer or stack.enter_context(_writer(sink, table.schema))
         writer.write_table(table)
-        first_and_last = content.micros(table)[[0, -1]].tolist()
-        return len(table), first_and_last, content.is_complete(table)
+        times = table["timestamp"]
+        return len(table), [times[0].value, times[-1].value], content.is_complete(table)
 
     with contextlib.ExitStack() as stack:
         # No table is held while the next one is made.
