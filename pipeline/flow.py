@@ -13,13 +13,17 @@ from pipeline.graph import transforms as do
 from pipeline.run import Run
 
 
-def build(pipeline: beam.Pipeline, run: Run, workers: int = 0) -> beam.PCollection[RunSummary]:
+def build(
+    pipeline: beam.Pipeline, run: Run, workers: int = 0, scratch: str = ""
+) -> beam.PCollection[RunSummary]:
     """Builds the job's graph.
 
     Args:
         pipeline: An empty pipeline.
         run: What is asked for.
         workers: How many cores a transform uses by itself; 0 if the runner spreads the work.
+        scratch: A local folder for versions, where one process would shuffle all of them; "" if
+            they are to be shuffled.
 
     Returns:
         One element: the summary of the run, once it is published.
@@ -27,7 +31,7 @@ def build(pipeline: beam.Pipeline, run: Run, workers: int = 0) -> beam.PCollecti
     plan = pipeline | beam.Create([run]) | "plan" >> do.Plan()
 
     # Read JSON lines; stage the payloads; key the rest by the event_id's bucket.
-    read = plan[tags.READS] | "read" >> do.Read(run, workers)
+    read = plan[tags.READS] | "read" >> do.Read(run, workers, scratch)
 
     # Rows that the table already has of these event_ids are versions like any other.
     delivery = (

@@ -54,7 +54,7 @@ def local_pipeline() -> TestPipeline:
 def run_graph(run: Run, workers: int = 0, **beam_options: Any) -> dict[str, Any]:
     """Runs the whole graph; gives the run's summary."""
     pipeline = beam.Pipeline(runner="FnApiRunner", options=PipelineOptions(**beam_options))
-    flow.build(pipeline, run, workers)
+    flow.build(pipeline, run, workers, run.staging if workers else "")
     pipeline.run().wait_until_finish()
     return summary_of(run)
 
@@ -77,7 +77,7 @@ def read_events(
     buckets: int = 1,
     shards: int = 1,
     filter_size: delivery_keys.Size = NO_FILTER,
-    store_versions: bool = False,
+    scratch: str = "",
 ) -> read.BlockRead:
     """Reads and stages events, and any other lines, as one block."""
     path = deliver(folder / "blocks" / f"{number}.jsonl", events, *lines)
@@ -87,7 +87,7 @@ def read_events(
         directory=new_run(folder).staging,
         sizes=Sizes(ID_SEED, buckets, shards, filter_size),
         max_event_bytes=1 << 20,
-        store_versions=store_versions,
+        scratch=scratch,
     )
     return read.read_block(block, settings)
 

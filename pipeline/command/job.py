@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, TestOptions
 from apache_beam.runners.runner import PipelineResult
 
 from pipeline import flow, notices, processes, signals, storage
-from pipeline.bookkeeping import dead_letters, journal, listings, places, recovery, summary
+from pipeline.bookkeeping import dead_letters, journal, listings, places, recovery, scratch, summary
 from pipeline.command import (
     attempts,
     beam_options,
@@ -215,10 +215,12 @@ class Job(NamedTuple):
             run = run._replace(listing=storage.join(run.staging, "listing.arrow.zst"))
             listings.write(run.listing, files)
         pipeline = beam.Pipeline(runner=runners.name(self.beam), options=self.beam)
-        flow.build(pipeline, run, self.workers)
         heard: list[tuple[float, Tally]] = []
         submitted: list[PipelineResult] = []
         with contextlib.ExitStack() as stack:
+            here = self.workers and runners.leaves_cores(self.beam)
+            local = stack.enter_context(scratch.folder(run.staging)) if here else ""
+            flow.build(pipeline, run, self.workers, local)
             if not self.own.quiet:
                 listener = cores.heard_by(lambda tally: heard.append((time.monotonic(), tally)))
                 stack.enter_context(listener)

@@ -64,9 +64,10 @@ class ReadBlocks(ParallelDoFn):
     Tagged: SLICES, WEIGHTS, DELIVERY_KEYS, CATALOGUES, REJECTS.
     """
 
-    def __init__(self, run: Run, workers: int) -> None:
+    def __init__(self, run: Run, workers: int, scratch: str) -> None:
         super().__init__(Cores(workers, processes=True))
         self._run = run
+        self._scratch = scratch
 
     def call(self, element: ReadTask, *_: Any) -> Callable[[], Any]:
         """The reading of one block, with the size of the filter beside it."""
@@ -75,8 +76,7 @@ class ReadBlocks(ParallelDoFn):
             self._run.staging,
             element.sizes,
             self._run.max_event_bytes,
-            # Where one process does all the shuffling, versions need not go through it.
-            store_versions=self._cores.workers > 0 and storage.is_local(self._run.staging),
+            scratch=self._scratch,
             names=element.layout.fields,
             provenance=element.layout.provenance,
             contract=self._run.contract,

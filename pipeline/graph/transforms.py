@@ -43,9 +43,13 @@ class Plan(beam.PTransform[Any, Any]):
 class Read(_Step):
     """READS → VERSIONS, SLICES, WEIGHTS, DELIVERY_KEYS, CATALOGUES, REJECTS."""
 
+    def __init__(self, run: Run, workers: int, scratch: str) -> None:
+        super().__init__(run, workers)
+        self._scratch = scratch
+
     def expand(self, pcoll: beam.PCollection[ReadTask]) -> Outputs:
         """Spreads the blocks over the workers and reads each."""
-        outputs = beam.ParDo(dofns.ReadBlocks(self._run, self._workers)).with_outputs(
+        outputs = beam.ParDo(dofns.ReadBlocks(self._run, self._workers, self._scratch)).with_outputs(
             *(tags.SLICES, tags.WEIGHTS, tags.DELIVERY_KEYS, tags.CATALOGUES),
             *(tags.REJECTS, tags.TALLIES),
             main=tags.VERSIONS,

@@ -7,6 +7,7 @@ file and position in it travel.
 """
 
 import itertools
+import os
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -121,8 +122,8 @@ def by_bucket(versions: Versions, buckets: int, directory: str = "") -> Bucketed
         counts = np.bincount(bucket).tolist()
     if not directory or not len(versions):
         return Bucketed(versions.tobytes(), counts)
-    path = storage.join(directory, f"{uuid.uuid4().hex}.versions")
-    with storage.create(path) as file:
+    path = os.path.join(storage.local(directory), f"{uuid.uuid4().hex}.versions")
+    with open(path, "xb") as file:
         file.write(versions.data)
     return Bucketed(Stored(path, 0, len(versions)), counts)
 

@@ -39,7 +39,7 @@ class ReadSettings(NamedTuple):
         directory: Where payloads and dead letters are staged.
         sizes: How the work is divided.
         max_event_bytes: Limit on one event's data and extra fields.
-        store_versions: Whether versions are stored beside the payloads; else they are returned.
+        scratch: A local folder that versions are stored in; "" if they are returned.
         part_bytes: How many bytes are decoded together.
         names: Where the fields of the events are.
         contract: What their data has to fulfil; None if nothing is asked.
@@ -50,7 +50,7 @@ class ReadSettings(NamedTuple):
     directory: str
     sizes: Sizes
     max_event_bytes: int
-    store_versions: bool = False
+    scratch: str = ""
     part_bytes: int = PART_BYTES
     names: FieldMap = OWN_NAMES
     contract: Contract | None = None

@@ -185,9 +185,8 @@ def _together(waiting: Sequence[_Keys], settings: ReadSettings) -> tuple[Buckete
     """Brings keys together: versions by bucket, and what they add to the filter."""
     found = np.concatenate([versions.NONE, *(keys.versions for keys in waiting)])
     hashes = np.concatenate([delivery_keys.NO_HASHES, *(keys.hashes for keys in waiting)])
-    directory = settings.directory if settings.store_versions else ""
     return (
-        versions.by_bucket(found, settings.sizes.buckets, directory),
+        versions.by_bucket(found, settings.sizes.buckets, settings.scratch),
         delivery_keys.collect(
             settings.sizes.filter_size, hashes, found["timestamp"], (), settings.directory
         ),

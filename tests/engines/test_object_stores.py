@@ -118,15 +118,22 @@ def test_killed_job(
     root: str,
     tmp_path: pathlib.Path,
 ) -> None:
-    """A job that is killed while it writes has published nothing; the next one is right."""
-    kill = {"EVENTSIFT_TEST_KILL": f"write:{tmp_path / 'killed'}"}
+    """A job that is killed while it writes has published nothing; the next one is right.
 
-    killed = run([uploaded[0]], root, ["--workers=0"], kill)
+    It clears up what the killed one has left on the local disk, where versions lie.
+    """
+    kill = {"EVENTSIFT_TEST_KILL": f"write:{tmp_path / 'killed'}"}
+    (scratch := tmp_path / "scratch").mkdir()
+    local = {"TMPDIR": str(scratch)}
+
+    killed = run([uploaded[0]], root, ["--workers=1"], kill | local)
 
     assert killed.returncode == -signal.SIGKILL
     assert delta.load(Table(root, _delta(root))).version == -1
-    outcome = publish([uploaded[0]], root, ["--workers=0"], None, _delta(root))
+    assert len([*scratch.glob("eventsift-*/*.versions")]) > 3
+    outcome = publish([uploaded[0]], root, ["--workers=1"], local, _delta(root))
     assert outcome == moved(expected[0], deliveries, store.place)
+    assert [*scratch.glob("eventsift-*")] == []
 
 
 def test_concurrent_commit(uploaded: list[str], root: str) -> None:

@@ -51,25 +51,12 @@ class TestPlanRun:
 class TestReadBlocks:
     """What a block gives is told apart by name, and counted."""
 
-    @pytest.mark.parametrize(
-        ("workers", "temp", "stored"),
-        [
-            pytest.param(0, "", False, id="an engine"),
-            pytest.param(1, "", True, id="one process"),
-            pytest.param(2, "", True, id="one process with workers"),
-            pytest.param(2, "s3://bucket/temp", False, id="one process, staging to a store"),
-        ],
-    )
-    def test_a_call(self, tmp_path: Path, workers: int, temp: str, stored: bool) -> None:
-        """Everything that reading depends on comes from the run and its plan.
-
-        Versions are stored only where whoever combines them has the file at hand.
-        """
+    def test_a_call(self, tmp_path: Path) -> None:
+        """Everything that reading depends on comes from the run and its plan."""
         deliver(tmp_path / "in" / "1.jsonl", [Event("a")])
         run = new_run(tmp_path, max_event_bytes=999)
         (task,) = dofns.plan.plan(run).reads
-        run = run._replace(temp=temp or run.temp)
-        step = dofns.ReadBlocks(run, workers)
+        step = dofns.ReadBlocks(run, 2, "scratch")
 
         call = step.call(task)
 
@@ -81,13 +68,13 @@ class TestReadBlocks:
                 directory=run.staging,
                 sizes=task.sizes,
                 max_event_bytes=999,
-                store_versions=stored,
+                scratch="scratch",
             ),
         )
         assert step.work_bytes(task) == task.block.bytes
 
-    @pytest.mark.parametrize("store_versions", [False, True])
-    def test_outputs(self, tmp_path: Path, store_versions: bool) -> None:
+    @pytest.mark.parametrize("stored", [False, True])
+    def test_outputs(self, tmp_path: Path, stored: bool) -> None:
         """Versions by bucket, slices by origin, the filter, the dead letters and all counts."""
         block = read_events(
             tmp_path,
@@ -96,14 +83,14 @@ class TestReadBlocks:
             '{"a": 1}',
             buckets=2,
             filter_size=delivery_keys.Size(1 << 10, True),
-            store_versions=store_versions,
+            scratch=str(tmp_path) if stored else "",
         )
 
-        found = by_tag(dofns.ReadBlocks(new_run(tmp_path), 0).outputs(block))
+        found = by_tag(dofns.ReadBlocks(new_run(tmp_path), 0, "").outputs(block))
 
         assert sum(len(versions.unpack([part])) for _, part in found[MAIN]) == 3
         assert {bucket for bucket, _ in found[MAIN]} <= {0, 1}
-        kind = versions.Stored if store_versions else bytes
+        kind = versions.Stored if stored else bytes
         assert {type(part) for _, part in found[MAIN]} == {kind}
         assert found[tags.SLICES] == [(BLOCK, tuple(block.slices))]
         assert found[tags.WEIGHTS] == [block.weights]
@@ -126,7 +113,7 @@ class TestReadBlocks:
     def test_a_block_without_events_is_still_counted(self, tmp_path: Path) -> None:
         """Its slices, none, travel on: so it is seen to be routed, and its filter to be known."""
         block = read_events(tmp_path, [], " ")
-        found = by_tag(dofns.ReadBlocks(new_run(tmp_path), 0).outputs(block))
+        found = by_tag(dofns.ReadBlocks(new_run(tmp_path), 0, "").outputs(block))
         assert MAIN not in found
         assert tags.REJECTS not in found
         assert tags.CATALOGUES not in found

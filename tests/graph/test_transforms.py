@@ -93,7 +93,7 @@ def test_read(tmp_path: Path, workers: int) -> None:
     run = new_run(tmp_path)
     planned = plan.plan(run)
     with local_pipeline() as pipeline:
-        step = pipeline | beam.Create(planned.reads) | do.Read(run, workers)
+        step = pipeline | beam.Create(planned.reads) | do.Read(run, workers, run.staging if workers else "")
         assert_that(
             step[tags.VERSIONS],
             is_true_of(
@@ -309,7 +309,7 @@ def test_the_steps_together(tmp_path: Path) -> None:
     run = new_run(tmp_path)
     with local_pipeline() as pipeline:
         planned = pipeline | beam.Create([run]) | "p" >> do.Plan()
-        read = planned[tags.READS] | "r" >> do.Read(run, 0)
+        read = planned[tags.READS] | "r" >> do.Read(run, 0, "")
         delivery = read[tags.DELIVERY_KEYS] | beam.CombineGlobally(combiners.CombineDeliveryKeys())
         scan = planned[tags.SCANS] | "s" >> do.Scan(run, 0, delivery)
         found = (read[tags.VERSIONS], scan[tags.VERSIONS]) | beam.Flatten()

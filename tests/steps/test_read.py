@@ -60,7 +60,7 @@ def test_what_a_block_gives(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("buckets", [1, 3])
 def test_versions_are_the_same_stored_or_not(tmp_path: Path, buckets: int) -> None:
-    """Stored beside the payloads or returned: nothing else about a block depends on it."""
+    """Stored or returned: nothing else about a block depends on it."""
     texts = [line(f"{n % 50}", f"{n}", domain="dx"[n % 2]) for n in range(200)]
     block = block_of(tmp_path, "\n".join(texts).encode(), b"oops")
     # In many parts: what is stored is all of the block.
@@ -69,12 +69,14 @@ def test_versions_are_the_same_stored_or_not(tmp_path: Path, buckets: int) -> No
     )
 
     returned = read_block(block, setting)
-    stored = read_block(block, setting._replace(store_versions=True))
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    stored = read_block(block, setting._replace(scratch=str(scratch)))
 
     assert isinstance(returned.versions.packed, bytes)
     assert isinstance(stored.versions.packed, versions.Stored)
-    assert Path(stored.versions.packed.path).parent == tmp_path / "tmp"
-    assert len(list((tmp_path / "tmp").glob("*.versions"))) == 1
+    assert [*scratch.iterdir()] == [Path(stored.versions.packed.path)]
+    assert not [*(tmp_path / "tmp").glob("*.versions")]
     assert stored.versions.counts == returned.versions.counts
     assert sum(stored.versions.counts) == 200
     for (bucket, part), (other_bucket, other_part) in zip(
@@ -91,14 +93,14 @@ def test_versions_are_the_same_stored_or_not(tmp_path: Path, buckets: int) -> No
         assert np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("store_versions", [False, True])
+@pytest.mark.parametrize("scratch", ["", "nowhere"])
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"[]", b"\xef\xbb\xbf", bz2.compress(b"")])
-def test_a_file_without_events(tmp_path: Path, content: bytes, store_versions: bool) -> None:
+def test_a_file_without_events(tmp_path: Path, content: bytes, scratch: str) -> None:
     """It is read, and gives nothing: no file, no letter.
 
     Seen to fail with a file of no versions stored.
     """
-    settings = reading(tmp_path, store_versions=store_versions)
+    settings = reading(tmp_path, scratch=scratch)
     read = read_block(block_of(tmp_path, content, content), settings)
     assert (read.bytes, read.rows, read.slices) == (2 * len(content), 0, [])
     assert (read.rejected, read.dead_letters) == (Counter(), "")

@@ -39,18 +39,18 @@ def block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Block:
     return Block(versions.FIRST_BLOCK, tuple(piece[:] for piece in pieces))
 
 
-def settings(folder: Path, store_versions: bool = False) -> ReadSettings:
+def settings(folder: Path, scratch: str = "") -> ReadSettings:
     """How to read it."""
-    return ReadSettings("r1", f"{folder}/temp", SIZES, 1 << 20, store_versions, part_bytes=500)
+    return ReadSettings("r1", f"{folder}/temp", SIZES, 1 << 20, scratch, part_bytes=500)
 
 
-@pytest.mark.parametrize("store_versions", [False, True])
-def test_versions_come_in_portions(tmp_path: Path, block: Block, store_versions: bool) -> None:
+@pytest.mark.parametrize("stored", [False, True])
+def test_versions_come_in_portions(tmp_path: Path, block: Block, stored: bool) -> None:
     """Each event once, in the bucket of its id; none holds more than some.
 
     Seen to fail with the rows of each portion counted from 0.
     """
-    *earlier, last = read.portions(block, settings(tmp_path, store_versions))
+    *earlier, last = read.portions(block, settings(tmp_path, str(tmp_path) if stored else ""))
 
     assert isinstance(last, BlockRead)
     portions = [one for one in (*earlier, last.versions) if isinstance(one, Bucketed)]
@@ -87,7 +87,7 @@ def test_every_portion_goes_on(tmp_path: Path, block: Block, workers: int) -> No
 
     Seen to fail with the earlier portions left out: the tallies refuse to publish.
     """
-    step = dofns.ReadBlocks(new_run(tmp_path, max_event_bytes=1 << 20), workers)
+    step = dofns.ReadBlocks(new_run(tmp_path, max_event_bytes=1 << 20), workers, "")
     found = by_tag(step.outputs(step.call(ReadTask(block, SIZES))()))
 
     assert sum(len(versions.unpack([part])) for _, part in found[MAIN]) == 90
@@ -111,7 +111,7 @@ def test_an_engine_gets_versions_before_all_is_read(
 
     monkeypatch.setattr(read.staging, "stage", note)
     monkeypatch.setattr(decode, "ReadSettings", functools.partial(ReadSettings, part_bytes=500))
-    step = dofns.ReadBlocks(new_run(tmp_path), 0)
+    step = dofns.ReadBlocks(new_run(tmp_path), 0, "")
     outputs: Iterator[Any] = iter(step.process(ReadTask(block, SIZES)))
 
     first = next(outputs)
