@@ -10,6 +10,7 @@ an exit with 130 it would go on. SIGTERM ends with exit code 143, SIGHUP with 12
 SIGHUP is ignored.
 """
 
+import atexit
 import contextlib
 import ctypes
 import os
@@ -154,13 +155,24 @@ def stderr_fd() -> int:
     return _stderr_fd
 
 
-def leave(code: int) -> NoReturn:
-    """Ends the program with an exit code, unless a signal is ending it; 130 dies of SIGINT."""
+def leave(code: int, *, at_once: bool = False) -> NoReturn:
+    """Ends the program with an exit code, unless a signal is ending it; 130 dies of SIGINT.
+
+    Args:
+        code: The exit code.
+        at_once: Whether Python need not free all that is in memory, as the system does it anyway.
+            What is registered to run at the end does run; and standard output and error must have
+            been flushed.
+    """
     _lock.acquire()  # never released: from here on no signal changes the outcome
     if code == 128 + signal.SIGINT:
         die(signal.SIGINT)
     for number in NUMBERS:  # while Python shuts down, they would be deadly again
         signal.signal(number, signal.SIG_IGN)
+    others = {*threading.enumerate()} - {threading.main_thread()}
+    if at_once and all(thread.daemon for thread in others):  # Python would wait for others
+        atexit._run_exitfuncs()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -3,6 +3,8 @@
 import itertools
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -62,3 +64,35 @@ class TestScopes:
             asked.wait(60.0)
         assert asked.number == signal.SIGTERM
         assert next(answers) == 1
+
+
+class TestTheEnd:
+    """Of a command that has done its work."""
+
+    def run(self, *lines: str) -> "subprocess.CompletedProcess[str]":
+        """Runs a program that leaves with 3, in a process of its own."""
+        program = ["import atexit, sys, threading", "from pipeline import signals", *lines]
+        program.append("signals.leave(3, at_once=True)")
+        return subprocess.run(
+            [sys.executable, "-c", "\n".join(program)], capture_output=True, text=True, timeout=60
+        )
+
+    def test_at_once(self) -> None:
+        """Memory is not freed piece by piece, but what is registered for the end runs.
+
+        Seen to fail with `sys.exit`: the object was freed.
+        """
+        done = self.run(
+            "class Held:",
+            "    def __del__(self): sys.stderr.write('freed ')",
+            "held = Held()",
+            "atexit.register(sys.stderr.write, 'registered ')",
+        )
+        assert (done.returncode, done.stderr) == (3, "registered ")
+
+    def test_work_of_other_threads_is_not_cut_off(self) -> None:
+        """Python waits for them, so nothing is ended at once."""
+        done = self.run(
+            "threading.Timer(0.5, sys.stderr.write, ['written']).start()",
+        )
+        assert (done.returncode, done.stderr) == (3, "written")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TextIO
 
-from pipeline import notices, signals, storage
+from pipeline import imports, notices, signals, storage
 from pipeline.notices import Now, Work
 
 # docs/options.md has a table of them; tests hold the two together. Signals add 129, 130 and 143.
@@ -92,7 +92,7 @@ def run(main: Callable[[Sequence[str]], int], arguments: Sequence[str] | None = 
                 stream.flush()
             except OSError as problem:
                 _drop(stream, problem)
-    signals.leave(code)
+    signals.leave(code, at_once=not imports.is_plain())
 
 
 class Parser(argparse.ArgumentParser):
