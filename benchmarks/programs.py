@@ -60,11 +60,7 @@ def title(name: str) -> str:
 
 
 def compile_modules() -> None:
-    """Compiles the modules in the checkout, as pip does when it installs a package.
-
-    Python keeps what it has compiled, unless the environment says ``PYTHONDONTWRITEBYTECODE``, as
-    that of many containers does. Each run would compile them anew then, which takes 0.2 s.
-    """
+    """Compiles the modules of the checkout, as pip does with those of a package: see README.md."""
     for folder in ("pipeline", "benchmarks"):
         compileall.compile_dir(ROOT / folder, quiet=1)
 

@@ -1,4 +1,7 @@
-"""Imports that print nothing and do nothing that is not used; `start` has what this gains."""
+"""Imports that print nothing, load no unused package and start no unused threads.
+
+`start` has what this gains.
+"""
 
 import importlib.abc
 import logging
@@ -31,8 +34,11 @@ def quieten() -> None:
 
 
 def leave_out_unused() -> None:
-    """Lets this process import no package that is not used; to be called before pyarrow."""
+    """Keeps this process from loading packages and starting threads that are not used.
+
+    To be called before numpy and pyarrow are imported.
+    """
     if not is_plain():
         sys.meta_path.insert(0, _NotThere())
-        # For linear algebra, which nothing here does, numpy would start threads in each process.
+        # numpy would start threads for linear algebra, which nothing here does.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

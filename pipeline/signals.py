@@ -160,18 +160,18 @@ def leave(code: int, *, at_once: bool = False) -> NoReturn:
 
     Args:
         code: The exit code.
-        at_once: Whether Python need not free all that is in memory, as the system does it anyway.
-            What is registered to run at the end does run; and standard output and error must have
-            been flushed.
+        at_once: Whether to leave it to the system to free the memory, which is faster. Functions
+            registered with `atexit` still run. All files must be closed, and standard output and
+            error flushed.
     """
     _lock.acquire()  # never released: from here on no signal changes the outcome
     if code == 128 + signal.SIGINT:
         die(signal.SIGINT)
     for number in NUMBERS:  # while Python shuts down, they would be deadly again
         signal.signal(number, signal.SIG_IGN)
-    others = {*threading.enumerate()} - {threading.main_thread()}
-    if at_once and all(thread.daemon for thread in others):  # Python would wait for others
-        atexit._run_exitfuncs()
+    threads = [one for one in threading.enumerate() if one is not threading.main_thread()]
+    if at_once and all(one.daemon for one in threads):  # Python would wait for the others
+        atexit._run_exitfuncs()  # no public function does it
         os._exit(code)
     sys.exit(code)
 

@@ -74,7 +74,7 @@ class TestGraph:
                 assert type(arrived[1]) is type(part)
 
     @pytest.mark.parametrize("workers", [0, 1, 2])
-    def test_versions_lie_beside_the_payloads_where_one_process_shuffles(
+    def test_versions_are_stored_where_one_process_shuffles(
         self, merge: Run, monkeypatch: pytest.MonkeyPatch, workers: int
     ) -> None:
         """The local runner copies what it shuffles a dozen times: it only gets where versions lie.

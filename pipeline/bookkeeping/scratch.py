@@ -1,8 +1,9 @@
-"""A local folder for what the processes of one machine tell each other.
+"""The local folder for a run's keys, for whichever process of this machine needs them.
 
-It is the staging folder, if that is local. A run that stages on a store gets one in the system's
-folder for temporary files (TMPDIR). It is locked as long as the run lives. So one that nobody has
-locked is that of a killed run, and the next run on this machine deletes it.
+It is the staging folder, if that is local. A run that stages on a store makes one in the system's
+folder for temporary files (TMPDIR), and deletes it at its end. A lock file in it is locked as long
+as the run lives. If nobody holds the lock, the run was stopped or killed, and the next one deletes
+the folder.
 """
 
 import contextlib
@@ -12,8 +13,8 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 
-from pipeline import signals, storage
-from pipeline.bookkeeping import locks
+from pipeline import storage
+from pipeline.bookkeeping import locks, state
 
 _PREFIX = "eventsift-"
 _LOCK = "lock"
@@ -21,7 +22,7 @@ _LOCK = "lock"
 
 @contextlib.contextmanager
 def folder(staging: str) -> Iterator[str]:
-    """Gives a local folder, which need not last longer than the ``with`` block.
+    """Gives a local folder for the ``with`` block; one that it has made is deleted afterwards.
 
     Args:
         staging: The run's staging folder.
@@ -32,26 +33,27 @@ def folder(staging: str) -> Iterator[str]:
     if storage.is_local(staging):
         yield staging
         return
-    _delete_those_of_killed_runs()
+    delete_those_of_dead_runs()
     with contextlib.ExitStack() as stack:
         made = tempfile.mkdtemp(prefix=_PREFIX)
-        stack.enter_context(signals.before_ending(lambda _: _delete(made)))
         stack.callback(_delete, made)
         if locks.are_possible(made):
-            # The name is looked for only where the lock is held already.
-            unlocked = os.path.join(made, "unlocked")
-            if lock := locks.create(unlocked):
+            # It gets its name when it is locked: what nobody has locked is taken for dead.
+            unnamed = os.path.join(made, "unnamed")
+            if lock := locks.create(unnamed):
                 stack.enter_context(lock)
-                os.rename(unlocked, os.path.join(made, _LOCK))
+                os.rename(unnamed, os.path.join(made, _LOCK))
         yield made
 
 
-def _delete_those_of_killed_runs() -> None:
+def delete_those_of_dead_runs() -> None:
+    """Deletes the folders of runs on this machine that have ended without deleting them."""
     for found in pathlib.Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        # Another run may be faster, or the folder may be somebody else's.
-        with contextlib.suppress(OSError), locks.reading(str(found / _LOCK)):
+        # Another run may be faster, or what lies there may not be ours.
+        with contextlib.suppress(OSError, state.DamagedError):
             if found.lstat().st_uid == os.getuid():
-                _delete(str(found))
+                with locks.reading(str(found / _LOCK)):
+                    _delete(str(found))
 
 
 def _delete(path: str) -> None:

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import logging
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -218,9 +219,10 @@ class Job(NamedTuple):
         heard: list[tuple[float, Tally]] = []
         submitted: list[PipelineResult] = []
         with contextlib.ExitStack() as stack:
-            here = self.workers and runners.leaves_cores(self.beam)
-            local = stack.enter_context(scratch.folder(run.staging)) if here else ""
-            flow.build(pipeline, run, self.workers, local)
+            # Elsewhere versions are shuffled: workers are other processes, or other machines.
+            in_one_process = self.workers and runners.leaves_cores(self.beam)
+            keys = stack.enter_context(scratch.folder(run.staging)) if in_one_process else ""
+            flow.build(pipeline, run, self.workers, keys)
             if not self.own.quiet:
                 listener = cores.heard_by(lambda tally: heard.append((time.monotonic(), tally)))
                 stack.enter_context(listener)
@@ -284,7 +286,11 @@ class Job(NamedTuple):
     def hints(self, error: BaseException) -> str:
         """Returns the way out of an error, as the end of a sentence, if one is known."""
         if reasons.is_full(error):
-            return f"{explain.no_room(self.table.root, self.temp)}, or stage elsewhere with --temp"
+            if storage.is_local(self.temp):
+                folders = self.table.root, self.temp
+                return f"{explain.no_room(*folders)}, or stage elsewhere with --temp"
+            folders = self.table.root, tempfile.gettempdir()
+            return f"{explain.no_room(*folders)}, or let TMPDIR name another folder"
         if os.strerror(errno.ENOENT) in str(error):
             return "; it was removed while the run needed it: run again"
         if not reasons.is_a(sources.NoMatchError, error):

@@ -58,11 +58,11 @@ def main(number: int) -> NoReturn:
     table, *rest = json.loads(os.environ.pop(_VARIABLE))
     run = Stopped(Table(*table), *rest)
     _end_children()
-    from pipeline import imports
+    from pipeline import imports, storage
     from pipeline.command import console
 
     imports.leave_out_unused()
-    from pipeline.bookkeeping import recovery
+    from pipeline.bookkeeping import recovery, scratch
     from pipeline.bookkeeping.leases import DeadRun
 
     # A second request to stop that has come by now is ignored; the next signal ends this at once.
@@ -71,6 +71,8 @@ def main(number: int) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [other])
         signal.signal(other, signal.SIG_DFL)
     dead = DeadRun(run.run_id, run.staging)
+    if not storage.is_local(run.staging):
+        scratch.delete_those_of_dead_runs()
     version = recovery.abandon(run.table, dead, all_ended=run.all_ended)
     console.say(recovery.outcome(version), error=True)
     signals.die(number)

@@ -49,7 +49,8 @@ class Read(_Step):
 
     def expand(self, pcoll: beam.PCollection[ReadTask]) -> Outputs:
         """Spreads the blocks over the workers and reads each."""
-        outputs = beam.ParDo(dofns.ReadBlocks(self._run, self._workers, self._scratch)).with_outputs(
+        read = dofns.ReadBlocks(self._run, self._workers, self._scratch)
+        outputs = beam.ParDo(read).with_outputs(
             *(tags.SLICES, tags.WEIGHTS, tags.DELIVERY_KEYS, tags.CATALOGUES),
             *(tags.REJECTS, tags.TALLIES),
             main=tags.VERSIONS,

@@ -2,7 +2,7 @@
 
 Versions are what is shuffled, so they are packed: 40 bytes each, whatever the event. On an engine,
 these bytes travel. Where one process does all the shuffling (Beam's local runner copies what it
-shuffles a dozen times), they are stored in the temp directory beside the payloads, and only their
+shuffles a dozen times), they are stored in a local folder (`bookkeeping.scratch`), and only their
 file and position in it travel.
 """
 

@@ -72,23 +72,6 @@ def test_that_of_a_killed_run_goes() -> None:
     assert not kept.exists()
 
 
-def test_a_signal_ends_it_with_the_run() -> None:
-    """As the command does on Ctrl-C: what is registered runs, then the process ends."""
-    program = HOLD.replace("import os, sys", "import os, sys\nfrom pipeline import signals\n", 1)
-    program = program.replace("with ", "signals.install('test')\nwith ", 1)
-    run = subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert run.stdout
-    folder = Path(run.stdout.readline().strip())
-    assert folder.exists()
-    run.terminate()
-    run.wait()
-    run.communicate()
-    assert run.returncode == 143
-    assert not folder.exists()
-
-
 def test_what_is_not_ours_stays(temporary: Path) -> None:
     """A folder that is called alike, one that was never locked, and what a link leads to."""
     (temporary / "eventsift-notes").mkdir()
@@ -98,6 +81,7 @@ def test_what_is_not_ours_stays(temporary: Path) -> None:
     (elsewhere / "lock").write_text("")
     (temporary / "eventsift-link").symlink_to(elsewhere)
     (temporary / "eventsift-file").write_text("b")
+    (temporary / "eventsift-folder" / "lock").mkdir(parents=True)
     before = sorted(temporary.rglob("*"))
 
     with scratch.folder(STORE):

@@ -124,6 +124,35 @@ def test_an_interrupted_run_says_so(
     assert capsys.readouterr().err.startswith("eventsift: interrupted\n")
 
 
+@pytest.mark.parametrize(
+    ("options", "stored"),
+    [
+        pytest.param([], True, id="one process with the local runner"),
+        pytest.param(["--workers=1"], True, id="one process on one core"),
+        pytest.param(["--workers=0"], False, id="steps that use no cores themselves"),
+        pytest.param(["--direct_running_mode=multi_processing"], False, id="Beam's processes"),
+        pytest.param(
+            ["--direct_running_mode=multi_processing", "--workers=2"], False, id="with cores each"
+        ),
+    ],
+)
+def test_where_versions_are_stored(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, options: list[str], stored: bool
+) -> None:
+    """Only where all that reads them is this process or its children; else they are shuffled."""
+    found = []
+
+    def look(*given: Any) -> None:
+        found.append(given[1:])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(flow, "build", look)
+
+    assert job.main([*arguments, *options]) == 130
+    ((run, _, scratch),) = found
+    assert scratch == (run.staging if stored else "")
+
+
 def test_a_failure_deep_in_the_graph_is_one_sentence(
     arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

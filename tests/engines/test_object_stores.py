@@ -6,13 +6,16 @@ What leads to the store is given once, and serves Beam and Delta.
 import os
 import pathlib
 import signal
+import subprocess
+import sys
+import time
 import uuid
 from collections.abc import Iterator
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from conftest import Deliveries, engine, moved, refuses_second_commit
-from jobs import Published, publish, run
+from jobs import Published, environment, publish, run
 
 from pipeline import storage
 from pipeline.storage.stores import configure, delta_options
@@ -20,6 +23,7 @@ from pipeline.table import delta
 from pipeline.table.address import Table
 from tests.apparatus import stores
 from tests.apparatus.stores import Store
+from tests.commands import ROOT
 from tests.storage.rules import EveryStore
 
 PREFIXES = ("AWS_", "GOOGLE_", "STORAGE_EMULATOR_HOST")
@@ -134,6 +138,26 @@ def test_killed_job(
     outcome = publish([uploaded[0]], root, ["--workers=1"], local, _delta(root))
     assert outcome == moved(expected[0], deliveries, store.place)
     assert [*scratch.glob("eventsift-*")] == []
+
+
+def test_stopped_job(uploaded: list[str], root: str, tmp_path: pathlib.Path) -> None:
+    """A job that is asked to stop deletes what it has on the local disk, where versions lie."""
+    arguments = ["--input", uploaded[0], "--output", root, "--workers=2", "--quiet"]
+    job = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", *arguments],
+        cwd=ROOT,
+        env=environment({"TMPDIR": str(tmp_path)}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    while not [*tmp_path.glob("eventsift-*/*.versions")]:
+        assert job.poll() is None
+        time.sleep(0.001)
+
+    job.terminate()
+
+    assert job.wait(60) == 128 + signal.SIGTERM
+    assert [*tmp_path.glob("eventsift-*")] == []
 
 
 def test_concurrent_commit(uploaded: list[str], root: str) -> None:

@@ -93,7 +93,8 @@ def test_read(tmp_path: Path, workers: int) -> None:
     run = new_run(tmp_path)
     planned = plan.plan(run)
     with local_pipeline() as pipeline:
-        step = pipeline | beam.Create(planned.reads) | do.Read(run, workers, run.staging if workers else "")
+        scratch = run.staging if workers else ""
+        step = pipeline | beam.Create(planned.reads) | do.Read(run, workers, scratch)
         assert_that(
             step[tags.VERSIONS],
             is_true_of(
