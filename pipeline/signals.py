@@ -161,8 +161,8 @@ def leave(code: int, *, at_once: bool = False) -> NoReturn:
     Args:
         code: The exit code.
         at_once: Whether to leave it to the system to free the memory, which is faster. Functions
-            registered with `atexit` still run. All files must be closed, and standard output and
-            error flushed.
+            registered with `atexit` still run. All files must be closed. (A profiler that writes at
+            the end must not be left so.)
     """
     _lock.acquire()  # never released: from here on no signal changes the outcome
     if code == 128 + signal.SIGINT:
@@ -172,6 +172,9 @@ def leave(code: int, *, at_once: bool = False) -> NoReturn:
     threads = [one for one in threading.enumerate() if one is not threading.main_thread()]
     if at_once and all(one.daemon for one in threads):  # Python would wait for the others
         atexit._run_exitfuncs()  # no public function does it
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
         os._exit(code)
     sys.exit(code)
 

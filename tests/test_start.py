@@ -85,8 +85,10 @@ def test_options_are_known_before_all_that_takes_time() -> None:
 def test_a_plain_start_gives_the_same(tmp_path: Path) -> None:
     """Whoever suspects the tricks can switch them off: all of them, and nothing else changes."""
     program = (
-        "import gc, sys\n"
-        "from pipeline import imports, processes, start\n"
+        "import gc, os, sys\n"
+        "os.environ.pop('OPENBLAS_NUM_THREADS', None)\n"
+        "from pipeline import imports, processes, signals, start\n"
+        "from pipeline.command import console\n"
         "start._WORK_FILES = 1\n"
         "begun = []\n"
         "processes.start = begun.append\n"
@@ -99,14 +101,18 @@ def test_a_plain_start_gives_the_same(tmp_path: Path) -> None:
         "start.run_job(sys.argv[1:])\n"
         "again = len(asked) > len({*map(id, asked)})\n"
         "left_out = any(isinstance(one, imports._NotThere) for one in sys.meta_path)\n"
-        "print('tricks:', left_out, gc.get_freeze_count() > 0, begun, again)"
+        "one_thread = 'OPENBLAS_NUM_THREADS' in os.environ\n"
+        "ends = []\n"
+        "signals.leave = lambda code, at_once: ends.append(at_once)\n"
+        "console.run(lambda arguments: 0)\n"
+        "print('tricks:', left_out, one_thread, gc.get_freeze_count() > 0, begun, again, *ends)"
     )
     events = [Event(f"e{n}") for n in range(9)]
     source = deliver(tmp_path / "a.jsonl", events)
     outcomes = []
     for table, switch, tricks in (
-        ("a", "", "True True [2] False"),
-        ("b", "1", "False False [] True"),
+        ("a", "", "True True True [2] False True"),
+        ("b", "1", "False False False [] True False"),
     ):
         arguments = ("--input", source, "--output", tmp_path / table, "--workers", "2")
         said = python(program, *arguments, EVENTSIFT_PLAIN_START=switch)

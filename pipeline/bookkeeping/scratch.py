@@ -1,7 +1,7 @@
 """The local folder for a run's keys, for whichever process of this machine needs them.
 
 It is the staging folder, if that is local. A run that stages on a store makes one in the system's
-folder for temporary files (TMPDIR), and deletes it at its end. A lock file in it is locked as long
+folder for temporary files (TMPDIR), and deletes it at its end. A file beside it is locked as long
 as the run lives. If nobody holds the lock, the run was stopped or killed, and the next one deletes
 the folder.
 """
@@ -9,15 +9,18 @@ the folder.
 import contextlib
 import os
 import pathlib
-import shutil
+import re
+import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 
 from pipeline import storage
 from pipeline.bookkeeping import locks, state
+from pipeline.keys import versions
 
-_PREFIX = "eventsift-"
-_LOCK = "lock"
+_PREFIX, _LOCK = "eventsift-keys-", ".lock"
+_LOCK_NAME = re.compile(rf"{_PREFIX}[0-9a-f]{{16}}{re.escape(_LOCK)}")
 
 
 @contextlib.contextmanager
@@ -34,27 +37,38 @@ def folder(staging: str) -> Iterator[str]:
         yield staging
         return
     delete_those_of_dead_runs()
+    made = os.path.join(tempfile.gettempdir(), f"{_PREFIX}{secrets.token_hex(8)}")
     with contextlib.ExitStack() as stack:
-        made = tempfile.mkdtemp(prefix=_PREFIX)
-        stack.callback(_delete, made)
-        if locks.are_possible(made):
-            # It gets its name when it is locked: what nobody has locked is taken for dead.
-            unnamed = os.path.join(made, "unnamed")
-            if lock := locks.create(unnamed):
-                stack.enter_context(lock)
-                os.rename(unnamed, os.path.join(made, _LOCK))
-        yield made
+        if locks.are_possible(made) and (lock := locks.create(made + _LOCK)):
+            stack.enter_context(lock)
+        os.mkdir(made, mode=0o700)
+        try:
+            yield made
+        finally:
+            _delete(made)
 
 
 def delete_those_of_dead_runs() -> None:
     """Deletes the folders of runs on this machine that have ended without deleting them."""
-    for found in pathlib.Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for lock in pathlib.Path(tempfile.gettempdir()).glob(f"{_PREFIX}*{_LOCK}"):
         # Another run may be faster, or what lies there may not be ours.
         with contextlib.suppress(OSError, state.DamagedError):
-            if found.lstat().st_uid == os.getuid():
-                with locks.reading(str(found / _LOCK)):
-                    _delete(str(found))
+            if _LOCK_NAME.fullmatch(lock.name) and _is_own_file(lock):
+                with locks.reading(str(lock)):
+                    _delete(str(lock).removesuffix(_LOCK))
 
 
-def _delete(path: str) -> None:
-    shutil.rmtree(path, ignore_errors=True)
+def _is_own_file(path: pathlib.Path) -> bool:
+    found = path.lstat()
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid()
+
+
+def _delete(made: str) -> None:
+    """Deletes a folder and then its lock, which stays if the folder does, for the next run."""
+    with contextlib.suppress(OSError):
+        for path in pathlib.Path(made).glob(f"*{versions.SUFFIX}"):
+            path.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            os.rmdir(made)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(made + _LOCK)

@@ -99,7 +99,11 @@ def _bounds(one: Any, other: Any) -> Any:
 
 def _count(root: Node) -> int:
     """Returns the number of paths, without the text that their ranks take."""
-    return 1 + sum(_count(child) for _, child in root.children())
+    count, waiting = 0, [root]
+    while waiting:
+        waiting += (child for _, child in waiting.pop().children())
+        count += 1
+    return count
 
 
 def _ranks(root: Node) -> Iterable[Rank]:

@@ -5,7 +5,6 @@ import contextlib
 import errno
 import logging
 import os
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -286,11 +285,7 @@ class Job(NamedTuple):
     def hints(self, error: BaseException) -> str:
         """Returns the way out of an error, as the end of a sentence, if one is known."""
         if reasons.is_full(error):
-            if storage.is_local(self.temp):
-                folders = self.table.root, self.temp
-                return f"{explain.no_room(*folders)}, or stage elsewhere with --temp"
-            folders = self.table.root, tempfile.gettempdir()
-            return f"{explain.no_room(*folders)}, or let TMPDIR name another folder"
+            return f"{explain.no_room(self.table.root, self.temp)}, or stage elsewhere with --temp"
         if os.strerror(errno.ENOENT) in str(error):
             return "; it was removed while the run needed it: run again"
         if not reasons.is_a(sources.NoMatchError, error):

@@ -6,6 +6,7 @@ shuffles a dozen times), they are stored in a local folder (`bookkeeping.scratch
 file and position in it travel.
 """
 
+import contextlib
 import itertools
 import os
 import uuid
@@ -17,6 +18,8 @@ import numpy.typing as npt
 
 from pipeline import storage
 
+# How files of stored versions are called.
+SUFFIX = ".versions"
 # A hash of the event_id (128 bits), microseconds since 1970, digest, and where the event lies.
 VERSION = np.dtype(
     [
@@ -111,7 +114,8 @@ def by_bucket(versions: Versions, buckets: int, directory: str = "") -> Bucketed
     Args:
         versions: The versions.
         buckets: How many buckets there are.
-        directory: A local directory to store the versions in; "" packs them into bytes.
+        directory: A local directory to store the versions in; "" packs them into bytes, and so does
+            a directory that has no room for them.
     """
     counts = [len(versions)]
     if buckets > 1:
@@ -122,9 +126,14 @@ def by_bucket(versions: Versions, buckets: int, directory: str = "") -> Bucketed
         counts = np.bincount(bucket).tolist()
     if not directory or not len(versions):
         return Bucketed(versions.tobytes(), counts)
-    path = os.path.join(storage.local(directory), f"{uuid.uuid4().hex}.versions")
-    with open(path, "xb") as file:
-        file.write(versions.data)
+    path = os.path.join(storage.local(directory), f"{uuid.uuid4().hex}{SUFFIX}")
+    try:
+        with open(path, "xb") as file:
+            file.write(versions.data)
+    except OSError:  # mostly there is no room left; then they are returned
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        return Bucketed(versions.tobytes(), counts)
     return Bucketed(Stored(path, 0, len(versions)), counts)
 
 

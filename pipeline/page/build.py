@@ -4,10 +4,11 @@ import base64
 import datetime
 import functools
 import hashlib
-import importlib.util
+import importlib.machinery
 import os
 import pkgutil
-import sys
+import types
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -22,6 +23,7 @@ from pipeline.table.address import Table
 from pipeline.table.datafiles import TableError
 
 PAGE = f"{STATE}/page.html"
+_NAME = "page"
 
 
 def write(table: Table, path: str = "") -> str:
@@ -65,8 +67,6 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        loader=jinja2.FunctionLoader(_text),
-        bytecode_cache=_bytecode_cache(),
     )
     environment.filters |= {
         "count": "{:,}".format,
@@ -85,18 +85,30 @@ def _template() -> jinja2.Template:
         "strip": strips.strip,
         "table_equation": flow.table_equation,
     }
-    return environment.get_template("page.html.jinja")
+    path = os.path.join(os.path.dirname(__file__), f"{_NAME}.html.jinja")
+    code = _Compiled(environment, path).get_code(_NAME)
+    assert code is not None, "a file of source has code"
+    return jinja2.Template.from_code(environment, code, environment.make_globals(None))
 
 
-def _bytecode_cache() -> jinja2.BytecodeCache | None:
-    """Returns where the compiled template is kept: beside Python's compiled modules.
+class _Compiled(importlib.machinery.SourceFileLoader):
+    """Compiles a template, and keeps what comes of it as Python keeps its compiled modules.
 
-    None if Python keeps none there. Compiling takes as long as all the rest of a small page.
+    Compiling takes as long as all the rest of a small page.
     """
-    folder = os.path.dirname(importlib.util.cache_from_source(__file__))
-    if sys.dont_write_bytecode or not os.access(folder, os.W_OK):
-        return None
-    return jinja2.FileSystemBytecodeCache(folder)
+
+    def __init__(self, environment: jinja2.Environment, path: str) -> None:
+        super().__init__(_NAME, path)
+        self._environment = environment
+
+    def source_to_code(self, data: Any, path: Any, *_: Any) -> types.CodeType:  # type: ignore[override]
+        """Compiles the template."""
+        return self._environment.compile(bytes(data).decode(), filename=os.fspath(path))
+
+    def path_stats(self, path: Any) -> dict[str, Any]:
+        """Returns by what Python knows that it must compile again: the newest of what it needs."""
+        newest = max(os.stat(one).st_mtime for one in (path, __file__, jinja2.__file__))
+        return {"mtime": newest, "size": os.stat(path).st_size}
 
 
 @functools.lru_cache(maxsize=1)

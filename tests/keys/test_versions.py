@@ -1,4 +1,5 @@
 import pickle
+import resource
 import struct
 from pathlib import Path
 
@@ -219,6 +220,19 @@ class TestTravel:
         (file,) = directory.iterdir()
         assert file.stat().st_size == 10 * VERSION.itemsize
         assert sorted(versions.unpack([stored.packed]).tolist()) == many(10).tolist()
+
+    def test_without_room_they_are_returned(self, tmp_path: Path) -> None:
+        """A small disk for temporary files stops no run, and no half file stays on it."""
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+        try:
+            found = versions.by_bucket(many(10), 2, str(tmp_path))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert isinstance(found.packed, bytes)
+        assert sorted(versions.unpack([found.packed]).tolist()) == many(10).tolist()
+        assert sum(found.counts) == 10
+        assert [*tmp_path.iterdir()] == []
 
     def test_every_file_has_a_name_of_its_own(self, tmp_path: Path) -> None:
         """A step that runs twice never meets its own files (invariant 5)."""

@@ -1,13 +1,17 @@
 import datetime
-import importlib.util
 import json
+import os
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from xml.etree import ElementTree
 
+import jinja2
 import msgspec
 import pytest
 
@@ -330,35 +334,64 @@ def test_the_style_has_both_schemes_and_paper() -> None:
     assert not re.search(r"#[0-9a-f]{3,6}\b", rules)
 
 
-@pytest.mark.parametrize("keeps", [True, False])
-def test_the_template_is_compiled_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keeps: bool
-) -> None:
-    """It is kept with Python's compiled modules, if Python keeps any; the page is the same.
-
-    Seen to fail with `from_string`, which compiles it each time.
-    """
+@pytest.fixture
+def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where Python keeps compiled modules, and keeps none yet."""
     monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path))
-    monkeypatch.setattr(sys, "dont_write_bytecode", not keeps)
-    folder = Path(importlib.util.cache_from_source(build.__file__)).parent
-    folder.mkdir(parents=True)
-    found = figures(gathered(runs=[one_run(1)]), NOW)
-    pages = set()
-    for _ in range(2):
-        build._template.cache_clear()
-        pages.add(build.render(found))
-    build._template.cache_clear()
-    assert len(pages) == 1
-    assert len([*folder.iterdir()]) == keeps
-
-
-def test_the_template_is_compiled_where_nothing_can_be_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As where a program was installed by another user, or lies in an archive."""
-    monkeypatch.setattr(sys, "pycache_prefix", str(tmp_path / "nowhere"))
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     build._template.cache_clear()
-    assert "</html>" in build.render(figures(gathered(runs=[one_run(1)]), NOW))
+    yield tmp_path
     build._template.cache_clear()
-    assert not any(tmp_path.iterdir())
+
+
+def rendered() -> str:
+    """A page, by a process that has made none before."""
+    build._template.cache_clear()
+    return build.render(figures(gathered(runs=[one_run(1)]), NOW))
+
+
+def test_the_template_is_compiled_once(compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is kept where Python keeps its compiled modules."""
+    page = rendered()
+    (kept,) = (path for path in compiled.rglob("*") if path.is_file())
+    assert kept.name.startswith("page.html.")
+    monkeypatch.setattr(jinja2.Environment, "compile", None)
+    assert rendered() == page
+
+
+def test_what_was_compiled_is_compiled_again_when_it_is_old(
+    compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the template, the way it is compiled, or jinja is newer.
+
+    Seen to fail with a cache of jinja's, which knows the text of the template alone.
+    """
+    rendered()
+    (kept,) = (path for path in compiled.rglob("*") if path.is_file())
+    before = kept.read_bytes()
+    real = os.stat
+    for newer in ("page.html.jinja", "build.py", "jinja2/__init__.py"):
+        kept.write_bytes(before)
+
+        def later(path: Any, *more: Any, newer: str = newer, **named: Any) -> Any:
+            found = real(path, *more, **named)
+            if not str(path).endswith(newer):
+                return found
+            return SimpleNamespace(st_mtime=2e9, st_size=found.st_size, st_mode=found.st_mode)
+
+        monkeypatch.setattr(os, "stat", later)
+        rendered()
+        monkeypatch.setattr(os, "stat", real)
+        assert kept.read_bytes() != before, newer
+
+
+def test_the_template_is_compiled_where_nothing_is_kept(
+    compiled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the environment says so, or the folder belongs to somebody else."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert "</html>" in rendered()
+    assert not [*compiled.iterdir()]
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "pycache_prefix", "/dev/null")
+    assert "</html>" in rendered()
