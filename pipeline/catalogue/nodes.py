@@ -4,6 +4,8 @@ A node stands for all values at one path of `data`, such as ``$.items[*].price``
 array share a node. Its children are the members and elements of these values.
 """
 
+from __future__ import annotations  # else Python 3.10 does not find Node in its own fields
+
 import datetime
 import re
 from collections.abc import Iterator
@@ -70,8 +72,8 @@ class Node(msgspec.Struct, omit_defaults=True):
     last: int = NEVER_LAST
     first_run: str = ""
     last_run: str = ""
-    members: dict[str, "Node"] = {}
-    elements: "Node | None" = None
+    members: dict[str, Node] = {}
+    elements: Node | None = None
     more: bool = False
 
     @property
@@ -79,7 +81,7 @@ class Node(msgspec.Struct, omit_defaults=True):
         """How many values there are."""
         return sum(self.kinds.values())
 
-    def children(self) -> Iterator[tuple[str | None, "Node"]]:
+    def children(self) -> Iterator[tuple[str | None, Node]]:
         """Yields the members by their names, and the elements with None."""
         yield from self.members.items()
         if self.elements is not None:
