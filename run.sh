@@ -24,7 +24,7 @@ Usage: ./run.sh [COMMAND [ARGUMENT...]]
   views ...      print SQL: a view of each type, with a column for each field (views --help)
   page ...       show a table and its runs as one HTML file
   test ...       the tests, on all cores if no arguments are given (these go to pytest)
-  test-pythons   the tests on every Python from 3.10 to 3.13 that is here
+  test-pythons   the tests on every Python from 3.10 to 3.13 that is here, or on those named first
   test-page      the tests of the page in Chromium (arguments go to pytest)
   test-engines   the tests on Flink, Spark, Prism, S3, ... (arguments go to pytest)
   soak [N]       deliveries, crashes, compactions at random, N long examples (default: 200)
@@ -238,9 +238,13 @@ run_tests() {
 }
 
 test_pythons() {
-  local version python missing="" failed="" passed=""
+  local version python wanted="" missing="" failed="" passed=""
   unset EVENTSIFT_VENV
-  for version in $PYTHONS; do
+  while [[ "${1:-}" =~ ^3\.[0-9]+$ ]]; do
+    wanted="$wanted $1"
+    shift
+  done
+  for version in ${wanted:-$PYTHONS}; do
     python=""
     for python in "python$version" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$version".*/bin/python; do
       [[ "$(version_of "$python")" != "$version" ]] || break

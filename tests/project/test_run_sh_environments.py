@@ -170,6 +170,16 @@ def test_every_python_is_tested_and_missing_ones_are_named(checkout: Checkout) -
     assert {path.name for path in checkout.root.glob(".venv*")} == {".venv-3.10", ".venv-3.12"}
 
 
+def test_some_pythons(checkout: Checkout) -> None:
+    """Versions that come first are those to test; the rest goes to pytest."""
+    for version in ("3.10", "3.11", "3.13"):
+        checkout.python(f"python{version}", version)
+    result = checkout.run("test-pythons", "3.10", "3.13", "tests/a.py")
+    assert result.status == 0, result.err
+    assert result.err.endswith("Passed: 3.10 3.13. Failed: none. Not here: none.\n")
+    assert checkout.calls().count("-m pytest tests/a.py") == 2
+
+
 def test_one_failing_python_fails_them_all(checkout: Checkout) -> None:
     """The other versions are still tried, and the result is a failure."""
     checkout.python("python3.13", "3.13", pip_status=1)
