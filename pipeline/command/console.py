@@ -121,7 +121,9 @@ class Parser(argparse.ArgumentParser):
 
     def _print_message(self, message: str, file: Any = None) -> None:
         notices.wipe()
-        super()._print_message(message, file)
+        # Its reader may have gone away; Python 3.10 does not pass over that.
+        with contextlib.suppress(OSError):
+            super()._print_message(message, file)
 
     def unknown_option(self) -> str | None:
         """Returns a sentence on the first option given that nobody knows; None if there is none."""
