@@ -171,7 +171,7 @@ def leave(code: int, *, at_once: bool = False) -> NoReturn:
         signal.signal(number, signal.SIG_IGN)
     threads = [one for one in threading.enumerate() if one is not threading.main_thread()]
     if at_once and all(one.daemon for one in threads):  # Python would wait for the others
-        atexit._run_exitfuncs()  # no public function does it
+        atexit._run_exitfuncs()  # no public function does it; they may have printed something
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()

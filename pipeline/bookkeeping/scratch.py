@@ -9,7 +9,6 @@ the folder.
 import contextlib
 import os
 import pathlib
-import re
 import secrets
 import stat
 import tempfile
@@ -20,7 +19,7 @@ from pipeline.bookkeeping import locks, state
 from pipeline.keys import versions
 
 _PREFIX, _LOCK = "eventsift-keys-", ".lock"
-_LOCK_NAME = re.compile(rf"{_PREFIX}[0-9a-f]{{16}}{re.escape(_LOCK)}")
+_LOCKS = f"{_PREFIX}{'[0-9a-f]' * 16}{_LOCK}"
 
 
 @contextlib.contextmanager
@@ -50,10 +49,10 @@ def folder(staging: str) -> Iterator[str]:
 
 def delete_those_of_dead_runs() -> None:
     """Deletes the folders of runs on this machine that have ended without deleting them."""
-    for lock in pathlib.Path(tempfile.gettempdir()).glob(f"{_PREFIX}*{_LOCK}"):
+    for lock in pathlib.Path(tempfile.gettempdir()).glob(_LOCKS):
         # Another run may be faster, or what lies there may not be ours.
         with contextlib.suppress(OSError, state.DamagedError):
-            if _LOCK_NAME.fullmatch(lock.name) and _is_own_file(lock):
+            if _is_own_file(lock):
                 with locks.reading(str(lock)):
                     _delete(str(lock).removesuffix(_LOCK))
 
@@ -66,9 +65,7 @@ def _is_own_file(path: pathlib.Path) -> bool:
 def _delete(made: str) -> None:
     """Deletes a folder and then its lock, which stays if the folder does, for the next run."""
     with contextlib.suppress(OSError):
-        for path in pathlib.Path(made).glob(f"*{versions.SUFFIX}"):
-            path.unlink()
+        storage.delete(map(str, pathlib.Path(made).glob(f"*{versions.SUFFIX}")))
         with contextlib.suppress(FileNotFoundError):
             os.rmdir(made)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(made + _LOCK)
+        storage.delete([made + _LOCK])

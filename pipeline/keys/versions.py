@@ -128,6 +128,7 @@ def by_bucket(versions: Versions, buckets: int, directory: str = "") -> Bucketed
         return Bucketed(versions.tobytes(), counts)
     path = os.path.join(storage.local(directory), f"{uuid.uuid4().hex}{SUFFIX}")
     try:
+        # Unlike `storage.write_new`, a worker that ends late must not make the directory again.
         with open(path, "xb") as file:
             file.write(versions.data)
     except OSError:  # mostly there is no room left; then they are returned

@@ -6,7 +6,6 @@ import functools
 import hashlib
 import importlib.machinery
 import os
-import pkgutil
 import types
 from typing import Any
 
@@ -23,7 +22,6 @@ from pipeline.table.address import Table
 from pipeline.table.datafiles import TableError
 
 PAGE = f"{STATE}/page.html"
-_NAME = "page"
 
 
 def write(table: Table, path: str = "") -> str:
@@ -85,8 +83,8 @@ def _template() -> jinja2.Template:
         "strip": strips.strip,
         "table_equation": flow.table_equation,
     }
-    path = os.path.join(os.path.dirname(__file__), f"{_NAME}.html.jinja")
-    code = _Compiled(environment, path).get_code(_NAME)
+    loader = _Compiled(environment, _beside("page.html.jinja"))
+    code = loader.get_code(loader.name)
     assert code is not None, "a file of source has code"
     return jinja2.Template.from_code(environment, code, environment.make_globals(None))
 
@@ -98,7 +96,7 @@ class _Compiled(importlib.machinery.SourceFileLoader):
     """
 
     def __init__(self, environment: jinja2.Environment, path: str) -> None:
-        super().__init__(_NAME, path)
+        super().__init__("page", path)
         self._environment = environment
 
     def source_to_code(self, data: Any, path: Any, *_: Any) -> types.CodeType:  # type: ignore[override]
@@ -113,13 +111,13 @@ class _Compiled(importlib.machinery.SourceFileLoader):
 
 @functools.lru_cache(maxsize=1)
 def _style() -> str:
-    return _text("page.css")
+    with open(_beside("page.css"), encoding="utf-8") as file:
+        return file.read()
 
 
-def _text(name: str) -> str:
-    content = pkgutil.get_data(__package__, name)
-    assert content is not None, "it is part of the package"
-    return content.decode()
+def _beside(name: str) -> str:
+    """Returns the path of a file that lies beside this module."""
+    return os.path.join(os.path.dirname(__file__), name)
 
 
 def _digest(style: str) -> str:
